@@ -1,0 +1,252 @@
+//! The two system parameters: what is stored, which pair of intervals is in force, and how both change.
+//!
+//! Names, ranges, defaults and the rule that both statements of the seed's order succeed (min=10000 while max=256) are
+//! OceanBase's. The stored values change at once; the pair in force changes when min <= max holds again.
+
+use std::path::PathBuf;
+
+use heapql_ledger::Intervals;
+use parking_lot::Mutex;
+
+use crate::failure::{Failure, FailureKind, Warning};
+use crate::parameter_file::{self, Stored};
+
+pub(crate) const ZONE: &str = "zone1";
+pub(crate) const LOWEST: u32 = 1;
+pub(crate) const HIGHEST: u32 = 10_000;
+
+/// Static facts of a parameter.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) name: &'static str,
+    default_value: &'static str,
+    info: &'static str,
+}
+
+pub(crate) const MIN: &str = "_min_malloc_sample_interval";
+pub(crate) const MAX: &str = "_max_malloc_sample_interval";
+
+static SPECS: [Spec; 2] = [
+    Spec { name: MAX, default_value: "256", info: "the max malloc times between two samples. Range: [1, 10000] in integer" },
+    Spec { name: MIN, default_value: "16", info: "the min malloc times between two samples. Range: [1, 10000] in integer" },
+];
+
+/// One line of SHOW PARAMETERS, without what is the same for all.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    pub(crate) info: &'static str,
+    pub(crate) default_value: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Memory,
+    File,
+    Both,
+}
+
+/// One checked item of ALTER SYSTEM SET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) name: &'static str,
+    pub(crate) value: u32,
+    pub(crate) reach: Reach,
+}
+
+/// A name that exists, in any case.
+pub(crate) fn known(name: &str) -> Option<&'static str> {
+    SPECS.iter().map(|spec| spec.name).find(|known| known.eq_ignore_ascii_case(name))
+}
+
+pub(crate) struct Parameters {
+    file: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    memory: Stored,
+    on_disk: Stored,
+}
+
+impl Parameters {
+    /// What the file says, else `initial`. A file that cannot be used is an error that names it.
+    pub(crate) fn load(file: Option<PathBuf>, initial: Intervals) -> Result<Parameters, Failure> {
+        let kept = match &file {
+            Some(path) => parameter_file::load(path)?,
+            None => None,
+        };
+        let memory = kept.unwrap_or_else(|| Stored::new(initial));
+        Ok(Parameters { file, state: Mutex::new(State { on_disk: memory.clone(), memory }) })
+    }
+
+    /// The last consistent pair.
+    pub(crate) fn in_force(&self) -> Intervals {
+        self.state.lock().memory.in_force
+    }
+
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        let state = self.state.lock();
+        let line = |spec: &Spec| Line {
+            name: spec.name,
+            value: state.memory.value(spec.name).to_string(),
+            info: spec.info,
+            default_value: spec.default_value,
+        };
+        SPECS.iter().map(line).collect()
+    }
+
+    /// Applies checked changes: to disk first, so that nothing changes when that fails. `apply` gets the pair in force
+    /// and runs under the lock, so that two clients cannot apply in the wrong order.
+    pub(crate) fn change(
+        &self,
+        changes: &[Change],
+        apply: impl FnOnce(Intervals) -> Vec<Warning>,
+    ) -> Result<Vec<Warning>, Failure> {
+        let mut state = self.state.lock();
+        let next = state.after(changes);
+        if next.on_disk != state.on_disk {
+            self.keep(&next.on_disk, changes)?;
+        }
+        *state = next;
+        let mut warnings: Vec<_> = state.memory.inconsistency().into_iter().collect();
+        if changes.iter().any(|change| change.reach != Reach::File) {
+            warnings.extend(apply(state.memory.in_force));
+        }
+        let waiting = changes.iter().filter(|change| change.reach == Reach::File);
+        warnings.extend(waiting.map(|change| {
+            let message = format!("{} = {} is stored and takes effect when the server restarts", change.name, change.value);
+            Warning::warning(FailureKind::InvalidParameter, message)
+        }));
+        Ok(warnings)
+    }
+
+    fn keep(&self, stored: &Stored, changes: &[Change]) -> Result<(), Failure> {
+        match &self.file {
+            Some(path) => parameter_file::save(path, stored),
+            None if changes.iter().any(|change| change.reach == Reach::File) => {
+                Err(Failure::new(FailureKind::Unsupported, "SCOPE = SPFILE needs a parameter file, and this server has none")
+                    .hint("only `heapql serve` keeps parameters; use SCOPE = MEMORY"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    fn after(&self, changes: &[Change]) -> State {
+        let mut next = self.clone();
+        for change in changes {
+            if change.reach != Reach::File {
+                next.memory.set(change.name, change.value);
+            }
+            if change.reach != Reach::Memory {
+                next.on_disk.set(change.name, change.value);
+            }
+        }
+        // A list is applied as a whole: the pair in between never comes into force.
+        next.memory.settle();
+        next.on_disk.settle();
+        next
+    }
+}
+
+impl Stored {
+    fn value(&self, name: &str) -> u32 {
+        if name == MIN { self.min } else { self.max }
+    }
+
+    fn set(&mut self, name: &str, value: u32) {
+        *(if name == MIN { &mut self.min } else { &mut self.max }) = value;
+    }
+
+    fn settle(&mut self) {
+        if self.min <= self.max {
+            self.in_force = Intervals { min: self.min, max: self.max };
+        }
+    }
+
+    fn inconsistency(&self) -> Option<Warning> {
+        (self.min > self.max).then(|| {
+            let Stored { min, max, in_force } = self;
+            let message = format!(
+                "{MIN} = {min} is greater than {MAX} = {max}: the interval in force stays {}..{} until min <= max",
+                in_force.min, in_force.max
+            );
+            Warning::warning(FailureKind::InvalidParameter, message)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NORMAL: Intervals = Intervals { min: 16, max: 256 };
+
+    fn set(parameters: &Parameters, name: &'static str, value: u32) -> (Intervals, Vec<Warning>) {
+        let mut applied = None;
+        let change = Change { name, value, reach: Reach::Both };
+        let warnings = parameters.change(&[change], |pair| {
+            applied = Some(pair);
+            Vec::new()
+        });
+        (applied.expect("applied"), warnings.expect("accepted"))
+    }
+
+    #[test]
+    fn the_seeds_six_statements() {
+        let parameters = Parameters::load(None, NORMAL).expect("no file");
+        let pair = |min, max| Intervals { min, max };
+        let steps = [
+            (MIN, 10_000, NORMAL, true),
+            (MAX, 10_000, pair(10_000, 10_000), false),
+            (MIN, 1, pair(1, 10_000), false),
+            (MAX, 1, pair(1, 1), false),
+            (MIN, 16, pair(1, 1), true),
+            (MAX, 256, NORMAL, false),
+        ];
+        for (name, value, in_force, warned) in steps {
+            let (applied, warnings) = set(&parameters, name, value);
+            assert_eq!(applied, in_force, "{name} = {value}");
+            assert_eq!(!warnings.is_empty(), warned, "{name} = {value}");
+        }
+    }
+
+    #[test]
+    fn the_warning_names_values_and_pair() {
+        let parameters = Parameters::load(None, NORMAL).expect("no file");
+        let (_, warnings) = set(&parameters, MIN, 10_000);
+        for part in ["10000", "256", "16..256", MIN, MAX] {
+            assert!(warnings[0].message.contains(part), "{part} in {}", warnings[0].message);
+        }
+    }
+
+    #[test]
+    fn kept_across_a_restart_even_when_inconsistent() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("parameters.toml");
+        let parameters = Parameters::load(Some(path.clone()), NORMAL).expect("fresh");
+        set(&parameters, MIN, 10_000);
+        let again = Parameters::load(Some(path), Intervals { min: 3, max: 4 }).expect("loads");
+        assert_eq!(again.in_force(), NORMAL);
+        assert_eq!(again.lines()[1].value, "10000");
+    }
+
+    #[test]
+    fn memory_is_not_kept_and_spfile_waits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("parameters.toml");
+        let parameters = Parameters::load(Some(path.clone()), NORMAL).expect("fresh");
+        let change = |name, value, reach| Change { name, value, reach };
+        parameters.change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new()).expect("memory");
+        assert!(!path.exists());
+        let warnings = parameters.change(&[change(MAX, 99, Reach::File)], |_| panic!("applied")).expect("file");
+        assert!(warnings[0].message.contains("restart"));
+        assert_eq!(parameters.in_force(), Intervals { min: 5, max: 256 });
+        let again = Parameters::load(Some(path), NORMAL).expect("loads");
+        assert_eq!(again.in_force(), Intervals { min: 16, max: 99 });
+    }
+}

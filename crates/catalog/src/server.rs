@@ -1,0 +1,131 @@
+//! What all connections share: the registry, the parameters, the engine's common state, the list of connections.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use heapql_ledger::Intervals;
+use heapql_registry::Registry;
+
+use crate::connections::Connections;
+use crate::engine::Engine;
+use crate::failure::{Failure, FailureKind, Warning};
+use crate::parameters::{Change, Parameters};
+
+/// How a server is set up.
+pub struct ServerConfig {
+    pub registry: Arc<Registry>,
+    /// Address that rows show.
+    pub svr_ip: String,
+    /// Port that rows show: the cluster port, else the MySQL port.
+    pub svr_port: u16,
+    /// The MySQL port.
+    pub sql_port: u16,
+    /// Keeps parameters across restarts (written by rename, mode 0600); `None` = memory only.
+    pub parameter_file: Option<PathBuf>,
+    /// Intervals until ALTER SYSTEM SET says otherwise; a parameter file wins.
+    pub initial: Intervals,
+    /// Password of root@sys; `None` = none.
+    pub password: Option<String>,
+}
+
+/// One heapql process, as its clients see it.
+pub struct Server {
+    registry: Arc<Registry>,
+    connections: Arc<Connections>,
+    parameters: Parameters,
+    engine: Engine,
+    svr_ip: String,
+    svr_port: u16,
+    sql_port: u16,
+    password: Option<String>,
+    started: Instant,
+    numbers: OnceLock<fn(FailureKind) -> u16>,
+}
+
+impl Server {
+    /// Loads the parameters and puts them in force in every recorded process.
+    pub fn new(config: ServerConfig) -> Result<Arc<Server>, Failure> {
+        let server = Server {
+            parameters: Parameters::load(config.parameter_file, config.initial)?,
+            engine: Engine::new()?,
+            connections: Arc::new(Connections::new()),
+            registry: config.registry,
+            svr_ip: config.svr_ip,
+            svr_port: config.svr_port,
+            sql_port: config.sql_port,
+            password: config.password,
+            started: Instant::now(),
+            numbers: OnceLock::new(),
+        };
+        for warning in server.apply(server.parameters.in_force()) {
+            tracing::warn!("{}", warning.message);
+        }
+        Ok(Arc::new(server))
+    }
+
+    /// Password of root@sys. The wire does challenge and response itself.
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// Who is connected; see `Connections`.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// The wire owns the table of error numbers; SHOW WARNINGS prints them. The first call counts.
+    pub fn set_error_numbers(&self, numbers: fn(FailureKind) -> u16) {
+        let _ = self.numbers.set(numbers);
+    }
+
+    /// MySQL's number of a kind of failure; 1105 is its "unknown error".
+    pub(crate) fn error_number(&self, kind: FailureKind) -> u16 {
+        self.numbers.get().map_or(1105, |numbers| numbers(kind))
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn svr_ip(&self) -> &str {
+        &self.svr_ip
+    }
+
+    pub(crate) fn svr_port(&self) -> u16 {
+        self.svr_port
+    }
+
+    pub(crate) fn sql_port(&self) -> u16 {
+        self.sql_port
+    }
+
+    pub(crate) fn uptime_seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    pub(crate) fn query_memory_bytes(&self) -> usize {
+        self.engine.memory_bytes()
+    }
+
+    /// ALTER SYSTEM SET after its check.
+    pub(crate) fn change_parameters(&self, changes: &[Change]) -> Result<Vec<Warning>, Failure> {
+        self.parameters.change(changes, |pair| self.apply(pair))
+    }
+
+    fn apply(&self, pair: Intervals) -> Vec<Warning> {
+        let warning = |(source, error): (String, std::io::Error)| {
+            let message = format!("{source} keeps its intervals, the new ones could not be written: {error}");
+            Warning::warning(FailureKind::Internal, message)
+        };
+        self.registry.set_intervals(pair).into_iter().map(warning).collect()
+    }
+}

@@ -1,0 +1,48 @@
+//! The system tables: one file each, behind a trait of two functions. Nothing here knows of SQL text or protocols;
+//! `provider` turns a `SystemTable` into what the engine scans, `schema` lists the tables by database.
+
+mod batch;
+mod callsites;
+mod column;
+mod contexts;
+mod information_schema;
+mod malloc_sample_info;
+mod parameter_stat;
+mod processes;
+mod provider;
+mod request;
+mod schema;
+mod scope;
+mod self_usage;
+mod sources;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::error::Result;
+
+pub(crate) use column::{Column, Kind, MYSQL_TYPE, schema_of};
+pub(crate) use parameter_stat::STAT as PARAMETER_STAT;
+pub(crate) use request::Request;
+pub(crate) use schema::{Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, SearchPath, closest, find, listed};
+pub(crate) use scope::{Diagnostics, Scope, Tenant};
+
+/// Batches as they are needed: a LIMIT stops the work.
+pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
+/// A table whose rows are made when it is read. Shared by all sessions, so it holds no state of its own.
+pub(crate) trait SystemTable: std::fmt::Debug + Send + Sync {
+    /// Lower case, as it is stored; lookups ignore case.
+    fn name(&self) -> &'static str;
+
+    /// One sentence, shown by `\d+` and SHOW TABLE STATUS.
+    fn comment(&self) -> &'static str;
+
+    fn columns(&self) -> &'static [Column];
+
+    /// Columns whose equality with a literal `scan` applies itself, exactly.
+    fn pushed(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Rows that pass every pushed filter of `request`, with the projected columns only.
+    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches>;
+}

@@ -1,0 +1,58 @@
+//! A column of a system table: its name, its type for the engine and for MySQL, and its sentence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+/// Field metadata key under which a column's MySQL type travels to DESC and to the result set.
+pub(crate) const MYSQL_TYPE: &str = "mysql_type";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Int,
+    Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) mysql_type: &'static str,
+    pub(crate) nullable: bool,
+    pub(crate) comment: &'static str,
+}
+
+impl Column {
+    pub(crate) const fn text(name: &'static str, mysql_type: &'static str, comment: &'static str) -> Column {
+        Column { name, kind: Kind::Text, mysql_type, nullable: false, comment }
+    }
+
+    pub(crate) const fn int(name: &'static str, comment: &'static str) -> Column {
+        Column { name, kind: Kind::Int, mysql_type: "bigint(20)", nullable: false, comment }
+    }
+
+    pub(crate) const fn time(name: &'static str, comment: &'static str) -> Column {
+        Column { name, kind: Kind::Time, mysql_type: "datetime(6)", nullable: false, comment }
+    }
+
+    pub(crate) const fn or_null(mut self) -> Column {
+        self.nullable = true;
+        self
+    }
+
+    fn field(&self) -> Field {
+        let kind = match self.kind {
+            Kind::Text => DataType::Utf8View,
+            Kind::Int => DataType::Int64,
+            Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
+        };
+        let metadata = HashMap::from([(MYSQL_TYPE.to_owned(), self.mysql_type.to_owned())]);
+        Field::new(self.name, kind, self.nullable).with_metadata(metadata)
+    }
+}
+
+pub(crate) fn schema_of(columns: &[Column]) -> SchemaRef {
+    Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
+}

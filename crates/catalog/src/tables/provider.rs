@@ -1,0 +1,180 @@
+//! A `SystemTable` as the engine sees it: projection, pushed equalities and limits, visible in EXPLAIN.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use futures::stream::{self, StreamExt};
+
+use super::request::{Literal, Request, equality};
+use super::{Scope, SystemTable, schema_of};
+
+/// One table in one session.
+pub(crate) struct Provider {
+    table: Arc<dyn SystemTable>,
+    scope: Arc<Scope>,
+    schema: SchemaRef,
+}
+
+impl Provider {
+    pub(crate) fn new(table: Arc<dyn SystemTable>, scope: Arc<Scope>) -> Provider {
+        let schema = schema_of(table.columns());
+        Provider { table, scope, schema }
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Provider({})", self.table.name())
+    }
+}
+
+#[async_trait]
+impl TableProvider for Provider {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let takes = |filter: &&Expr| match equality(filter, self.table.pushed()) {
+            Some(_) => TableProviderFilterPushDown::Exact,
+            None => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(takes).collect())
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let schema = Arc::new(self.schema.project(&columns)?);
+        let equal = filters.iter().filter_map(|filter| equality(filter, self.table.pushed())).collect();
+        let request = Request { columns, equal, limit };
+        Ok(Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), request, schema)))
+    }
+}
+
+/// The leaf that reads a system table.
+struct Scan {
+    table: Arc<dyn SystemTable>,
+    scope: Arc<Scope>,
+    request: Request,
+    properties: Arc<PlanProperties>,
+}
+
+impl Scan {
+    fn new(table: Arc<dyn SystemTable>, scope: Arc<Scope>, request: Request, schema: SchemaRef) -> Scan {
+        let properties = Arc::new(PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        ));
+        Scan { table, scope, request, properties }
+    }
+}
+
+impl fmt::Debug for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scan({})", self.table.name())
+    }
+}
+
+impl DisplayAs for Scan {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<_> = self.request.columns.iter().map(|&index| self.table.columns()[index].name).collect();
+        write!(f, "SystemTableScan: {}, projection=[{}]", self.table.name(), columns.join(", "))?;
+        if !self.request.equal.is_empty() {
+            let filters: Vec<_> = self.request.equal.iter().map(|(name, literal)| shown(name, literal)).collect();
+            write!(f, ", filters=[{}]", filters.join(", "))?;
+        }
+        match self.request.limit {
+            Some(limit) => write!(f, ", limit={limit}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn shown(name: &str, literal: &Literal) -> String {
+    match literal {
+        Literal::Text(text) => format!("{name} = '{text}'"),
+        Literal::Int(value) => format!("{name} = {value}"),
+    }
+}
+
+impl ExecutionPlan for Scan {
+    fn name(&self) -> &str {
+        "SystemTableScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() { Ok(self) } else { Err(DataFusionError::Internal("a scan is a leaf".into())) }
+    }
+
+    // Deprecated in favour of the above, and still required.
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, recompute)
+    }
+
+    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let (table, scope, request) = (Arc::clone(&self.table), Arc::clone(&self.scope), self.request.clone());
+        // Read when the first batch is wanted, not when the plan is set up: the answer is as fresh as it can be.
+        let batches = stream::once(async move { rows(table.as_ref(), &scope, &request) }).flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+    }
+}
+
+fn rows(table: &dyn SystemTable, scope: &Scope, request: &Request) -> stream::BoxStream<'static, Result<RecordBatch>> {
+    let mut left = request.limit.unwrap_or(usize::MAX);
+    match table.scan(scope, request) {
+        Ok(batches) => stream::iter(batches.map_while(move |batch| {
+            (left > 0).then(|| {
+                let batch = batch?;
+                let batch = if batch.num_rows() > left { batch.slice(0, left) } else { batch };
+                left -= batch.num_rows();
+                Ok(batch)
+            })
+        }))
+        .boxed(),
+        Err(error) => stream::once(async { Err(error) }).boxed(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Which table is in which database, and how a name is found: `oceanbase` first, then `heapql`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::common::utils::datafusion_strsim::levenshtein;
+use datafusion::error::Result;
+
+use super::provider::Provider;
+use super::{Scope, SystemTable};
+use super::{callsites, information_schema, malloc_sample_info, parameter_stat, processes, self_usage};
+
+pub(crate) const OCEANBASE: &str = "oceanbase";
+pub(crate) const HEAPQL: &str = "heapql";
+pub(crate) const INFORMATION_SCHEMA: &str = "information_schema";
+
+type Tables = BTreeMap<&'static str, Arc<dyn SystemTable>>;
+
+static DATABASES: LazyLock<[(&'static str, Tables); 3]> = LazyLock::new(|| {
+    [
+        (
+            OCEANBASE,
+            named([
+                Arc::new(malloc_sample_info::MallocSampleInfo) as Arc<dyn SystemTable>,
+                Arc::new(parameter_stat::ParameterStat(parameter_stat::STAT)),
+                Arc::new(parameter_stat::ParameterStat(parameter_stat::GV)),
+            ]),
+        ),
+        (
+            HEAPQL,
+            named([
+                Arc::new(processes::Processes) as Arc<dyn SystemTable>,
+                Arc::new(callsites::Callsites),
+                Arc::new(self_usage::SelfUsage),
+            ]),
+        ),
+        (INFORMATION_SCHEMA, named(information_schema::tables())),
+    ]
+});
+
+fn named(tables: impl IntoIterator<Item = Arc<dyn SystemTable>>) -> Tables {
+    tables.into_iter().map(|table| (table.name(), table)).collect()
+}
+
+/// The tables of a database, by name; `None` when there is no such database.
+pub(crate) fn listed(database: &str) -> Option<impl Iterator<Item = &'static Arc<dyn SystemTable>>> {
+    let (_, tables) = DATABASES.iter().find(|(name, _)| *name == database)?;
+    Some(tables.values())
+}
+
+/// A table by database and name, in any case.
+pub(crate) fn find(database: &str, name: &str) -> Option<&'static Arc<dyn SystemTable>> {
+    let (_, tables) = DATABASES.iter().find(|(known, _)| *known == database)?;
+    tables.get(name).or_else(|| tables.get(name.to_ascii_lowercase().as_str()))
+}
+
+/// The table whose name is nearest to a wrong one, if any is near.
+pub(crate) fn closest(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let far = |known: &&'static str| levenshtein(known, &name);
+    let nearest = DATABASES.iter().flat_map(|(_, tables)| tables.keys().copied()).min_by_key(far)?;
+    (far(&nearest) * 3 <= name.len()).then_some(nearest)
+}
+
+/// One database of one session.
+#[derive(Clone)]
+pub(crate) struct Database {
+    name: &'static str,
+    scope: Arc<Scope>,
+}
+
+impl Database {
+    pub(crate) fn new(name: &'static str, scope: Arc<Scope>) -> Database {
+        Database { name, scope }
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Database({})", self.name)
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Database {
+    fn table_names(&self) -> Vec<String> {
+        listed(self.name).into_iter().flatten().map(|table| table.name().to_owned()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let provider = |table: &Arc<dyn SystemTable>| -> Arc<dyn TableProvider> {
+            Arc::new(Provider::new(Arc::clone(table), Arc::clone(&self.scope)))
+        };
+        Ok(find(self.name, name).map(provider))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        find(self.name, name).is_some()
+    }
+}
+
+/// Where an unqualified name is looked for, whatever the current database. Never listed as a schema itself.
+#[derive(Clone, Debug)]
+pub(crate) struct SearchPath(pub(crate) Vec<Arc<dyn SchemaProvider>>);
+
+#[async_trait]
+impl SchemaProvider for SearchPath {
+    fn table_names(&self) -> Vec<String> {
+        self.0.iter().flat_map(|database| database.table_names()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        for database in &self.0 {
+            if let Some(table) = database.table(name).await? {
+                return Ok(Some(table));
+            }
+        }
+        Ok(None)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.0.iter().any(|database| database.table_exist(name))
+    }
+}

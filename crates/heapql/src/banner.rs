@@ -1,0 +1,87 @@
+//! What `run` and `serve` print first: how to connect, and the next statement, filled in and copyable.
+//!
+//! On stderr. Called by those verbs.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::service::{Service, reachable};
+use crate::shell::quoted;
+use crate::talk::say;
+
+/// The first question: what holds the heap.
+const NEXT: &str = "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC LIMIT 10;";
+
+/// Of `run`.
+pub(crate) fn recording(service: &Service, title: &str, pid: u32, intervals: &str) {
+    say!("recording  {title}  pid {pid}  tenant sys  {intervals}");
+    clients(service);
+    say!("next       {NEXT}");
+}
+
+/// Of `serve`. `is_default` is whether `heapql env` finds the directory by itself.
+pub(crate) fn serving(service: &Service, root: &Path, is_default: bool) {
+    let root = quoted(&root.to_string_lossy());
+    say!(
+        "serving    every process recorded in {root}  pid {}",
+        std::process::id()
+    );
+    clients(service);
+    let dir = if is_default {
+        String::new()
+    } else {
+        format!(" --dir {root}")
+    };
+    say!("record     eval \"$(heapql env{dir})\"    # and start programs from that shell");
+    say!("next       {NEXT}");
+}
+
+fn clients(service: &Service) {
+    let endpoints = service.endpoints();
+    if let Some(address) = endpoints.mysql {
+        let password = if service.has_password() { " -p" } else { "" };
+        say!("  mysql    {}{password}", mysql(address));
+    }
+    if let Some(address) = endpoints.postgres {
+        say!("  psql     {}", psql(address));
+    }
+    if endpoints.mysql.is_none() && endpoints.postgres.is_none() {
+        say!("  no listener: heapql sql reads the ledgers");
+    }
+}
+
+fn mysql(address: SocketAddr) -> String {
+    let address = reachable(address);
+    format!(
+        "mysql -h{} -P{} -uroot@sys -Doceanbase",
+        address.ip(),
+        address.port()
+    )
+}
+
+fn psql(address: SocketAddr) -> String {
+    let address = reachable(address);
+    format!(
+        "psql \"host={} port={} user=root dbname=oceanbase\"",
+        address.ip(),
+        address.port()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_can_be_pasted() {
+        assert_eq!(
+            mysql(([127, 0, 0, 1], 2881).into()),
+            "mysql -h127.0.0.1 -P2881 -uroot@sys -Doceanbase"
+        );
+        let psql = psql(([127, 0, 0, 1], 2883).into());
+        assert_eq!(
+            psql,
+            "psql \"host=127.0.0.1 port=2883 user=root dbname=oceanbase\""
+        );
+    }
+}

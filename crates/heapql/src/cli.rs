@@ -1,0 +1,225 @@
+//! The command line: verbs and flags, as clap parses them.
+//!
+//! Names and meanings are fixed by the design, so that scripts can rely on them. No verb is carried out here (`verbs`).
+//! Called by `main` and by `completions`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
+use clap_complete::Shell;
+use tracing::level_filters::LevelFilter;
+
+use crate::listen::ListenAddress;
+
+const EXAMPLES: &str = "\
+Examples:
+  heapql demo                                 a small leaking program, recorded
+  heapql run -- ./app args                    the same for yours
+  heapql run --min 1 --max 1 -- ./app         record every allocation
+  eval \"$(heapql env)\"; heapql serve          record whatever this shell starts
+
+Environment:
+  HEAPQL_DIR    where ledgers lie (default: $XDG_RUNTIME_DIR/heapql, else /dev/shm/heapql-UID)
+  HEAPQL_LOG    filter of the server's log on stderr, such as info or heapql_wire=debug
+  NO_COLOR      no colour in the log";
+
+/// Always-on, SQL-queryable heap sampling for any process
+#[derive(Debug, Parser)]
+#[command(name = "heapql", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a program, record it, and serve SQL about its heap while it runs
+    Run(RunArguments),
+    /// Record a built-in program that leaks
+    Demo(DemoArguments),
+    /// Serve SQL about every recorded process of this host, dead ones included
+    Serve(ServeArguments),
+    /// Print the environment that has programs recorded, for eval
+    Env(DirArgument),
+    /// Answer a query from the ledgers, without a client
+    Sql(SqlArguments),
+    /// List the recorded processes
+    Ps(PsArguments),
+    /// Change system parameters, as ALTER SYSTEM SET does
+    Set(SetArguments),
+    /// Check what recording and serving need on this host
+    Doctor(DirArgument),
+    /// Print a completion script for a shell
+    Completions(CompletionsArguments),
+    /// The program that `demo` records
+    #[command(hide = true)]
+    DemoProgram,
+}
+
+impl Verb {
+    /// What is logged when HEAPQL_LOG does not say.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        match self {
+            Verb::Serve(_) => LevelFilter::INFO,
+            _ => LevelFilter::WARN,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Least allocations between two samples (1 with --max 1: record all; 10000: record nothing)
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) min: Option<u32>,
+    /// Most allocations between two samples
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) max: Option<u32>,
+    #[command(flatten)]
+    pub(crate) listen: ListenFlags,
+    /// Go on serving after the program has ended, until Ctrl-C
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Print nothing but warnings and errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// The program and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    #[command(flatten)]
+    pub(crate) listen: ListenFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) listen: ListenFlags,
+    /// Where ledgers lie [default: HEAPQL_DIR]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Where parameters are kept across restarts [default: $XDG_STATE_HOME/heapql]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// TOML file with the same keys as these flags; a flag wins
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Where to listen, and who may come in.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Listen flags")]
+pub(crate) struct ListenFlags {
+    /// MySQL protocol: host:port, port 0 = the kernel picks, `off` = none [default: 127.0.0.1:2881]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) mysql: Option<ListenAddress>,
+    /// PostgreSQL protocol [default: 127.0.0.1:2883]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) postgres: Option<ListenAddress>,
+    /// HTTP; only `off` in this version
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<ListenAddress>,
+    /// Cluster; only `off` in this version
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) cluster: Option<ListenAddress>,
+    /// Another server of the cluster (repeatable); not in this version
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) peer: Vec<String>,
+    /// When all listeners are ready, write their addresses to this file, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) endpoints: Option<PathBuf>,
+    /// File whose first line is the password of root@sys; without it only loopback may be bound
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DirArgument {
+    /// Where ledgers lie [default: HEAPQL_DIR]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SqlArguments {
+    /// One or several statements; without them they are read from stdin
+    pub(crate) query: Option<String>,
+    /// How rows are printed
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) dir: DirArgument,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PsArguments {
+    /// How rows are printed
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) dir: DirArgument,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Json,
+    Md,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetArguments {
+    /// Such as _min_malloc_sample_interval=16; several are all checked before any is applied
+    #[arg(value_name = "NAME=VALUE", required = true)]
+    pub(crate) assignments: Vec<String>,
+    #[command(flatten)]
+    pub(crate) dir: DirArgument,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    pub(crate) shell: Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run(line: &[&str]) -> Result<RunArguments, clap::Error> {
+        let words = ["heapql", "run"].iter().chain(line);
+        Cli::try_parse_from(words).map(|cli| match cli.verb {
+            Verb::Run(arguments) => arguments,
+            other => panic!("parsed as {other:?}"),
+        })
+    }
+
+    #[test]
+    fn clap_finds_no_mistake_in_it() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_program_is_its_own() {
+        for line in [
+            &["--keep", "--", "ls", "--quiet", "--", "-l"][..],
+            &["--keep", "ls", "--quiet", "--", "-l"],
+        ] {
+            let arguments = run(line).expect("parsed");
+            assert_eq!(arguments.command, ["ls", "--quiet", "--", "-l"]);
+            assert!(arguments.keep && !arguments.quiet);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_flag_is_no_program() {
+        assert!(run(&["--kep", "ls"]).is_err());
+        assert!(run(&[]).is_err());
+        assert!(run(&["--min", "0", "ls"]).is_err());
+        assert!(run(&["--max", "10001", "ls"]).is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! `serve --config FILE`: the flags of `serve` as TOML, for units and containers.
+//!
+//! Keys are the flags' names; a flag on the command line wins. System parameters do not belong here: they are set by ALTER
+//! SYSTEM and kept in the data directory. Called by `serve`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::cli::{ListenFlags, ServeArguments};
+use crate::error::Error;
+use crate::listen::ListenAddress;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Config {
+    mysql: Option<ListenAddress>,
+    postgres: Option<ListenAddress>,
+    http: Option<ListenAddress>,
+    cluster: Option<ListenAddress>,
+    peer: Vec<String>,
+    endpoints: Option<PathBuf>,
+    password_file: Option<PathBuf>,
+    dir: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+}
+
+/// The arguments of `serve` with what its configuration file adds to them.
+pub(crate) fn complete(arguments: ServeArguments) -> Result<ServeArguments, Error> {
+    let Some(path) = &arguments.config else {
+        return Ok(arguments);
+    };
+    let config = read(path)?;
+    let flags = arguments.listen;
+    Ok(ServeArguments {
+        listen: ListenFlags {
+            mysql: flags.mysql.or(config.mysql),
+            postgres: flags.postgres.or(config.postgres),
+            http: flags.http.or(config.http),
+            cluster: flags.cluster.or(config.cluster),
+            peer: if flags.peer.is_empty() {
+                config.peer
+            } else {
+                flags.peer
+            },
+            endpoints: flags.endpoints.or(config.endpoints),
+            password_file: flags.password_file.or(config.password_file),
+        },
+        dir: arguments.dir.or(config.dir),
+        data_dir: arguments.data_dir.or(config.data_dir),
+        config: None,
+    })
+}
+
+fn read(path: &Path) -> Result<Config, Error> {
+    let name = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Error::usage(format!("cannot read --config '{name}': {error}")))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        Error::usage(format!(
+            "--config '{name}', line {line}: {}",
+            error.message()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(text: &str, listen: ListenFlags) -> Result<ServeArguments, Error> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), text).expect("written");
+        complete(ServeArguments {
+            listen,
+            dir: None,
+            data_dir: None,
+            config: Some(file.path().to_owned()),
+        })
+    }
+
+    fn at(address: &str) -> Option<ListenAddress> {
+        Some(ListenAddress::At(address.to_owned()))
+    }
+
+    #[test]
+    fn a_flag_wins() {
+        let text =
+            "mysql = '127.0.0.1:1'\npostgres = 'off'\npassword-file = '/p'\ndata-dir = '/d'\n";
+        let flags = ListenFlags {
+            mysql: at("127.0.0.1:2"),
+            ..ListenFlags::default()
+        };
+        let arguments = completed(text, flags).expect("completed");
+        assert_eq!(arguments.listen.mysql, at("127.0.0.1:2"));
+        assert_eq!(arguments.listen.postgres, Some(ListenAddress::Off));
+        assert_eq!(arguments.listen.password_file, Some(PathBuf::from("/p")));
+        assert_eq!(arguments.data_dir, Some(PathBuf::from("/d")));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_accepted_ones() {
+        let error = completed("\nmysq = 'off'\n", ListenFlags::default())
+            .expect_err("refused")
+            .to_string();
+        for word in ["line 2", "mysq", "password-file", "data-dir"] {
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_address_is_an_error() {
+        let error = completed("mysql = '2881'", ListenFlags::default())
+            .expect_err("refused")
+            .to_string();
+        assert!(error.contains("host:port"), "{error}");
+    }
+}

@@ -1,0 +1,82 @@
+//! Sampling intervals as the command line sees them: flags, words, and those in force before a server starts.
+//!
+//! Their meaning is the sampler's, their rules the catalog's. Called by the verbs.
+
+use std::fs;
+
+use heapql_ledger::Intervals;
+use heapql_registry::{INTERVALS_FILE, Registry, State};
+
+use crate::error::Error;
+
+/// From `--min` and `--max`, each already in range.
+pub(crate) fn from_flags(min: Option<u32>, max: Option<u32>) -> Result<Intervals, Error> {
+    let default = Intervals::DEFAULT;
+    // One flag alone moves the other's default out of its way.
+    let (min, max) = match (min, max) {
+        (Some(min), None) => (min, default.max.max(min)),
+        (None, Some(max)) => (default.min.min(max), max),
+        (min, max) => (min.unwrap_or(default.min), max.unwrap_or(default.max)),
+    };
+    Intervals::new(min, max).ok_or_else(|| {
+        Error::usage(format!("--min {min} is greater than --max {max}")).hint(format!(
+            "both lie in {}..={}, and --min is at most --max",
+            Intervals::LEAST,
+            Intervals::MOST
+        ))
+    })
+}
+
+/// For the banner.
+pub(crate) fn words(intervals: Intervals) -> String {
+    match intervals {
+        intervals if intervals.is_zero() => "no samples".to_owned(),
+        Intervals { min: 1, max: 1 } => "every allocation".to_owned(),
+        Intervals { min, max } if min == max => format!("one sample per {min} allocations"),
+        Intervals { min, max } => format!("one sample per {min}..{max} allocations"),
+    }
+}
+
+/// What the recorded processes sample by now: those of the live ones, else what later ones will start from.
+pub(crate) fn in_force(registry: &Registry) -> Intervals {
+    let mut live = registry.sources();
+    live.retain(|source| source.state() == State::Alive);
+    let newest = live.iter().rev().find_map(|source| source.intervals());
+    newest
+        .or_else(|| stored(registry))
+        .unwrap_or(Intervals::DEFAULT)
+}
+
+fn stored(registry: &Registry) -> Option<Intervals> {
+    let text = fs::read_to_string(registry.root().join(INTERVALS_FILE)).ok()?;
+    let (min, max) = text.trim().split_once(' ')?;
+    Intervals::new(min.parse().ok()?, max.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(min: Option<u32>, max: Option<u32>) -> Option<(u32, u32)> {
+        from_flags(min, max)
+            .ok()
+            .map(|intervals| (intervals.min, intervals.max))
+    }
+
+    #[test]
+    fn one_flag_moves_the_others_default() {
+        assert_eq!(pair(None, None), Some((16, 256)));
+        assert_eq!(pair(Some(1), None), Some((1, 256)));
+        assert_eq!(pair(Some(10_000), None), Some((10_000, 10_000)));
+        assert_eq!(pair(None, Some(1)), Some((1, 1)));
+        assert_eq!(pair(Some(5), Some(4)), None);
+    }
+
+    #[test]
+    fn modes_have_names() {
+        let words = |min, max| words(Intervals { min, max });
+        assert_eq!(words(10_000, 10_000), "no samples");
+        assert_eq!(words(1, 1), "every allocation");
+        assert_eq!(words(16, 256), "one sample per 16..256 allocations");
+    }
+}

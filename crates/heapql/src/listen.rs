@@ -1,0 +1,236 @@
+//! Listen flags: what they accept, which sockets they become, and what happens when a port is taken.
+//!
+//! The sockets and the rule about loopback are the wire's. Called by `service`.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use heapql_wire::{Listeners, Protocol};
+use serde::Deserialize;
+
+use crate::cli::ListenFlags;
+use crate::endpoints::Endpoints;
+use crate::error::Error;
+
+const LOOPBACK: &str = "127.0.0.1";
+pub(crate) const MYSQL_PORT: u16 = 2881;
+pub(crate) const POSTGRES_PORT: u16 = 2883;
+
+/// The value of a listen flag.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum ListenAddress {
+    Off,
+    /// `host:port`; the host is resolved when it is bound.
+    At(String),
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ListenAddress, String> {
+        if text == "off" {
+            return Ok(ListenAddress::Off);
+        }
+        let wrong = || {
+            "expected host:port (port 0: the kernel picks) or off, for example 127.0.0.1:0"
+                .to_owned()
+        };
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        port.parse::<u16>().map_err(|_| wrong())?;
+        // A colon in the host is an IPv6 address, which stands in brackets.
+        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+            return Err("an IPv6 address needs brackets, for example [::1]:0".to_owned());
+        }
+        let host = if host.is_empty() { LOOPBACK } else { host };
+        Ok(ListenAddress::At(format!("{host}:{port}")))
+    }
+}
+
+impl TryFrom<String> for ListenAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<ListenAddress, String> {
+        text.parse().map_err(|why| format!("'{text}': {why}"))
+    }
+}
+
+/// What to do when a default port is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum IfTaken {
+    /// `run` and `demo`: the kernel picks another.
+    PickAnother,
+    /// `serve`: clients expect it at its port.
+    Fail,
+}
+
+/// Refuses the flags of listeners that this version does not have.
+pub(crate) fn check_available(flags: &ListenFlags) -> Result<(), Error> {
+    let missing = |flag: &str| {
+        Error::usage(format!("--{flag} is not available in this version")).hint(format!(
+            "leave --{flag} out; --mysql and --postgres are available"
+        ))
+    };
+    for (flag, address) in [("http", &flags.http), ("cluster", &flags.cluster)] {
+        if matches!(address, Some(ListenAddress::At(_))) {
+            return Err(missing(flag));
+        }
+    }
+    if flags.peer.is_empty() {
+        Ok(())
+    } else {
+        Err(missing("peer"))
+    }
+}
+
+/// Binds what the flags ask for.
+pub(crate) async fn bind(
+    flags: &ListenFlags,
+    if_taken: IfTaken,
+    has_password: bool,
+) -> Result<(Listeners, Endpoints), Error> {
+    check_available(flags)?;
+    let mut listeners = Listeners::default();
+    let mut bind = async |protocol, flag: &Option<ListenAddress>, port| match flag {
+        Some(ListenAddress::Off) => Ok(None),
+        Some(ListenAddress::At(address)) => bound(&mut listeners, protocol, address, has_password)
+            .await
+            .map(Some),
+        None => at_default_port(&mut listeners, protocol, port, if_taken, has_password)
+            .await
+            .map(Some),
+    };
+    let endpoints = Endpoints {
+        mysql: bind(Protocol::MySql, &flags.mysql, MYSQL_PORT).await?,
+        postgres: bind(Protocol::Postgres, &flags.postgres, POSTGRES_PORT).await?,
+        pid: std::process::id(),
+    };
+    Ok((listeners, endpoints))
+}
+
+async fn at_default_port(
+    listeners: &mut Listeners,
+    protocol: Protocol,
+    port: u16,
+    if_taken: IfTaken,
+    has_password: bool,
+) -> Result<SocketAddr, Error> {
+    match listeners
+        .bind(protocol, &format!("{LOOPBACK}:{port}"), has_password)
+        .await
+    {
+        Err(error) if error.is_in_use() && if_taken == IfTaken::PickAnother => {
+            bound(listeners, protocol, &format!("{LOOPBACK}:0"), has_password).await
+        }
+        bound => bound.map_err(|error| cannot(protocol, &error)),
+    }
+}
+
+async fn bound(
+    listeners: &mut Listeners,
+    protocol: Protocol,
+    address: &str,
+    has_password: bool,
+) -> Result<SocketAddr, Error> {
+    listeners
+        .bind(protocol, address, has_password)
+        .await
+        .map_err(|error| cannot(protocol, &error))
+}
+
+fn cannot(protocol: Protocol, error: &heapql_wire::BindError) -> Error {
+    let failed = Error::new(error.to_string());
+    if error.is_in_use() {
+        let flag = protocol.name();
+        return failed.hint(format!(
+            "another server has this port: stop it, or give --{flag} 127.0.0.1:0 or --{flag} off"
+        ));
+    }
+    failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<ListenAddress> {
+        text.parse().ok()
+    }
+
+    #[test]
+    fn addresses() {
+        let address = |text: &str| Some(ListenAddress::At(text.to_owned()));
+        assert_eq!(at("off"), Some(ListenAddress::Off));
+        assert_eq!(at("127.0.0.1:2881"), address("127.0.0.1:2881"));
+        assert_eq!(at(":0"), address("127.0.0.1:0"));
+        assert_eq!(at("localhost:1"), address("localhost:1"));
+        assert_eq!(at("[::1]:0"), address("[::1]:0"));
+        for wrong in [
+            "",
+            "2881",
+            "127.0.0.1",
+            "127.0.0.1:x",
+            "127.0.0.1:65536",
+            "::1:0",
+            "on",
+        ] {
+            assert_eq!(at(wrong), None, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error_that_names_the_flag() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = taken.local_addr().expect("an address").to_string();
+        let flags = ListenFlags {
+            mysql: Some(ListenAddress::Off),
+            postgres: Some(ListenAddress::At(address.clone())),
+            ..ListenFlags::default()
+        };
+        let error = bind(&flags, IfTaken::PickAnother, false)
+            .await
+            .err()
+            .expect("an error")
+            .to_string();
+        assert!(
+            error.contains("--postgres") && error.contains(&address),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_kernel_picks_when_a_default_port_is_taken() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = taken.local_addr().expect("an address").port();
+        let mut listeners = Listeners::default();
+        let mysql = Protocol::MySql;
+        let other = at_default_port(&mut listeners, mysql, port, IfTaken::PickAnother, false)
+            .await
+            .expect("another");
+        assert_ne!(other.port(), port);
+        assert!(
+            at_default_port(&mut listeners, mysql, port, IfTaken::Fail, false)
+                .await
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_refused() {
+        let flags = ListenFlags {
+            http: Some(ListenAddress::At("127.0.0.1:0".to_owned())),
+            ..ListenFlags::default()
+        };
+        let error = check_available(&flags).expect_err("refused").to_string();
+        assert!(
+            error.contains("--http is not available in this version"),
+            "{error}"
+        );
+        let off = ListenFlags {
+            http: Some(ListenAddress::Off),
+            cluster: Some(ListenAddress::Off),
+            ..flags
+        };
+        assert!(check_available(&off).is_ok());
+    }
+}

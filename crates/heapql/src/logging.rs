@@ -1,0 +1,35 @@
+//! The log: tracing, on stderr, filtered by HEAPQL_LOG.
+//!
+//! Not what verbs tell their user (`talk`). Called once by `main`.
+
+use std::io::{self, IsTerminal};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+use crate::talk::say;
+
+/// As in `HEAPQL_LOG=debug` or `HEAPQL_LOG=heapql_wire=trace`.
+const VARIABLE: &str = "HEAPQL_LOG";
+
+pub(crate) fn start(default: LevelFilter) {
+    let filter = EnvFilter::builder()
+        .with_default_directive(default.into())
+        .with_env_var(VARIABLE);
+    let filter = filter.try_from_env().unwrap_or_else(|error| {
+        // An unset variable is the rule, not an error.
+        if std::env::var_os(VARIABLE).is_some() {
+            say!("warning: {VARIABLE} is ignored: {error}");
+        }
+        EnvFilter::default().add_directive(default.into())
+    });
+    let colour = io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colour)
+        // It would be reported with eprintln!, which panics when stderr is gone.
+        .log_internal_errors(false)
+        .init();
+}

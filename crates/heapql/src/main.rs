@@ -1,0 +1,60 @@
+//! `heapql`, the one binary: records programs and answers SQL about their heaps.
+//!
+//! Here: the command line, the packaging of the preload library, and the life of the processes that a verb starts. Not
+//! here: SQL (`catalog`), protocols (`wire`), ledgers (`registry`), recording (`sampler`, `preload`). Called by people.
+//!
+//! ```text
+//! cli  ->  verbs::{run, demo, serve, env, sql, ps, set, doctor, completions}
+//!                 |-> service   listeners + server, from start to stop
+//!                 |-> launch    the target and its environment, signals, its end
+//!                 `-> place     directories: ledgers, one per run, the unpacked library
+//! ```
+#![forbid(unsafe_code)]
+
+mod banner;
+mod cli;
+mod config;
+mod endpoints;
+mod error;
+mod intervals;
+mod launch;
+mod listen;
+mod logging;
+mod offline;
+mod password;
+mod place;
+mod rows;
+mod service;
+mod shell;
+mod signals;
+mod talk;
+mod target;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Verb};
+use error::Error;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.verb.log_level());
+    let ended = match cli.verb {
+        Verb::Run(arguments) => verbs::run::run(arguments),
+        Verb::Demo(arguments) => verbs::demo::run(arguments),
+        Verb::Serve(arguments) => verbs::serve::run(arguments),
+        Verb::Env(arguments) => verbs::env::run(arguments),
+        Verb::Sql(arguments) => verbs::sql::run(arguments),
+        Verb::Ps(arguments) => verbs::ps::run(arguments),
+        Verb::Set(arguments) => verbs::set::run(arguments),
+        Verb::Doctor(arguments) => verbs::doctor::run(arguments),
+        Verb::Completions(arguments) => verbs::completions::run(arguments),
+        Verb::DemoProgram => verbs::demo_program::run(),
+    };
+    ended.unwrap_or_else(|error: Error| {
+        error.print();
+        error.exit_code()
+    })
+}

@@ -1,0 +1,208 @@
+//! A running server: listeners, the catalog behind them, and the regular look at the ledgers, from start to stop.
+//!
+//! It starts no target (`launch`). Called by `run`, `demo` and `serve`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use heapql_catalog::{Server, ServerConfig};
+use heapql_ledger::Intervals;
+use heapql_registry::{Registry, Settings};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::cli::ListenFlags;
+use crate::endpoints::{Endpoints, EndpointsFile};
+use crate::error::Error;
+use crate::listen::{self, IfTaken};
+use crate::password;
+use crate::place::forget_own_ledgers;
+
+/// The engine recurses over plans and expressions, unoptimised in the dev profile.
+const STACK_BYTES: usize = 8 << 20;
+/// A profiler beside its target is to leave it the processors.
+const WORKERS: usize = 2;
+/// How often ledgers are looked at without being asked: the dead beyond the bounds go.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How to set up a server.
+pub(crate) struct Plan<'a> {
+    /// Directory of its registry.
+    pub(crate) dir: &'a Path,
+    pub(crate) listen: &'a ListenFlags,
+    pub(crate) if_taken: IfTaken,
+    pub(crate) initial: Intervals,
+    pub(crate) parameter_file: Option<PathBuf>,
+}
+
+pub(crate) struct Service {
+    endpoints: Endpoints,
+    has_password: bool,
+    /// Gone, with its file, when the service is.
+    _file: Option<EndpointsFile>,
+    registry: Arc<Registry>,
+    shutdown: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    looking: JoinHandle<()>,
+}
+
+pub(crate) fn runtime() -> Result<Runtime, Error> {
+    let mut builder = Builder::new_multi_thread();
+    builder
+        .worker_threads(WORKERS)
+        .thread_stack_size(STACK_BYTES)
+        .thread_name("heapql")
+        .enable_all();
+    builder
+        .build()
+        .map_err(|error| Error::new(format!("cannot start the server's threads: {error}")))
+}
+
+impl Service {
+    /// When it returns, clients can connect, the intervals are in force and the endpoints file is there.
+    pub(crate) async fn start(plan: Plan<'_>) -> Result<Service, Error> {
+        let flags = plan.listen;
+        listen::check_available(flags)?;
+        let password = flags
+            .password_file
+            .as_deref()
+            .map(password::read)
+            .transpose()?;
+        let has_password = password.is_some();
+        let file = flags
+            .endpoints
+            .as_deref()
+            .map(EndpointsFile::claim)
+            .transpose()?;
+        let (listeners, endpoints) = listen::bind(flags, plan.if_taken, has_password).await?;
+        let registry = open(Settings::serving(plan.dir.to_owned()))?;
+        let (svr_ip, svr_port, sql_port) = address(&endpoints);
+        let server = Server::new(ServerConfig {
+            registry: Arc::clone(&registry),
+            svr_ip,
+            svr_port,
+            sql_port,
+            parameter_file: plan.parameter_file,
+            initial: plan.initial,
+            password,
+        })?;
+        let (shutdown, stop) = watch::channel(false);
+        // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.
+        let serving = tokio::task::spawn_blocking(|| {
+            Handle::current().block_on(listeners.serve(server, stop))
+        });
+        let looking = tokio::spawn(look(Arc::clone(&registry)));
+        if let Some(file) = &file {
+            file.write(&endpoints)?;
+        }
+        Ok(Service {
+            endpoints,
+            has_password,
+            _file: file,
+            registry,
+            shutdown,
+            serving,
+            looking,
+        })
+    }
+
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    pub(crate) fn has_password(&self) -> bool {
+        self.has_password
+    }
+
+    /// Tells clients, ends running statements (after 3 s at most), and forgets the server's own record.
+    pub(crate) async fn stop(self) {
+        self.shutdown.send_replace(true);
+        self.looking.abort();
+        if let Err(defect) = self.serving.await {
+            tracing::error!("the server ended by a defect: {defect}");
+        }
+        forget_own_ledgers(self.registry.root());
+    }
+}
+
+pub(crate) fn open(settings: Settings) -> Result<Arc<Registry>, Error> {
+    let root = settings.root.clone();
+    let registry = Registry::open(settings);
+    let registry = registry
+        .map_err(|error| Error::new(format!("cannot use '{}': {error}", root.display())))?;
+    Ok(Arc::new(registry))
+}
+
+/// What rows show of this server: its address, its port, and its MySQL port (0 = none).
+fn address(endpoints: &Endpoints) -> (String, u16, u16) {
+    let shown = endpoints.mysql.or(endpoints.postgres);
+    let ip = shown.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
+        reachable(address).ip()
+    });
+    let sql_port = endpoints.mysql.map_or(0, |address| address.port());
+    (
+        ip.to_canonical().to_string(),
+        shown.map_or(0, |address| address.port()),
+        sql_port,
+    )
+}
+
+/// The address that others would use: that of the route to the outside if all are listened on.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    // Connecting a datagram socket sends nothing; the network is one that is reserved for documents (RFC 5737).
+    let outward = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    let ip = outward.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |outward| outward.ip());
+    SocketAddr::new(ip, address.port())
+}
+
+async fn look(registry: Arc<Registry>) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let registry = Arc::clone(&registry);
+        // It reads files: not on the threads that serve.
+        let looked = tokio::task::spawn_blocking(move || registry.sources().len()).await;
+        if let Err(defect) = looked {
+            tracing::error!("the ledgers could not be looked at: {defect}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_show_the_mysql_port_or_else_the_other() {
+        let mysql = Some(([127, 0, 0, 1], 2881).into());
+        let postgres = Some(([127, 0, 0, 2], 2883).into());
+        let shown = |mysql, postgres| {
+            address(&Endpoints {
+                mysql,
+                postgres,
+                pid: 1,
+            })
+        };
+        assert_eq!(shown(mysql, postgres), ("127.0.0.1".to_owned(), 2881, 2881));
+        assert_eq!(shown(None, postgres), ("127.0.0.2".to_owned(), 2883, 0));
+        assert_eq!(shown(None, None), ("127.0.0.1".to_owned(), 0, 0));
+    }
+
+    #[test]
+    fn an_unspecified_address_is_not_shown() {
+        let all = SocketAddr::from(([0, 0, 0, 0], 2881));
+        assert!(!reachable(all).ip().is_unspecified());
+        assert_eq!(reachable(all).port(), 2881);
+    }
+}

@@ -1,0 +1,135 @@
+//! `heapql run`: a program with a server beside it, for as long as the program runs.
+//!
+//! The server is this process and the program its child; if this process is killed the program goes on. `demo` is this
+//! verb with a program of its own.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
+
+use heapql_ledger::Intervals;
+use heapql_registry::Settings;
+use tokio::process::Child;
+
+use crate::banner;
+use crate::cli::{ListenFlags, RunArguments};
+use crate::error::Error;
+use crate::intervals;
+use crate::launch::{self, Launch};
+use crate::listen::{self, IfTaken};
+use crate::place::{self, RunDir};
+use crate::service::{self, Plan, Service};
+use crate::signals::{self, Signals};
+use crate::talk::say;
+
+/// What blocking work may take of the time after the end: none of it matters any more.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+/// A key at the terminal signals the target and us at the same moment; ours may be seen after the target's end.
+const SAME_MOMENT: Duration = Duration::from_millis(50);
+
+/// What to run and how to talk about it.
+pub(super) struct Recording {
+    pub(super) command: Vec<OsString>,
+    pub(super) title: String,
+    pub(super) listen: ListenFlags,
+    pub(super) intervals: Intervals,
+    pub(super) keep: bool,
+    pub(super) quiet: bool,
+}
+
+pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, Error> {
+    Recording {
+        title: launch::title(&arguments.command),
+        intervals: intervals::from_flags(arguments.min, arguments.max)?,
+        command: arguments.command,
+        listen: arguments.listen,
+        keep: arguments.keep,
+        quiet: arguments.quiet,
+    }
+    .run()
+}
+
+impl Recording {
+    /// Returns the program's exit status.
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        listen::check_available(&self.listen)?;
+        let root = place::ledger_root(None)?;
+        clear_away(&root);
+        let library = place::unpack(&root)?;
+        let dir = RunDir::create(&root)?;
+        let runtime = service::runtime()?;
+        let ended = runtime.block_on(self.beside_a_server(dir.path(), &library));
+        runtime.shutdown_timeout(LEAVE_WITHIN);
+        ended.map(|ended| ExitCode::from(launch::exit_status(ended)))
+    }
+
+    async fn beside_a_server(&self, dir: &Path, library: &Path) -> Result<ExitStatus, Error> {
+        let service = Service::start(Plan {
+            dir,
+            listen: &self.listen,
+            if_taken: IfTaken::PickAnother,
+            initial: self.intervals,
+            parameter_file: None,
+        })
+        .await?;
+        let ended = self
+            .attend(
+                &service,
+                Launch {
+                    command: &self.command,
+                    library,
+                    dir,
+                },
+            )
+            .await;
+        service.stop().await;
+        ended
+    }
+
+    /// From the program's start to its end; with `--keep` until somebody ends the server.
+    async fn attend(&self, service: &Service, launch: Launch<'_>) -> Result<ExitStatus, Error> {
+        let failed = |what: &str, error: io::Error| Error::new(format!("cannot {what}: {error}"));
+        let mut signals =
+            Signals::catch(&signals::FORWARDED).map_err(|error| failed("catch signals", error))?;
+        let mut child = launch.start()?;
+        self.announce(service, &child);
+        let ended = launch::wait(&mut child, &mut signals).await;
+        let ended = ended.map_err(|error| failed(&format!("wait for '{}'", self.title), error))?;
+        if self.keep {
+            self.announce_end(ended);
+            tokio::time::sleep(SAME_MOMENT).await;
+            signals.forget();
+            signals.ending().await;
+        }
+        Ok(ended)
+    }
+
+    fn announce(&self, service: &Service, child: &Child) {
+        if !self.quiet {
+            let pid = child.id().unwrap_or_default();
+            banner::recording(service, &self.title, pid, &intervals::words(self.intervals));
+        }
+    }
+
+    fn announce_end(&self, ended: ExitStatus) {
+        if !self.quiet {
+            say!(
+                "ended      {}  {}  its samples stay until this server stops",
+                self.title,
+                launch::how(ended)
+            );
+            say!("stop       Ctrl-C, or kill {}", std::process::id());
+        }
+    }
+}
+
+/// What earlier runs left beyond the bounds, and their empty directories.
+fn clear_away(root: &Path) {
+    match service::open(Settings::serving(root.to_owned())) {
+        Ok(registry) => drop(registry.sources()),
+        Err(error) => tracing::warn!("{error}"),
+    }
+    place::remove_finished_runs(root);
+}

@@ -1,0 +1,56 @@
+//! `heapql serve`: SQL about every recorded process of this host, until it is stopped.
+//!
+//! It starts nothing and records nothing: processes record themselves, by the environment that `env` prints or by `run`.
+//! Parameters are kept in its data directory.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use heapql_ledger::Intervals;
+
+use crate::banner;
+use crate::cli::ServeArguments;
+use crate::config;
+use crate::error::Error;
+use crate::listen::{self, IfTaken};
+use crate::place;
+use crate::service::{self, Plan, Service};
+use crate::signals::{self, Signals};
+
+const PARAMETER_FILE: &str = "parameters.toml";
+
+pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
+    let arguments = config::complete(arguments)?;
+    listen::check_available(&arguments.listen)?;
+    let root = place::ledger_root(arguments.dir.as_deref())?;
+    let data_dir = arguments
+        .data_dir
+        .clone()
+        .map_or_else(default_data_dir, Ok)?;
+    place::private(&data_dir)?;
+    place::remove_finished_runs(&root);
+    let plan = Plan {
+        dir: &root,
+        listen: &arguments.listen,
+        if_taken: IfTaken::Fail,
+        initial: Intervals::DEFAULT,
+        parameter_file: Some(data_dir.join(PARAMETER_FILE)),
+    };
+    service::runtime()?.block_on(async {
+        let mut signals = Signals::catch(&signals::ENDING)
+            .map_err(|error| Error::new(format!("cannot catch signals: {error}")))?;
+        let service = Service::start(plan).await?;
+        banner::serving(&service, &root, arguments.dir.is_none());
+        signals.ending().await;
+        tracing::info!("stopping");
+        service.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn default_data_dir() -> Result<PathBuf, Error> {
+    place::of_user("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+        Error::new("there is no place to keep parameters: neither XDG_STATE_HOME nor HOME is set")
+            .hint("name a directory with --data-dir")
+    })
+}

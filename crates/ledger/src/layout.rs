@@ -1,0 +1,266 @@
+//! Where everything lies in a ledger file: the header page, the fixed tables and their limits.
+//!
+//! Not behaviour: the writing half (`writer.rs`) fills these in, the reading half (`reader/`) checks them. Both take every
+//! offset from here. The layout is native-endian and belongs to one machine; `BYTE_ORDER` and `VERSION` say which.
+//!
+//! ```text
+//! 0        4096      20480      69632                                                  file_bytes
+//! | header | labels  | modules  | callsites, 64 bytes each | words of 8 bytes: stacks, names |
+//! ```
+
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+
+/// First eight bytes of every ledger.
+pub const MAGIC: [u8; 8] = *b"HEAPQL\x1a\n";
+/// Moves with every change of this file; a reader refuses all others.
+pub const VERSION: u32 = 1;
+/// Reads back as another number on a machine of the other byte order.
+pub const BYTE_ORDER: u32 = 0x0102_0304;
+
+pub const HEADER_BYTES: usize = 4096;
+pub const LABEL_CAPACITY: usize = 512;
+pub const MODULE_CAPACITY: usize = 512;
+pub const LABELS_AT: usize = HEADER_BYTES;
+pub const MODULES_AT: usize = LABELS_AT + LABEL_CAPACITY * size_of::<Label>();
+pub const CALLSITES_AT: usize = MODULES_AT + MODULE_CAPACITY * size_of::<Module>();
+
+/// Default size of a ledger file. Sparse: only what is used takes memory.
+pub const DEFAULT_BYTES: usize = 32 << 20;
+/// Below this there is no room for the fixed tables and a useful number of callsites.
+pub const MIN_BYTES: usize = 256 << 10;
+/// Above this a reader refuses the file: word offsets are 32 bits wide.
+pub const MAX_BYTES: usize = 4 << 30;
+
+/// Most frames a stack may have.
+pub const MAX_DEPTH: usize = 128;
+/// OceanBase's bound on a label.
+pub const LABEL_BYTES: usize = 15;
+/// Path of the executable and the command line, each cut to this.
+pub const TEXT_BYTES: usize = 1024;
+
+/// How far one change of the intervals moves [`Control::limit`] down: more than any thread can count in one interval, so
+/// that after a change every thread finds itself due.
+pub const LIMIT_STEP: u64 = 1 << 36;
+/// Where [`Control::limit`] starts.
+pub const LIMIT_START: u64 = 1 << 63;
+/// The interval of a thread that samples nothing. Shorter than [`LIMIT_STEP`].
+pub const NEVER: u64 = LIMIT_STEP / 2;
+
+/// Least and most allocations between two samples of one label on one thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Intervals {
+    pub min: u32,
+    pub max: u32,
+}
+
+impl Intervals {
+    pub const LEAST: u32 = 1;
+    pub const MOST: u32 = 10_000;
+    /// 16..256, OceanBase's normal mode.
+    pub const DEFAULT: Intervals = Intervals { min: 16, max: 256 };
+
+    /// `None` unless both lie in 1..=10000 and min <= max.
+    pub const fn new(min: u32, max: u32) -> Option<Intervals> {
+        if min < Self::LEAST || max > Self::MOST || min > max {
+            return None;
+        }
+        Some(Intervals { min, max })
+    }
+
+    /// Records nothing: min is 10000.
+    pub const fn is_zero(self) -> bool {
+        self.min == Self::MOST
+    }
+
+    pub const fn to_word(self) -> u64 {
+        ((self.min as u64) << 32) | self.max as u64
+    }
+
+    /// `None` for a word that no writer produced.
+    pub const fn from_word(word: u64) -> Option<Intervals> {
+        Intervals::new((word >> 32) as u32, word as u32)
+    }
+
+    /// The size from which an allocation's bytes matter. Smaller ones cannot add up to 4 MiB before `max` of them have
+    /// been counted, which makes a sample due anyway. Out of reach in zero mode.
+    pub const fn byte_rule(self) -> u64 {
+        if self.is_zero() {
+            return u64::MAX;
+        }
+        SAMPLE_BYTES / self.max as u64
+    }
+}
+
+/// After `min` allocations a sample is due as soon as this many bytes have accumulated.
+pub const SAMPLE_BYTES: u64 = 4 << 20;
+/// An allocation of at least this size is always sampled, unless in zero mode.
+pub const ALWAYS_BYTES: u64 = 16 << 20;
+
+/// What the outside writes and the target obeys. One cache line of its own, written a few times a day, read at every
+/// allocation.
+#[repr(C, align(64))]
+pub struct Control {
+    /// A thread's allocation counter that has reached this is due. A change of the intervals lowers it by [`LIMIT_STEP`],
+    /// so that every counter, armed under the old value, is due at once: the target notices at its next allocation, for
+    /// the price of one compare with memory that nobody writes.
+    pub limit: AtomicU64,
+    /// [`Intervals::byte_rule`] of the intervals in force.
+    pub byte_rule: AtomicU64,
+    /// [`Intervals::to_word`]. Written before `limit` moves.
+    pub intervals: AtomicU64,
+}
+
+/// Why an allocation that was due has no sample, or a sample less than it could have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Loss {
+    /// The tables for callsites or stacks are full: the ledger has reached HEAPQL_LEDGER_BYTES.
+    LedgerFull,
+    /// The file system that holds the ledger is full.
+    NoSpace,
+    /// The sampled pool is exhausted, or could not be reserved.
+    PoolFull,
+    /// Another thread held what this sample needed for too long.
+    Contended,
+    /// The allocation happened inside the recorder, such as in a signal handler that interrupted it.
+    Reentrant,
+    /// More than 512 labels.
+    LabelsFull,
+    /// The stack could not be followed to its end. The sample exists, with the frames that were found.
+    StackTruncated,
+}
+
+impl Loss {
+    pub const ALL: [Loss; 7] = [
+        Loss::LedgerFull,
+        Loss::NoSpace,
+        Loss::PoolFull,
+        Loss::Contended,
+        Loss::Reentrant,
+        Loss::LabelsFull,
+        Loss::StackTruncated,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Loss::LedgerFull => "ledger_full",
+            Loss::NoSpace => "no_space",
+            Loss::PoolFull => "pool_full",
+            Loss::Contended => "contended",
+            Loss::Reentrant => "reentrant",
+            Loss::LabelsFull => "labels_full",
+            Loss::StackTruncated => "stack_truncated",
+        }
+    }
+}
+
+/// The first page. Fields above `control` never change once `ready` is set.
+#[repr(C, align(4096))]
+pub struct Header {
+    pub magic: AtomicU64,
+    pub version: AtomicU32,
+    pub byte_order: AtomicU32,
+    pub file_bytes: AtomicU64,
+    pub pid: AtomicU32,
+    pub parent_pid: AtomicU32,
+    /// Field 22 of /proc/PID/stat: with the pid it names a process for as long as the machine is up. 0 if unknown.
+    pub start_ticks: AtomicU64,
+    /// Nanoseconds since 1970.
+    pub created_at: AtomicU64,
+    /// Of the allocations that set no scope.
+    pub default_label: AtomicU32,
+    pub uid: AtomicU32,
+    pub callsite_capacity: AtomicU32,
+    pub word_capacity: AtomicU32,
+    /// Of the machine's current boot: a file that outlives a reboot is a dead process's.
+    pub boot_id: [AtomicU64; 2],
+
+    pub control: Control,
+
+    /// Nonzero once everything above holds. Stored with Release after it, loaded with Acquire before it.
+    pub ready: AtomicU32,
+    pub label_count: AtomicU32,
+    pub module_count: AtomicU32,
+    /// Rises when a module may have been unloaded.
+    pub module_generation: AtomicU32,
+    pub callsite_count: AtomicU32,
+    pub word_count: AtomicU32,
+    pub losses: [AtomicU64; 16],
+
+    pub program_bytes: AtomicU32,
+    pub command_bytes: AtomicU32,
+    pub program: [AtomicU64; TEXT_BYTES / 8],
+    pub command: [AtomicU64; TEXT_BYTES / 8],
+}
+
+impl Header {
+    /// As it is before there is a ledger: every allocation is due, since every counter has reached a limit of 0.
+    pub const fn zeroed() -> Header {
+        // SAFETY: all fields are atomic integers, for which all zeroes is valid.
+        unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
+    }
+}
+
+/// Who asked for the memory: OceanBase's tenant, memory context and module label. Immutable once counted.
+#[repr(C)]
+pub struct Label {
+    pub tenant_id: AtomicU64,
+    pub ctx_id: AtomicU64,
+    /// Text in the first [`LABEL_BYTES`] bytes, its length in the last.
+    pub text: [AtomicU64; 2],
+}
+
+/// A loaded ELF file that appears in some stack.
+#[repr(C)]
+pub struct Module {
+    pub start: AtomicU64,
+    pub end: AtomicU64,
+    /// Added to an address of the file gives the address in memory: 0 for a program that is not position independent.
+    pub load_bias: AtomicU64,
+    /// Module generation at which it was seen loaded, and at which it was found gone (0: still there).
+    pub loaded: AtomicU32,
+    pub unloaded: AtomicU32,
+    /// Where its path stands among the words.
+    pub name_at: AtomicU32,
+    pub name_bytes: AtomicU16,
+    pub build_id_bytes: AtomicU16,
+    pub build_id: [AtomicU64; 4],
+    /// Nonzero for the program itself.
+    pub is_program: AtomicU32,
+    pub ready: AtomicU32,
+    pub spare: [AtomicU64; 2],
+}
+
+/// An interned stack with its label, and what is live of it: one cache line.
+#[repr(C, align(64))]
+pub struct Callsite {
+    pub live_count: AtomicU64,
+    pub live_bytes: AtomicU64,
+    pub total_count: AtomicU64,
+    pub total_bytes: AtomicU64,
+    pub spare: [AtomicU64; 2],
+    /// Where its frames stand among the words, innermost first.
+    pub stack_at: AtomicU32,
+    pub label: AtomicU16,
+    /// Stored last, with Release: a callsite of state 0 is not there yet.
+    pub ready: AtomicU16,
+    /// Seconds since the ledger was created.
+    pub first_seen: AtomicU32,
+    pub module_generation: AtomicU16,
+    pub depth: AtomicU16,
+}
+
+const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
+const _: () = assert!(size_of::<Label>() == 32);
+const _: () = assert!(size_of::<Module>() == 96);
+const _: () = assert!(size_of::<Callsite>() == 64);
+const _: () = assert!(CALLSITES_AT.is_multiple_of(HEADER_BYTES));
+const _: () = assert!(CALLSITES_AT + 4096 < MIN_BYTES);
+
+/// How many callsites and words fit into a file of `file_bytes`: a stack takes four times its callsite's room.
+pub const fn capacities(file_bytes: usize) -> (usize, usize) {
+    let room = file_bytes - CALLSITES_AT;
+    let callsites = room / 5 / size_of::<Callsite>();
+    let words = (room - callsites * size_of::<Callsite>()) / 8;
+    (callsites, words)
+}

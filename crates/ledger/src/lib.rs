@@ -1,0 +1,24 @@
+//! The ledger: one process's record of its live samples, in a shared-memory file of fixed layout and bounded size.
+//!
+//! It is the only thing the two wings share. The writing half ([`Writer`]) lives inside the target's `malloc`: it never
+//! allocates, never waits and stays right when the target is killed at any instruction. The reading half (feature
+//! `reader`) trusts nothing it reads. It is not a sampler (it does not know when or why) and not a registry (it knows one
+//! file). Called by `sampler` and, outside the target, by `registry`.
+#![cfg_attr(not(any(feature = "reader", test)), no_std)]
+
+mod identity;
+mod index;
+pub mod layout;
+mod lock;
+mod sys;
+mod writer;
+
+#[cfg(feature = "reader")]
+mod reader;
+
+pub use layout::{DEFAULT_BYTES, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEPTH, MIN_BYTES};
+pub use lock::{Held, TryLock};
+#[cfg(feature = "reader")]
+pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};
+pub use sys::Errno;
+pub use writer::{CallsiteKey, LabelId, ModuleEntry, OpenError, Settings, Writer};

@@ -1,0 +1,372 @@
+//! The reading half: one ledger file, taken as untrusted input.
+//!
+//! It copies what it needs with pread(2) and interprets the copy, so a file that is truncated, overwritten or hostile gives
+//! an error or a wrong number, never a crash, and the target is never slowed. It does not know other files (`registry`)
+//! and keeps no rows. Called by `registry`.
+
+mod bytes;
+mod control;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::layout::*;
+use bytes::Bytes;
+
+/// Why a file is not read, in words for `processes.why`.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The file could not be opened or read.
+    Io(io::Error),
+    /// It is being created: try again.
+    NotReady,
+    /// Written by another version of the recorder.
+    Version(u32),
+    /// Not a ledger, or a damaged one.
+    Invalid(&'static str),
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ReadError::Io(error) => write!(f, "cannot read the ledger: {error}"),
+            ReadError::NotReady => write!(f, "the ledger is still being created"),
+            ReadError::Version(found) => {
+                write!(
+                    f,
+                    "the ledger has version {found}, this program reads version {VERSION}: use the same release"
+                )
+            }
+            ReadError::Invalid(what) => write!(f, "not a valid ledger: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        ReadError::Io(error)
+    }
+}
+
+/// Who wrote the ledger, as it says itself. Fixed for the file's life.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub pid: u32,
+    pub parent_pid: u32,
+    pub uid: u32,
+    /// Field 22 of /proc/PID/stat, 0 if unknown.
+    pub start_ticks: u64,
+    /// Nanoseconds since 1970.
+    pub created_at: u64,
+    /// 32 hexadecimal digits; zeroes if unknown.
+    pub boot_id: String,
+    pub program: String,
+    /// Arguments separated by blanks.
+    pub command: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LabelRecord {
+    pub tenant_id: i64,
+    pub ctx_id: i64,
+    pub text: String,
+}
+
+/// A module that some stack passes through.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ModuleRecord {
+    pub start: u64,
+    pub end: u64,
+    pub load_bias: u64,
+    pub path: String,
+    pub build_id: Vec<u8>,
+    pub is_program: bool,
+    /// Generations between which it was there.
+    pub loaded: u32,
+    pub unloaded: Option<u32>,
+}
+
+/// Counters and place of one callsite. The stack is read apart, since it never changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallsiteRecord {
+    pub id: u32,
+    pub label: u16,
+    pub depth: u16,
+    pub stack_at: u32,
+    pub module_generation: u16,
+    pub first_seen_seconds: u32,
+    pub live_count: i64,
+    pub live_bytes: i64,
+    pub total_count: i64,
+    pub total_bytes: i64,
+}
+
+/// An open ledger file.
+#[derive(Debug)]
+pub struct Ledger {
+    file: File,
+    identity: Identity,
+    file_bytes: u64,
+    callsite_capacity: usize,
+    word_capacity: usize,
+}
+
+impl Ledger {
+    /// Opens and validates. Never blocks on a fifo, never follows a link.
+    pub fn open(path: &Path) -> Result<Ledger, ReadError> {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(ReadError::Invalid("not a regular file"));
+        }
+        let file_bytes = metadata.len();
+        if file_bytes == 0 {
+            return Err(ReadError::NotReady);
+        }
+        if !(MIN_BYTES as u64..=MAX_BYTES as u64).contains(&file_bytes) {
+            return Err(ReadError::Invalid("its size is out of range"));
+        }
+        let header = Bytes::read(&file, 0, HEADER_BYTES)?;
+        check_header(&header, file_bytes)?;
+        let (callsite_capacity, word_capacity) = capacities(file_bytes as usize);
+        Ok(Ledger {
+            identity: identity(&header),
+            file,
+            file_bytes,
+            callsite_capacity,
+            word_capacity,
+        })
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Size of the file, most of it usually a hole.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// What the file takes of memory or disk.
+    pub fn used_bytes(&self) -> u64 {
+        self.file
+            .metadata()
+            .map_or(0, |metadata| metadata.blocks() * 512)
+    }
+
+    fn header(&self) -> Result<Bytes, ReadError> {
+        Bytes::read(&self.file, 0, HEADER_BYTES)
+    }
+
+    /// The intervals in force; `None` if the file holds none that a writer could have stored.
+    pub fn intervals(&self) -> Result<Option<Intervals>, ReadError> {
+        let at = std::mem::offset_of!(Header, control) + std::mem::offset_of!(Control, intervals);
+        Ok(Intervals::from_word(self.header()?.u64(at)))
+    }
+
+    /// How often each kind of loss happened.
+    pub fn losses(&self) -> Result<Vec<(Loss, u64)>, ReadError> {
+        let header = self.header()?;
+        let at = std::mem::offset_of!(Header, losses);
+        Ok(Loss::ALL
+            .iter()
+            .map(|&loss| (loss, header.u64(at + loss as usize * 8)))
+            .collect())
+    }
+
+    pub fn labels(&self) -> Result<Vec<LabelRecord>, ReadError> {
+        let count = self
+            .header()?
+            .u32(std::mem::offset_of!(Header, label_count)) as usize;
+        let count = within(count, LABEL_CAPACITY, "it counts too many labels")?;
+        let table = Bytes::read(&self.file, LABELS_AT, count * size_of::<Label>())?;
+        Ok((0..count)
+            .map(|i| label(&table, i * size_of::<Label>()))
+            .collect())
+    }
+
+    pub fn modules(&self) -> Result<Vec<ModuleRecord>, ReadError> {
+        let count = self
+            .header()?
+            .u32(std::mem::offset_of!(Header, module_count)) as usize;
+        let count = within(count, MODULE_CAPACITY, "it counts too many modules")?;
+        let table = Bytes::read(&self.file, MODULES_AT, count * size_of::<Module>())?;
+        (0..count)
+            .map(|i| self.module(&table, i * size_of::<Module>()))
+            .collect()
+    }
+
+    fn module(&self, table: &Bytes, at: usize) -> Result<ModuleRecord, ReadError> {
+        use std::mem::offset_of;
+        let name_at = table.u32(at + offset_of!(Module, name_at));
+        let name_bytes = table.u16(at + offset_of!(Module, name_bytes)) as usize;
+        let words = self.words(name_at, name_bytes.div_ceil(8))?;
+        let name: Vec<u8> = words
+            .iter()
+            .flat_map(|word| word.to_ne_bytes())
+            .take(name_bytes)
+            .collect();
+        let build_id_bytes = (table.u16(at + offset_of!(Module, build_id_bytes)) as usize).min(32);
+        let unloaded = table.u32(at + offset_of!(Module, unloaded));
+        Ok(ModuleRecord {
+            start: table.u64(at + offset_of!(Module, start)),
+            end: table.u64(at + offset_of!(Module, end)),
+            load_bias: table.u64(at + offset_of!(Module, load_bias)),
+            path: String::from_utf8_lossy(&name).into_owned(),
+            build_id: table
+                .slice(at + offset_of!(Module, build_id), build_id_bytes)
+                .to_vec(),
+            is_program: table.u32(at + offset_of!(Module, is_program)) != 0,
+            loaded: table.u32(at + offset_of!(Module, loaded)),
+            unloaded: (unloaded != 0).then_some(unloaded),
+        })
+    }
+
+    /// All callsites, those with nothing live included, as they are now.
+    pub fn callsites(&self) -> Result<Vec<CallsiteRecord>, ReadError> {
+        let count = self
+            .header()?
+            .u32(std::mem::offset_of!(Header, callsite_count)) as usize;
+        let count = within(
+            count,
+            self.callsite_capacity,
+            "it counts more callsites than fit",
+        )?;
+        let table = Bytes::read(&self.file, CALLSITES_AT, count * size_of::<Callsite>())?;
+        Ok((0..count).filter_map(|i| callsite(&table, i)).collect())
+    }
+
+    /// `count` words from `at`: a stack, or several that stand together.
+    pub fn words(&self, at: u32, count: usize) -> Result<Vec<u64>, ReadError> {
+        within(
+            at as usize + count,
+            self.word_capacity,
+            "a stack lies outside it",
+        )?;
+        let table = CALLSITES_AT + self.callsite_capacity * size_of::<Callsite>();
+        let bytes = Bytes::read(&self.file, table + at as usize * 8, count * 8)?;
+        Ok((0..count).map(|i| bytes.u64(i * 8)).collect())
+    }
+
+    /// How many words are announced.
+    pub fn word_count(&self) -> Result<usize, ReadError> {
+        let count = self.header()?.u32(std::mem::offset_of!(Header, word_count)) as usize;
+        within(count, self.word_capacity, "it counts more words than fit")
+    }
+
+    /// Changes the sampling of the running target, from its next allocation on.
+    pub fn set_intervals(path: &Path, intervals: Intervals) -> Result<(), ReadError> {
+        Ledger::open(path)?;
+        control::set_intervals(path, intervals)
+    }
+}
+
+fn within(value: usize, most: usize, what: &'static str) -> Result<usize, ReadError> {
+    if value > most {
+        Err(ReadError::Invalid(what))
+    } else {
+        Ok(value)
+    }
+}
+
+fn check_header(header: &Bytes, file_bytes: u64) -> Result<(), ReadError> {
+    use std::mem::offset_of;
+    if header.slice(0, 8) != MAGIC {
+        let unwritten = header.slice(0, HEADER_BYTES).iter().all(|&byte| byte == 0);
+        return Err(if unwritten {
+            ReadError::NotReady
+        } else {
+            ReadError::Invalid("it does not begin like one")
+        });
+    }
+    if header.u32(offset_of!(Header, byte_order)) != BYTE_ORDER {
+        return Err(ReadError::Invalid(
+            "it was written on a machine of another byte order",
+        ));
+    }
+    let version = header.u32(offset_of!(Header, version));
+    if version != VERSION {
+        return Err(ReadError::Version(version));
+    }
+    if header.u32(offset_of!(Header, ready)) == 0 {
+        return Err(ReadError::NotReady);
+    }
+    if header.u64(offset_of!(Header, file_bytes)) != file_bytes {
+        return Err(ReadError::Invalid("it is longer or shorter than it says"));
+    }
+    let said = (
+        header.u32(offset_of!(Header, callsite_capacity)),
+        header.u32(offset_of!(Header, word_capacity)),
+    );
+    let (callsites, words) = capacities(file_bytes as usize);
+    if said != (callsites as u32, words as u32) {
+        return Err(ReadError::Invalid(
+            "its tables have other sizes than they should",
+        ));
+    }
+    Ok(())
+}
+
+fn identity(header: &Bytes) -> Identity {
+    use std::mem::offset_of;
+    let text = |at: usize, length: usize| {
+        let length = (header.u32(length) as usize).min(TEXT_BYTES);
+        let text = String::from_utf8_lossy(header.slice(at, length)).into_owned();
+        text.trim_end_matches('\0').replace('\0', " ")
+    };
+    let boot = offset_of!(Header, boot_id);
+    Identity {
+        pid: header.u32(offset_of!(Header, pid)),
+        parent_pid: header.u32(offset_of!(Header, parent_pid)),
+        uid: header.u32(offset_of!(Header, uid)),
+        start_ticks: header.u64(offset_of!(Header, start_ticks)),
+        created_at: header.u64(offset_of!(Header, created_at)),
+        boot_id: format!("{:016x}{:016x}", header.u64(boot), header.u64(boot + 8)),
+        program: text(
+            offset_of!(Header, program),
+            offset_of!(Header, program_bytes),
+        ),
+        command: text(
+            offset_of!(Header, command),
+            offset_of!(Header, command_bytes),
+        ),
+    }
+}
+
+fn label(table: &Bytes, at: usize) -> LabelRecord {
+    use std::mem::offset_of;
+    let text = table.slice(at + offset_of!(Label, text), LABEL_BYTES + 1);
+    let length = text
+        .last()
+        .map_or(0, |&length| length as usize)
+        .min(LABEL_BYTES);
+    LabelRecord {
+        tenant_id: table.u64(at + offset_of!(Label, tenant_id)) as i64,
+        ctx_id: table.u64(at + offset_of!(Label, ctx_id)) as i64,
+        text: String::from_utf8_lossy(&text[..length]).into_owned(),
+    }
+}
+
+fn callsite(table: &Bytes, id: usize) -> Option<CallsiteRecord> {
+    use std::mem::offset_of;
+    let at = id * size_of::<Callsite>();
+    let record = CallsiteRecord {
+        id: id as u32,
+        label: table.u16(at + offset_of!(Callsite, label)),
+        depth: table.u16(at + offset_of!(Callsite, depth)),
+        stack_at: table.u32(at + offset_of!(Callsite, stack_at)),
+        module_generation: table.u16(at + offset_of!(Callsite, module_generation)),
+        first_seen_seconds: table.u32(at + offset_of!(Callsite, first_seen)),
+        live_count: table.u64(at + offset_of!(Callsite, live_count)) as i64,
+        live_bytes: table.u64(at + offset_of!(Callsite, live_bytes)) as i64,
+        total_count: table.u64(at + offset_of!(Callsite, total_count)) as i64,
+        total_bytes: table.u64(at + offset_of!(Callsite, total_bytes)) as i64,
+    };
+    let ready = table.u16(at + offset_of!(Callsite, ready)) == 1;
+    (ready && record.depth as usize <= MAX_DEPTH).then_some(record)
+}

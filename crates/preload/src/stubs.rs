@@ -1,0 +1,195 @@
+//! The functions that are called at every allocation: naked, so that they cost what is written here, and so that the slow
+//! path gets the caller's program counter, stack pointer and frame pointer.
+//!
+//! Registers are those of the System V ABI; rax, rcx, rdx and r8-r11 are the callee's to use. Called by the program.
+
+use core::arch::naked_asm;
+use core::ffi::c_void;
+use core::mem::offset_of;
+
+use heapql_sampler::hook::{Control, Header, PAGE, POOL_BYTES, POOL_START};
+
+use crate::due;
+
+const LIMIT: usize = offset_of!(Header, control) + offset_of!(Control, limit);
+const RULE: usize = offset_of!(Header, control) + offset_of!(Control, byte_rule);
+
+/// Counts the allocation in this thread's first word and goes to `2:` if it may be due; changes rax and rcx.
+macro_rules! count {
+    ($size:literal) => {
+        concat!(
+            "mov rax, qword ptr [rip + heapql_thread@GOTTPOFF]\n",
+            "mov rcx, qword ptr fs:[rax]\n",
+            "inc rcx\n",
+            "mov qword ptr fs:[rax], rcx\n",
+            "cmp rcx, qword ptr [rip + {page} + {limit}]\n",
+            "jae 2f\n",
+            "cmp ",
+            $size,
+            ", qword ptr [rip + {page} + {rule}]\n",
+            "jae 2f\n",
+        )
+    };
+}
+
+/// Goes on in `{due}` with the caller's registers as three more arguments. It returns to the caller.
+macro_rules! caller {
+    ($pc:literal, $sp:literal, $bp:literal) => {
+        concat!(
+            "mov ",
+            $pc,
+            ", qword ptr [rsp]\n",
+            "lea ",
+            $sp,
+            ", [rsp + 8]\n",
+            "mov ",
+            $bp,
+            ", rbp\n",
+            "jmp {due}\n",
+        )
+    };
+}
+
+/// # Safety
+/// As malloc(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
+    naked_asm!(
+        count!("rdi"),
+        "jmp qword ptr [rip + __libc_malloc@GOTPCREL]",
+        "2:",
+        caller!("rsi", "rdx", "rcx"),
+        page = sym PAGE,
+        limit = const LIMIT,
+        rule = const RULE,
+        due = sym due::malloc,
+    )
+}
+
+/// # Safety
+/// As free(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(object: *mut c_void) {
+    naked_asm!(
+        "mov rax, rdi",
+        "sub rax, qword ptr [rip + {start}]",
+        "cmp rax, qword ptr [rip + {bytes}]",
+        "jb {free}",
+        "jmp qword ptr [rip + __libc_free@GOTPCREL]",
+        start = sym POOL_START,
+        bytes = sym POOL_BYTES,
+        free = sym due::free,
+    )
+}
+
+/// # Safety
+/// As calloc(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    naked_asm!(
+        "mov rax, rdi",
+        "mul rsi",
+        // The product does not fit: an error, which glibc makes.
+        "jo 3f",
+        "mov rdx, rax",
+        count!("rdx"),
+        "3:",
+        "jmp qword ptr [rip + __libc_calloc@GOTPCREL]",
+        "2:",
+        caller!("rdx", "rcx", "r8"),
+        page = sym PAGE,
+        limit = const LIMIT,
+        rule = const RULE,
+        due = sym due::calloc,
+    )
+}
+
+/// # Safety
+/// As realloc(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(object: *mut c_void, size: usize) -> *mut c_void {
+    naked_asm!(
+        count!("rsi"),
+        "mov rax, rdi",
+        "sub rax, qword ptr [rip + {start}]",
+        "cmp rax, qword ptr [rip + {bytes}]",
+        "jb 2f",
+        "jmp qword ptr [rip + __libc_realloc@GOTPCREL]",
+        "2:",
+        caller!("rdx", "rcx", "r8"),
+        page = sym PAGE,
+        limit = const LIMIT,
+        rule = const RULE,
+        start = sym POOL_START,
+        bytes = sym POOL_BYTES,
+        due = sym due::realloc,
+    )
+}
+
+/// # Safety
+/// As reallocarray(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(
+    object: *mut c_void,
+    count: usize,
+    size: usize,
+) -> *mut c_void {
+    naked_asm!(
+        "mov rax, rsi",
+        "mul rdx",
+        "jo {overflow}",
+        "mov rsi, rax",
+        "jmp {realloc}",
+        realloc = sym realloc,
+        overflow = sym due::overflow,
+    )
+}
+
+/// # Safety
+/// As memalign(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
+    naked_asm!(caller!("rdx", "rcx", "r8"), due = sym due::memalign)
+}
+
+/// # Safety
+/// As aligned_alloc(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+    naked_asm!(caller!("rdx", "rcx", "r8"), due = sym due::aligned_alloc)
+}
+
+/// # Safety
+/// As posix_memalign(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(
+    result: *mut *mut c_void,
+    align: usize,
+    size: usize,
+) -> i32 {
+    naked_asm!(caller!("rcx", "r8", "r9"), due = sym due::posix_memalign)
+}
+
+/// # Safety
+/// As valloc(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn valloc(size: usize) -> *mut c_void {
+    naked_asm!(caller!("rsi", "rdx", "rcx"), due = sym due::valloc)
+}
+
+/// # Safety
+/// As pvalloc(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pvalloc(size: usize) -> *mut c_void {
+    naked_asm!(caller!("rsi", "rdx", "rcx"), due = sym due::pvalloc)
+}

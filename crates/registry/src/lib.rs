@@ -1,0 +1,268 @@
+//! The registry: every process whose ledger lies under one directory, alive or dead, and what is live in each.
+//!
+//! It reads ledgers when it is asked and keeps no rows of its own; it knows nothing of SQL, of symbols or of other
+//! servers. A file that cannot be read is a source that says why, never a missing one. Called by `catalog` for every
+//! query and by `heapql` for its verbs.
+#![forbid(unsafe_code)]
+
+mod liveness;
+mod retention;
+mod source;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use heapql_ledger::{Intervals, Ledger, ReadError};
+use parking_lot::Mutex;
+
+pub use heapql_ledger::ReadError as LedgerError;
+pub use source::{Callsite, Source, State};
+
+/// Name of the file from which a process that starts takes its intervals: "16 256".
+pub const INTERVALS_FILE: &str = "intervals";
+/// Extension of a ledger.
+const LEDGER: &str = "heapql";
+/// Subdirectories that hold ledgers: one per `heapql run`.
+pub const RUN_PREFIX: &str = "run-";
+/// A file this young may still be in creation.
+const CREATION: Duration = Duration::from_secs(5);
+/// How often dead processes' files are counted and the oldest removed.
+const RETENTION_EVERY: Duration = Duration::from_secs(1);
+
+/// Where to look, and how much of the dead to keep.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Directory of ledgers and of `run-*` directories of ledgers.
+    pub root: PathBuf,
+    /// Files of dead processes beyond these bounds are removed, the oldest first. `usize::MAX` and `u64::MAX` remove none.
+    pub keep_dead_files: usize,
+    pub keep_dead_bytes: u64,
+}
+
+impl Settings {
+    /// Removes nothing: for reading only.
+    pub fn read_only(root: PathBuf) -> Settings {
+        Settings {
+            root,
+            keep_dead_files: usize::MAX,
+            keep_dead_bytes: u64::MAX,
+        }
+    }
+
+    /// The bounds of a server: 256 dead processes, 512 MiB.
+    pub fn serving(root: PathBuf) -> Settings {
+        Settings {
+            root,
+            keep_dead_files: 256,
+            keep_dead_bytes: 512 << 20,
+        }
+    }
+}
+
+/// A number about the registry itself: a row of `self_usage`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Usage {
+    pub name: &'static str,
+    pub value: i64,
+    pub unit: &'static str,
+    pub description: &'static str,
+}
+
+/// All sources under one directory.
+pub struct Registry {
+    settings: Settings,
+    known: Mutex<Known>,
+    /// Bytes of stacks kept by all sources together.
+    stack_bytes: Arc<AtomicUsize>,
+    removed_files: AtomicU64,
+    removed_bytes: AtomicU64,
+}
+
+#[derive(Default)]
+struct Known {
+    sources: HashMap<PathBuf, Arc<Source>>,
+    retained_at: Option<Instant>,
+}
+
+impl Registry {
+    /// Creates the directory (mode 0700) if it is missing.
+    pub fn open(settings: Settings) -> io::Result<Registry> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.root)?;
+        Ok(Registry {
+            settings,
+            known: Mutex::default(),
+            stack_bytes: Arc::default(),
+            removed_files: AtomicU64::new(0),
+            removed_bytes: AtomicU64::new(0),
+        })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.settings.root
+    }
+
+    /// Looks at the directory again and returns every source, the oldest first.
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        let paths = ledger_paths(&self.settings.root);
+        let mut known = self.known.lock();
+        let mut found = HashMap::with_capacity(paths.len());
+        for path in paths {
+            if let Some(source) = self.source(&known, &path) {
+                found.insert(path, source);
+            }
+        }
+        known.sources = found;
+        let mut sources: Vec<_> = known.sources.values().cloned().collect();
+        sources.sort_by_key(|source| (source.created_at(), source.id()));
+        liveness::judge(&sources);
+        if known
+            .retained_at
+            .is_none_or(|at| at.elapsed() > RETENTION_EVERY)
+        {
+            known.retained_at = Some(Instant::now());
+            self.retain(&mut known, &mut sources);
+        }
+        sources
+    }
+
+    /// The source of a path: a known one unless it could not be read, which may have been for the moment.
+    fn source(&self, known: &Known, path: &Path) -> Option<Arc<Source>> {
+        if let Some(source) = known.sources.get(path)
+            && source.is_readable()
+        {
+            return Some(source.clone());
+        }
+        match Ledger::open(path) {
+            Ok(ledger) => Some(Arc::new(Source::new(
+                path,
+                ledger,
+                self.stack_bytes.clone(),
+            ))),
+            Err(ReadError::NotReady) if is_young(path) => None,
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(Arc::new(Source::unreadable(path, &error))),
+        }
+    }
+
+    fn retain(&self, known: &mut Known, sources: &mut Vec<Arc<Source>>) {
+        let removed = retention::remove_oldest_dead(&self.settings, sources);
+        for source in &removed {
+            tracing::debug!(path = %source.path().display(), "removed the ledger of a dead process");
+            self.removed_files.fetch_add(1, Relaxed);
+            self.removed_bytes.fetch_add(source.ledger_bytes(), Relaxed);
+            known.sources.remove(source.path());
+        }
+        sources.retain(|source| !removed.iter().any(|gone| Arc::ptr_eq(gone, source)));
+    }
+
+    /// Changes the sampling of every live process, and of those that start later. Returns what it failed on.
+    pub fn set_intervals(&self, intervals: Intervals) -> Vec<(String, io::Error)> {
+        let mut failed = Vec::new();
+        let root = &self.settings.root;
+        // First the file, so that a process that starts in between is not missed.
+        for dir in run_dirs(root).into_iter().chain([root.clone()]) {
+            if let Err(error) = write_intervals(&dir, intervals) {
+                failed.push((dir.join(INTERVALS_FILE).display().to_string(), error));
+            }
+        }
+        for source in self.sources() {
+            if source.state() == State::Alive
+                && let Err(error) = source.set_intervals(intervals)
+            {
+                failed.push((
+                    format!("process {} ({})", source.pid(), source.command()),
+                    error,
+                ));
+            }
+        }
+        failed
+    }
+
+    /// What the registry itself keeps and has dropped.
+    pub fn usage(&self) -> Vec<Usage> {
+        let sources = self.known.lock().sources.len();
+        let row = |name, value: u64, unit, description| Usage {
+            name,
+            value: value as i64,
+            unit,
+            description,
+        };
+        vec![
+            row(
+                "sources",
+                sources as u64,
+                "count",
+                "ledgers found: live, dead and unreadable processes",
+            ),
+            row(
+                "stack_cache_bytes",
+                self.stack_bytes.load(Relaxed) as u64,
+                "bytes",
+                "stacks kept so that they need not be read again, at most 256 MiB",
+            ),
+            row(
+                "removed_ledgers",
+                self.removed_files.load(Relaxed),
+                "count",
+                "ledgers of dead processes removed because there were too many of them",
+            ),
+            row(
+                "removed_ledger_bytes",
+                self.removed_bytes.load(Relaxed),
+                "bytes",
+                "size of the removed ledgers",
+            ),
+        ]
+    }
+}
+
+/// By rename, so that a process that starts never reads half of it.
+fn write_intervals(dir: &Path, intervals: Intervals) -> io::Result<()> {
+    let temporary = dir.join(format!(".{INTERVALS_FILE}.{}", std::process::id()));
+    std::fs::write(&temporary, format!("{} {}\n", intervals.min, intervals.max))?;
+    std::fs::rename(&temporary, dir.join(INTERVALS_FILE))
+}
+
+fn is_young(path: &Path) -> bool {
+    let modified = path.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < CREATION))
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+}
+
+fn run_dirs(root: &Path) -> Vec<PathBuf> {
+    entries(root)
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(RUN_PREFIX))
+        })
+        .filter(|path| path.is_dir())
+        .collect()
+}
+
+fn ledger_paths(root: &Path) -> Vec<PathBuf> {
+    run_dirs(root)
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([root])
+        .flat_map(entries)
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == LEDGER)
+        })
+        .collect()
+}

@@ -1,0 +1,363 @@
+//! One recorded process: its ledger, turned into callsites.
+//!
+//! Labels and stacks never change once written, so they are kept (under a bound that all sources share); counters are read
+//! anew by every query. It does not decide whether the process lives (`liveness`). Called by `Registry` and `catalog`.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, ReadError};
+use parking_lot::Mutex;
+
+/// How much all sources together may keep of stacks.
+const STACK_CACHE_BYTES: usize = 256 << 20;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum State {
+    Alive,
+    Dead,
+    /// And why.
+    Unreadable(String),
+}
+
+/// A stack with its label and what is live of it, in one process.
+#[derive(Clone, Debug)]
+pub struct Callsite {
+    /// Unique in its source.
+    pub callsite_id: u64,
+    pub tenant_id: i64,
+    pub ctx_id: i64,
+    pub label: Arc<str>,
+    /// Return addresses, innermost first. Those in the program itself are addresses of its file (less the load bias, so
+    /// that addr2line takes them), the others are absolute.
+    pub stack: Arc<[u64]>,
+    pub live_count: i64,
+    pub live_bytes: i64,
+    pub total_count: i64,
+    pub total_bytes: i64,
+}
+
+pub struct Source {
+    path: PathBuf,
+    id: u64,
+    ledger: Option<Ledger>,
+    state: Mutex<State>,
+    kept: Mutex<Kept>,
+    stack_bytes: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct Kept {
+    labels: Vec<(LabelRecord, Arc<str>)>,
+    /// Where the program lies and its load bias.
+    program: Option<(u64, u64, u64)>,
+    /// By callsite id.
+    stacks: Vec<Option<Arc<[u64]>>>,
+    bytes: usize,
+}
+
+impl Source {
+    pub(crate) fn new(path: &Path, ledger: Ledger, stack_bytes: Arc<AtomicUsize>) -> Source {
+        Source {
+            path: path.to_owned(),
+            id: id_of(path),
+            ledger: Some(ledger),
+            state: Mutex::new(State::Dead),
+            kept: Mutex::default(),
+            stack_bytes,
+        }
+    }
+
+    pub(crate) fn unreadable(path: &Path, why: &ReadError) -> Source {
+        Source {
+            path: path.to_owned(),
+            id: id_of(path),
+            ledger: None,
+            state: Mutex::new(State::Unreadable(why.to_string())),
+            kept: Mutex::default(),
+            stack_bytes: Arc::default(),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same for as long as the file has its name.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.ledger.as_ref().map(Ledger::identity)
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Of an unreadable source the one in the file's name, or 0.
+    pub fn pid(&self) -> i32 {
+        match self.identity() {
+            Some(identity) => identity.pid as i32,
+            None => {
+                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+                name.split('-')
+                    .next()
+                    .and_then(|pid| pid.parse().ok())
+                    .unwrap_or(0)
+            }
+        }
+    }
+
+    pub fn parent_pid(&self) -> i32 {
+        self.identity()
+            .map_or(0, |identity| identity.parent_pid as i32)
+    }
+
+    pub fn command(&self) -> &str {
+        self.identity().map_or("", |identity| &identity.command)
+    }
+
+    /// Path of the executable.
+    pub fn program(&self) -> &str {
+        self.identity().map_or("", |identity| &identity.program)
+    }
+
+    pub(crate) fn created_at(&self) -> u64 {
+        self.identity().map_or(0, |identity| identity.created_at)
+    }
+
+    /// When recording began.
+    pub fn started_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.created_at())
+    }
+
+    pub fn state(&self) -> State {
+        self.state.lock().clone()
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        *self.state.lock() = state;
+    }
+
+    /// The tenant of allocations that set no scope.
+    pub fn tenant_id(&self) -> i64 {
+        let mut kept = self.kept.lock();
+        let labels = self
+            .ledger
+            .as_ref()
+            .and_then(|ledger| kept.labels(ledger, 1).ok());
+        labels
+            .and_then(|labels| labels.first())
+            .map_or(0, |(label, _)| label.tenant_id)
+    }
+
+    /// Those that the process samples by, or sampled by when it died.
+    pub fn intervals(&self) -> Option<Intervals> {
+        self.ledger.as_ref()?.intervals().ok()?
+    }
+
+    pub(crate) fn set_intervals(&self, intervals: Intervals) -> io::Result<()> {
+        Ledger::set_intervals(&self.path, intervals).map_err(|error| match error {
+            ReadError::Io(error) => error,
+            other => io::Error::other(other),
+        })
+    }
+
+    /// What the ledger takes of memory.
+    pub fn ledger_bytes(&self) -> u64 {
+        self.ledger.as_ref().map_or(0, Ledger::used_bytes)
+    }
+
+    /// How often each kind of loss happened, those that never did included.
+    pub fn losses(&self) -> Vec<(&'static str, u64)> {
+        let losses = self
+            .ledger
+            .as_ref()
+            .and_then(|ledger| ledger.losses().ok())
+            .unwrap_or_default();
+        losses
+            .into_iter()
+            .map(|(loss, count)| (loss.name(), count))
+            .collect()
+    }
+
+    /// What is live now, in no particular order.
+    pub fn callsites(&self) -> Result<Vec<Callsite>, ReadError> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(Vec::new());
+        };
+        let mut records = ledger.callsites()?;
+        // Freed ones leave; damage that makes a count negative is no row either.
+        records.retain(|record| record.live_count > 0);
+        let mut kept = self.kept.lock();
+        kept.read_stacks(ledger, &records, &self.stack_bytes)?;
+        let most = records
+            .iter()
+            .map(|record| record.label)
+            .max()
+            .map_or(0, |label| label as usize + 1);
+        kept.labels(ledger, most)?;
+        let mut callsites: Vec<Callsite> = Vec::with_capacity(records.len());
+        for (record, merges) in with_merges(records) {
+            match callsites.last_mut() {
+                Some(last) if merges => add(last, &record),
+                _ => callsites.extend(kept.callsite(ledger, &record)),
+            }
+        }
+        Ok(callsites)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.stack_bytes
+            .fetch_sub(self.kept.get_mut().bytes, Relaxed);
+    }
+}
+
+fn id_of(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    // Positive as a signed column.
+    hasher.finish() >> 1
+}
+
+/// The records in an order in which those of one stack and label (kept apart per shard of threads) follow each other, each
+/// with whether it belongs to its predecessor.
+fn with_merges(mut records: Vec<CallsiteRecord>) -> impl Iterator<Item = (CallsiteRecord, bool)> {
+    let key = |record: &CallsiteRecord| {
+        (
+            record.stack_at,
+            record.depth,
+            record.label,
+            record.module_generation,
+        )
+    };
+    records.sort_by_key(key);
+    let mut last = None;
+    records.into_iter().map(move |record| {
+        let merges = last == Some(key(&record));
+        last = Some(key(&record));
+        (record, merges)
+    })
+}
+
+fn add(to: &mut Callsite, record: &CallsiteRecord) {
+    to.live_count += record.live_count;
+    to.live_bytes += record.live_bytes;
+    to.total_count += record.total_count;
+    to.total_bytes += record.total_bytes;
+}
+
+impl Kept {
+    /// At least `most` labels, if the ledger has them.
+    fn labels(
+        &mut self,
+        ledger: &Ledger,
+        most: usize,
+    ) -> Result<&[(LabelRecord, Arc<str>)], ReadError> {
+        if self.labels.len() < most {
+            let labels = ledger.labels()?.into_iter();
+            self.labels = labels
+                .map(|label| (label.clone(), Arc::from(label.text.as_str())))
+                .collect();
+        }
+        Ok(&self.labels)
+    }
+
+    /// Reads the stacks of those records that have none yet: all words that lie between them in one piece.
+    fn read_stacks(
+        &mut self,
+        ledger: &Ledger,
+        records: &[CallsiteRecord],
+        total: &AtomicUsize,
+    ) -> Result<(), ReadError> {
+        let Some(largest) = records.iter().map(|record| record.id as usize).max() else {
+            return Ok(());
+        };
+        if self.stacks.len() <= largest {
+            self.stacks.resize(largest + 1, None);
+        }
+        let missing: Vec<_> = records
+            .iter()
+            .filter(|record| self.stacks[record.id as usize].is_none())
+            .collect();
+        let Some(from) = missing.iter().map(|record| record.stack_at).min() else {
+            return Ok(());
+        };
+        let end = missing
+            .iter()
+            .map(|record| record.stack_at as usize + record.depth as usize)
+            .max()
+            .unwrap_or(0);
+        let words = ledger.words(from, end - from as usize)?;
+        self.find_program(ledger)?;
+        for record in missing {
+            let at = (record.stack_at - from) as usize;
+            let stack: Arc<[u64]> = words[at..at + record.depth as usize]
+                .iter()
+                .map(|&address| self.printed(address))
+                .collect();
+            let bytes = size_of_val(&*stack) + 16;
+            if total.load(Relaxed) + bytes > STACK_CACHE_BYTES {
+                continue;
+            }
+            total.fetch_add(bytes, Relaxed);
+            self.bytes += bytes;
+            self.stacks[record.id as usize] = Some(stack);
+        }
+        Ok(())
+    }
+
+    fn find_program(&mut self, ledger: &Ledger) -> Result<(), ReadError> {
+        if self.program.is_none() {
+            let program = ledger
+                .modules()?
+                .into_iter()
+                .find(|module| module.is_program);
+            self.program = program.map(|module| (module.start, module.end, module.load_bias));
+        }
+        Ok(())
+    }
+
+    fn printed(&self, address: u64) -> u64 {
+        match self.program {
+            Some((start, end, load_bias)) if (start..end).contains(&address) => {
+                address.wrapping_sub(load_bias)
+            }
+            _ => address,
+        }
+    }
+
+    /// `None` for a record whose label does not exist, which only a damaged ledger has.
+    fn callsite(&self, ledger: &Ledger, record: &CallsiteRecord) -> Option<Callsite> {
+        let (label, text) = self.labels.get(record.label as usize)?;
+        let stack = match self.stacks.get(record.id as usize).cloned().flatten() {
+            Some(stack) => stack,
+            None => {
+                let words = ledger.words(record.stack_at, record.depth.into()).ok()?;
+                words
+                    .into_iter()
+                    .map(|address| self.printed(address))
+                    .collect()
+            }
+        };
+        Some(Callsite {
+            callsite_id: record.id.into(),
+            tenant_id: label.tenant_id,
+            ctx_id: label.ctx_id,
+            label: text.clone(),
+            stack,
+            live_count: record.live_count,
+            live_bytes: record.live_bytes,
+            total_count: record.total_count,
+            total_bytes: record.total_bytes,
+        })
+    }
+}

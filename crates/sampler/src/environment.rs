@@ -1,0 +1,199 @@
+//! What the environment says about recording: HEAPQL_DIR, _MIN, _MAX, _TENANT_ID, _CTX_ID, _LABEL, _LEDGER_BYTES.
+//!
+//! A value that cannot be used is a line on stderr and its default. Read once per ledger, without allocating. Called by
+//! `recorder`.
+
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
+
+use heapql_ledger::{
+    DEFAULT_BYTES, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MIN_BYTES, TryLock,
+};
+
+use crate::text::{Line, Path, number, read_file, say};
+
+/// The label of allocations that set no scope, unless the environment names another.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    pub tenant_id: u64,
+    pub ctx_id: u64,
+    pub label: &'static str,
+}
+
+pub(crate) struct Environment {
+    pub(crate) dir: Path,
+    pub(crate) bytes: usize,
+    pub(crate) intervals: Intervals,
+    tenant_id: u64,
+    ctx_id: u64,
+    label: &'static [u8],
+}
+
+fn variable(name: &CStr) -> Option<&'static [u8]> {
+    // SAFETY: getenv takes no lock in glibc and its result is a C string of the environment, which a program that
+    // changes its environment while other threads read it has broken for itself already.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    // SAFETY: as above, checked for null.
+    (!value.is_null())
+        .then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
+        .filter(|value| !value.is_empty())
+}
+
+/// A number within bounds, or `default` and a word about it.
+fn number_variable(name: &CStr, least: u64, most: u64, default: u64) -> u64 {
+    let Some(value) = variable(name) else {
+        return default;
+    };
+    match number(value).filter(|number| (least..=most).contains(number)) {
+        Some(number) => number,
+        None => {
+            let line = Line::new()
+                .text(name.to_bytes())
+                .text(b": '")
+                .text(value)
+                .text(b"' is not a whole number in ");
+            say(line
+                .number(least)
+                .text(b"..")
+                .number(most)
+                .text(b"; using ")
+                .number(default));
+            default
+        }
+    }
+}
+
+impl Environment {
+    /// `None` if there is no directory to write to; that has been said.
+    pub(crate) fn read(defaults: &Defaults) -> Option<Environment> {
+        let dir = directory()?;
+        let intervals = intervals(&dir);
+        let label = variable(c"HEAPQL_LABEL").unwrap_or(defaults.label.as_bytes());
+        if label.len() > LABEL_BYTES {
+            say(Line::new()
+                .text(b"HEAPQL_LABEL: '")
+                .text(label)
+                .text(b"' is longer than 15 bytes and is cut"));
+        }
+        let most = i64::MAX as u64;
+        Some(Environment {
+            intervals,
+            bytes: number_variable(
+                c"HEAPQL_LEDGER_BYTES",
+                MIN_BYTES as u64,
+                MAX_BYTES as u64,
+                DEFAULT_BYTES as u64,
+            ) as usize,
+            tenant_id: number_variable(c"HEAPQL_TENANT_ID", 1, most, defaults.tenant_id),
+            ctx_id: number_variable(c"HEAPQL_CTX_ID", 0, most, defaults.ctx_id),
+            label: label
+                .get(..label.len().min(LABEL_BYTES))
+                .unwrap_or_default(),
+            dir,
+        })
+    }
+
+    pub(crate) fn default_label(&self) -> LabelId<'_> {
+        LabelId {
+            tenant_id: self.tenant_id,
+            ctx_id: self.ctx_id,
+            text: self.label,
+        }
+    }
+}
+
+/// The process's own variables, else what a server left in the directory, else the default.
+fn intervals(dir: &Path) -> Intervals {
+    let shared = shared_intervals(dir).unwrap_or(Intervals::DEFAULT);
+    let bound = |name, default: u32| {
+        number_variable(
+            name,
+            Intervals::LEAST.into(),
+            Intervals::MOST.into(),
+            default.into(),
+        ) as u32
+    };
+    let (min, max) = (
+        bound(c"HEAPQL_MIN", shared.min),
+        bound(c"HEAPQL_MAX", shared.max),
+    );
+    Intervals::new(min, max).unwrap_or_else(|| {
+        let line = Line::new()
+            .text(b"HEAPQL_MIN ")
+            .number(min.into())
+            .text(b" is above HEAPQL_MAX ");
+        let line = line
+            .number(max.into())
+            .text(b"; using ")
+            .number(shared.min.into());
+        say(line.text(b"..").number(shared.max.into()));
+        shared
+    })
+}
+
+/// The file "intervals" that a server writes: two numbers.
+fn shared_intervals(dir: &Path) -> Option<Intervals> {
+    let mut text = [0; 64];
+    let read = read_file(dir.joined(b"/intervals")?.as_c_str(), &mut text);
+    let mut numbers = text
+        .get(..read)?
+        .split(|byte| byte.is_ascii_whitespace())
+        .filter_map(number);
+    Intervals::new(
+        numbers.next()?.try_into().ok()?,
+        numbers.next()?.try_into().ok()?,
+    )
+}
+
+/// Chosen by the program itself; the lock is held by whoever reads or writes it, which both happen once.
+static CHOSEN: Chosen = Chosen(TryLock::new(), UnsafeCell::new(None));
+
+struct Chosen(TryLock, UnsafeCell<Option<Path>>);
+
+// SAFETY: the cell is touched with the lock held only.
+unsafe impl Sync for Chosen {}
+
+/// A directory that comes before the environment's.
+pub(crate) fn set_directory(dir: &[u8]) {
+    if let Some(_held) = CHOSEN.0.lock() {
+        // SAFETY: the lock is held.
+        unsafe { *CHOSEN.1.get() = Path::new(dir) };
+    }
+}
+
+fn chosen() -> Option<Path> {
+    let _held = CHOSEN.0.lock()?;
+    // SAFETY: the lock is held.
+    unsafe { *CHOSEN.1.get() }
+}
+
+/// The program's choice, else HEAPQL_DIR, else `$XDG_RUNTIME_DIR/heapql`, else a directory in /dev/shm that is named after the user and is ours.
+fn directory() -> Option<Path> {
+    let path = match (
+        chosen(),
+        variable(c"HEAPQL_DIR"),
+        variable(c"XDG_RUNTIME_DIR"),
+    ) {
+        (Some(dir), ..) => Some(dir),
+        (None, Some(dir), _) => Path::new(dir),
+        (None, None, Some(dir)) => Path::new(dir).and_then(|dir| dir.joined(b"/heapql")),
+        (None, None, None) => {
+            // SAFETY: no memory is involved.
+            let user = unsafe { libc::syscall(libc::SYS_getuid) } as u64;
+            Path::new(b"/dev/shm/heapql-").and_then(|path| path.with_number(user))
+        }
+    };
+    let path = path.or_else(|| {
+        say(Line::new().text(b"not recording: the name of the directory for ledgers is too long"));
+        None
+    })?;
+    if let Err(why) = path.make_own_directory() {
+        say(Line::new()
+            .text(b"not recording: '")
+            .text(path.bytes())
+            .text(b"': ")
+            .text(why));
+        return None;
+    }
+    Some(path)
+}

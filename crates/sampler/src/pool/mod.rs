@@ -1,0 +1,293 @@
+//! The sampled pool: an address range of its own, where sampled objects live, so that one compare at `free` tells them
+//! from all others.
+//!
+//! A general allocator, because in full mode everything lives here, but built for its place: private metadata is never
+//! read back from memory that the program writes, except an object's own header, which is checked; no lock is waited for
+//! without bound, and `free` waits for none (what it cannot do now it leaves on a list for the next holder). Memory goes
+//! back to the kernel when a span is empty. It knows nothing of stacks: an object carries a callsite number. Called by
+//! `recorder`.
+//!
+//! ```text
+//! range = 64 KiB units ── buddy ──> spans of 2^k units ──> one slab of equal blocks  [header | object] ...
+//!                                                     └──> one large object           (header beside the unit's state)
+//! ```
+
+mod buddy;
+mod range;
+mod slab;
+mod unit;
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering::*};
+
+use heapql_ledger::TryLock;
+
+use buddy::Buddy;
+use range::Range;
+use slab::Shard;
+use unit::UNIT_BYTES;
+
+/// Threads are spread over this many shards.
+pub(crate) const SHARDS: usize = 8;
+/// Alignment of every object, and size of a header.
+pub(crate) const GRAIN: usize = 16;
+/// Blocks above this are spans of their own.
+const LARGEST_BLOCK: usize = 32 << 10;
+/// Spans are aligned to their size from the range's start, and that to this.
+const LARGEST_ALIGN: usize = range::PIECE_BYTES;
+
+/// What an object's header says of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Tag {
+    pub(crate) callsite: u32,
+    /// Which of the process's ledgers the callsite belongs to: a forked child starts another.
+    pub(crate) epoch: u16,
+}
+
+/// A live object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Object {
+    pub(crate) tag: Tag,
+    /// As requested.
+    pub(crate) bytes: usize,
+    /// As could be used without moving it.
+    pub(crate) usable: usize,
+}
+
+/// Why there is no object at an address of the range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Bad {
+    /// It was freed before.
+    Freed,
+    /// No object starts there, or its header was overwritten.
+    NotAnObject,
+}
+
+pub(crate) struct Pool {
+    range: Range,
+    buddy: Buddy,
+    /// Guards `buddy`.
+    spans: TryLock,
+    shards: [Shard; SHARDS],
+    /// Units of spans that were freed while the buddy's lock was held: a list through the units' own links, plus one.
+    freed_spans: AtomicU32,
+}
+
+impl Pool {
+    pub(crate) const fn new() -> Self {
+        Self {
+            range: Range::new(),
+            buddy: Buddy::new(),
+            spans: TryLock::new(),
+            shards: [const { Shard::new() }; SHARDS],
+            freed_spans: AtomicU32::new(0),
+        }
+    }
+
+    /// Reserves the addresses: first and number. `None` if none are to be had. By one thread, once.
+    pub(crate) fn reserve(&self) -> Option<(usize, usize)> {
+        let held = self.spans.try_lock()?;
+        let reserved = self.range.reserve()?;
+        self.buddy.adopt(&self.range, &held);
+        Some(reserved)
+    }
+
+    /// An object of `bytes` at a multiple of `align` (a power of two), and whether it is known to be zero. `None` when the
+    /// range or the memory is exhausted, or when others hold what is needed.
+    pub(crate) fn allocate(
+        &self,
+        shard: usize,
+        bytes: usize,
+        align: usize,
+        tag: Tag,
+    ) -> Option<(NonNull<u8>, bool)> {
+        let room = bytes.checked_add(GRAIN + if align > GRAIN { align } else { 0 })?;
+        if align > LARGEST_ALIGN {
+            return None;
+        }
+        if room > LARGEST_BLOCK {
+            return Some((self.allocate_span(bytes, align, tag)?, true));
+        }
+        let shards = (0..SHARDS).map(|i| (shard + i) % SHARDS);
+        for at in shards {
+            if let Some(held) = self.shards.get(at)?.try_lock() {
+                return Some((slab::allocate(self, at, &held, bytes, align, tag)?, false));
+            }
+        }
+        let held = self.shards.get(shard)?.lock()?;
+        Some((
+            slab::allocate(self, shard, &held, bytes, align, tag)?,
+            false,
+        ))
+    }
+
+    fn allocate_span(&self, bytes: usize, align: usize, tag: Tag) -> Option<NonNull<u8>> {
+        let units = bytes.max(align).div_ceil(UNIT_BYTES);
+        let unit = {
+            let held = self.spans.lock()?;
+            self.collect_spans(&held);
+            self.buddy.allocate(&self.range, &held, units)?
+        };
+        if !self.range.commit(unit, bytes.div_ceil(UNIT_BYTES)) {
+            self.give_back(unit);
+            return None;
+        }
+        self.range.unit(unit)?.start_large(tag, bytes);
+        NonNull::new(self.range.address(unit))
+    }
+
+    /// The object that starts at `address`.
+    pub(crate) fn object(&self, address: usize) -> Result<Object, Bad> {
+        let unit = self.range.unit_at(address).ok_or(Bad::NotAnObject)?;
+        if let Some((tag, bytes, usable)) = unit.large() {
+            let start = address.is_multiple_of(UNIT_BYTES);
+            return if start {
+                Ok(Object { tag, bytes, usable })
+            } else {
+                Err(Bad::NotAnObject)
+            };
+        }
+        slab::object(unit, address)
+    }
+
+    /// Resizes a large object without copying it: in its span, or by moving its pages to a longer one. `None` leaves it as
+    /// it was.
+    pub(crate) fn resize_large(
+        &self,
+        address: usize,
+        bytes: usize,
+        tag: Tag,
+    ) -> Option<NonNull<u8>> {
+        let number = self
+            .range
+            .unit_at(address)
+            .map(|_| self.range.number(address))?;
+        let unit = self.range.unit(number)?;
+        let (_, old, _) = unit.large()?;
+        if bytes <= LARGEST_BLOCK {
+            return None;
+        }
+        if bytes <= unit.span_bytes() {
+            if !self.range.commit(number, bytes.div_ceil(UNIT_BYTES)) {
+                return None;
+            }
+            unit.start_large(tag, bytes);
+            return NonNull::new(address as *mut u8);
+        }
+        let moved = self.allocate_span(bytes, GRAIN, tag)?;
+        if !self.range.move_pages(address, moved.as_ptr() as usize, old) {
+            // SAFETY: the new span is ours and at least as long; the old one is the caller's live object.
+            unsafe { core::ptr::copy_nonoverlapping(address as *const u8, moved.as_ptr(), old) };
+        }
+        let _ = self.free(address);
+        Some(moved)
+    }
+
+    /// Gives a new tag and size to an object that stays where it is. `bytes` is at most its usable size.
+    pub(crate) fn retag(&self, address: usize, tag: Tag, bytes: usize) {
+        let Some(unit) = self.range.unit_at(address) else {
+            return;
+        };
+        if unit.large().is_some() {
+            unit.start_large(tag, bytes)
+        } else {
+            slab::write_header(address, tag, bytes)
+        }
+    }
+
+    /// Ends an object and returns what it was. Never waits.
+    pub(crate) fn free(&self, address: usize) -> Result<Object, Bad> {
+        let unit = self.range.unit_at(address).ok_or(Bad::NotAnObject)?;
+        let object = self.object(address)?;
+        if unit.large().is_some() {
+            if !unit.end_large() {
+                return Err(Bad::Freed);
+            }
+            let number = self.range.number(address);
+            self.range.release(number, unit.span_bytes());
+            self.give_back(number);
+            return Ok(object);
+        }
+        slab::mark_free(address)?;
+        let shard = self.shards.get(unit.shard()).ok_or(Bad::NotAnObject)?;
+        match shard.try_lock() {
+            Some(held) => slab::free(self, unit.shard(), &held, address),
+            None => shard.leave(address),
+        }
+        Ok(object)
+    }
+
+    /// A unit for a slab, with memory behind it.
+    fn take_unit(&self) -> Option<u32> {
+        let unit = {
+            let held = self.spans.lock()?;
+            self.collect_spans(&held);
+            self.buddy.allocate(&self.range, &held, 1)?
+        };
+        if self.range.commit(unit, 1) {
+            return Some(unit);
+        }
+        self.give_back(unit);
+        None
+    }
+
+    /// Back to the buddy, or onto the list for its next holder.
+    fn give_back(&self, unit: u32) {
+        if let Some(held) = self.spans.try_lock() {
+            self.buddy.free(&self.range, &held, unit);
+            return;
+        }
+        let Some(state) = self.range.unit(unit) else {
+            return;
+        };
+        let mut head = self.freed_spans.load(Relaxed);
+        loop {
+            state.set_next_freed(head);
+            match self
+                .freed_spans
+                .compare_exchange_weak(head, unit + 1, Release, Relaxed)
+            {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    fn collect_spans(&self, held: &heapql_ledger::Held) {
+        if self.freed_spans.load(Relaxed) == 0 {
+            return;
+        }
+        let mut next = self.freed_spans.swap(0, Acquire);
+        while next != 0 {
+            let Some(state) = self.range.unit(next - 1) else {
+                return;
+            };
+            let unit = next - 1;
+            next = state.next_freed();
+            self.buddy.free(&self.range, held, unit);
+        }
+    }
+
+    /// Holds every lock across fork, so that the child's copy is of a consistent moment.
+    pub(crate) fn lock_for_fork(&self) {
+        for lock in self
+            .shards
+            .iter()
+            .map(Shard::lock)
+            .chain([self.spans.lock()])
+            .flatten()
+        {
+            lock.keep();
+        }
+    }
+
+    pub(crate) fn unlock_after_fork(&self) {
+        for shard in &self.shards {
+            shard.reset();
+        }
+        self.spans.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The pool against a model: what is live keeps its bytes, its size and its tag, and nothing overlaps.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn pool() -> &'static Pool {
+    let pool = Box::leak(Box::new(Pool::new()));
+    pool.reserve().expect("address space");
+    pool
+}
+
+fn tag(callsite: u32) -> Tag {
+    Tag { callsite, epoch: 3 }
+}
+
+fn bytes_at(address: usize, bytes: usize) -> &'static mut [u8] {
+    // SAFETY: tests pass live objects only.
+    unsafe { std::slice::from_raw_parts_mut(address as *mut u8, bytes) }
+}
+
+/// What the first GiB of the pool takes of memory.
+fn resident_bytes(pool: &Pool) -> usize {
+    let mut pages = vec![0_u8; (1 << 30) / 4096];
+    // SAFETY: the range is reserved and longer than this, and there is a byte for each page.
+    let failed = unsafe { libc::mincore(pool.range.address(0).cast(), pages.len() * 4096, pages.as_mut_ptr()) };
+    assert_eq!(failed, 0);
+    pages.iter().filter(|&&page| page & 1 == 1).count() * 4096
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Allocate { bytes: usize, align: usize, shard: usize },
+    Free { which: usize },
+    Resize { which: usize, bytes: usize },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let bytes = prop_oneof![4 => 0..600_usize, 2 => 0..40_000_usize, 1 => 30_000..3_000_000_usize];
+    let align = prop_oneof![6 => Just(16_usize), 1 => (5..17_u32).prop_map(|log| 1 << log)];
+    let step = prop_oneof![
+        5 => (bytes.clone(), align, 0..SHARDS).prop_map(|(bytes, align, shard)| Step::Allocate { bytes, align, shard }),
+        4 => any::<usize>().prop_map(|which| Step::Free { which }),
+        1 => (any::<usize>(), bytes).prop_map(|(which, bytes)| Step::Resize { which, bytes }),
+    ];
+    prop::collection::vec(step, 1..400)
+}
+
+/// Live objects by address: size, tag, the byte they are filled with.
+type Model = BTreeMap<usize, (usize, u32, u8)>;
+
+fn nth(model: &Model, which: usize) -> Option<usize> {
+    model.keys().nth(which.checked_rem(model.len())?).copied()
+}
+
+fn check(pool: &Pool, address: usize, &(bytes, callsite, fill): &(usize, u32, u8)) {
+    let object = pool.object(address).expect("live");
+    assert_eq!((object.bytes, object.tag), (bytes, tag(callsite)));
+    assert!(object.usable >= bytes);
+    assert!(bytes_at(address, bytes).iter().all(|&byte| byte == fill));
+}
+
+fn run(pool: &Pool, model: &mut Model, number: u32, step: &Step) {
+    let fill = number as u8 | 1;
+    match *step {
+        Step::Allocate { bytes, align, shard } => {
+            let (object, zero) = pool.allocate(shard, bytes, align, tag(number)).expect("memory");
+            let address = object.as_ptr() as usize;
+            assert!(address.is_multiple_of(align));
+            assert!(!zero || bytes_at(address, bytes).iter().all(|&byte| byte == 0));
+            let before = model.range(..=address).next_back();
+            assert!(before.is_none_or(|(&at, &(length, ..))| at + length.max(1) <= address));
+            assert!(model.range(address..).next().is_none_or(|(&at, _)| address + bytes <= at));
+            bytes_at(address, bytes).fill(fill);
+            model.insert(address, (bytes, number, fill));
+        }
+        Step::Free { which } => {
+            let Some(address) = nth(model, which) else { return };
+            let entry = model.remove(&address).expect("there");
+            check(pool, address, &entry);
+            assert_eq!(pool.free(address).map(|object| object.bytes), Ok(entry.0));
+            assert!(pool.free(address).is_err(), "a second free is seen");
+        }
+        Step::Resize { which, bytes } => {
+            let Some(address) = nth(model, which) else { return };
+            let (old, callsite, fill) = model[&address];
+            let Some(moved) = pool.resize_large(address, bytes, tag(callsite)) else { return };
+            let moved = moved.as_ptr() as usize;
+            model.remove(&address);
+            assert!(bytes_at(moved, bytes.min(old)).iter().all(|&byte| byte == fill));
+            bytes_at(moved, bytes).fill(fill);
+            model.insert(moved, (bytes, callsite, fill));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn objects_never_overlap_and_keep_what_they_hold(steps in steps()) {
+        let pool = pool();
+        let mut model = Model::new();
+        for (number, step) in steps.iter().enumerate() {
+            run(pool, &mut model, number as u32, step);
+        }
+        for (&address, entry) in &model {
+            check(pool, address, entry);
+        }
+        for &address in model.keys() {
+            prop_assert!(pool.free(address).is_ok());
+        }
+    }
+}
+
+#[test]
+fn what_is_no_object_is_refused() {
+    let pool = pool();
+    let (object, _) = pool.allocate(0, 100, 16, tag(1)).expect("memory");
+    let (large, _) = pool.allocate(0, 100_000, 16, tag(1)).expect("memory");
+    let (object, large) = (object.as_ptr() as usize, large.as_ptr() as usize);
+    for wrong in [object + 8, object + 16, large + 16, large + UNIT_BYTES, object & !(UNIT_BYTES - 1), 0x1000] {
+        assert_eq!(pool.free(wrong), Err(Bad::NotAnObject), "{wrong:x}");
+    }
+    assert!(pool.free(object).is_ok() && pool.free(large).is_ok());
+}
+
+#[test]
+fn a_program_that_writes_to_freed_memory_does_not_lead_the_pool_astray() {
+    let pool = pool();
+    let objects: Vec<usize> =
+        (0..500).map(|_| pool.allocate(0, 48, 16, tag(1)).expect("memory").0.as_ptr() as usize).collect();
+    for &object in &objects {
+        pool.free(object).expect("live");
+        bytes_at(object - GRAIN, 64).fill(0xee);
+    }
+    let again: std::collections::BTreeSet<usize> =
+        (0..500).map(|_| pool.allocate(0, 48, 16, tag(2)).expect("memory").0.as_ptr() as usize).collect();
+    assert_eq!(again.len(), 500, "no block is handed out twice");
+}
+
+#[test]
+fn memory_goes_back_when_objects_are_gone() {
+    let pool = pool();
+    for round in 0..3 {
+        let sizes = [64, 700, 9_000, 200_000];
+        let objects: Vec<usize> = (0..4_000)
+            .map(|i| {
+                let bytes = sizes[i % sizes.len()];
+                let object = pool.allocate(i % SHARDS, bytes, 16, tag(1)).expect("memory").0.as_ptr() as usize;
+                bytes_at(object, bytes).fill(1);
+                object
+            })
+            .collect();
+        assert!(resident_bytes(pool) > 150 << 20);
+        for object in objects {
+            pool.free(object).expect("live");
+        }
+        let left = resident_bytes(pool);
+        assert!(left < 16 << 20, "round {round}: {left} bytes stay");
+    }
+}
+
+#[test]
+fn threads_may_free_what_others_allocated() {
+    let pool = pool();
+    let (send, receive) = std::sync::mpsc::sync_channel::<usize>(1_000);
+    std::thread::scope(|scope| {
+        for shard in 0..3 {
+            let send = send.clone();
+            scope.spawn(move || {
+                for i in 0..20_000_usize {
+                    let bytes = 16 + i % 3_000;
+                    let object = pool.allocate(shard, bytes, 16, tag(9)).expect("memory").0.as_ptr() as usize;
+                    bytes_at(object, bytes).fill(shard as u8);
+                    send.send(object).expect("received");
+                }
+            });
+        }
+        drop(send);
+        for object in receive {
+            let bytes = pool.object(object).expect("live").bytes;
+            assert!(bytes_at(object, bytes).windows(2).all(|pair| pair[0] == pair[1]));
+            pool.free(object).expect("live");
+        }
+    });
+}

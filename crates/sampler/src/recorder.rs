@@ -1,0 +1,528 @@
+//! The recorder: from an allocation that may be due to a sample in the ledger, and back at its free.
+//!
+//! It is entered at most once per thread: what happens inside it is not sampled. It owns the process's ledger and pool and
+//! sees them through fork. The fast path is not here: `preload`'s stubs and `alloc` ask [`Recorder::may_be_due`] first.
+//! Called by both.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::*,
+};
+
+use heapql_ledger::layout::Header;
+use heapql_ledger::{CallsiteKey, Loss, TryLock, Writer};
+use heapql_unwind::{End, Registers, StackBounds};
+
+pub(crate) use crate::environment::Defaults;
+use crate::environment::Environment;
+use crate::pool::{Bad, Object, Pool, SHARDS, Tag};
+use crate::text::{Line, say};
+use crate::thread::{self, DUE, Thread};
+use crate::{decide, environment, labels, modules};
+
+/// Frames kept of each stack; the documented table shows the first 16.
+const DEPTH: usize = 32;
+/// A pool object that no longer is a sample: it was resized where it stood, without being due.
+const NO_CALLSITE: u32 = u32::MAX;
+
+/// The control words at a fixed address. The ledger's first page is mapped over it when there is one.
+pub static PAGE: Header = Header::zeroed();
+static WRITER: Writer = Writer::new(&PAGE);
+pub(crate) static POOL: Pool = Pool::new();
+
+/// The pool's addresses once it is reserved, where a stub can compare with them: no address is in it before.
+pub static POOL_START: AtomicUsize = AtomicUsize::new(usize::MAX);
+pub static POOL_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+const UNOPENED: u8 = 0;
+const OPEN: u8 = 1;
+const OFF: u8 = 2;
+static STATE: AtomicU8 = AtomicU8::new(UNOPENED);
+/// [`start`] has been called.
+static STARTED: AtomicBool = AtomicBool::new(false);
+static OPENING: TryLock = TryLock::new();
+/// Rises with every ledger of this process and its ancestors.
+static EPOCH: AtomicU16 = AtomicU16::new(0);
+static NEXT_SHARD: AtomicU32 = AtomicU32::new(0);
+/// A word that the kernel zeroes in a forked child (MADV_WIPEONFORK), however it was forked.
+static FORK_MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+
+/// What is asked of the allocator.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    pub bytes: usize,
+    /// A power of two.
+    pub align: usize,
+    pub zeroed: bool,
+}
+
+/// What becomes of a reallocation.
+pub enum Reallocation {
+    /// Done: the object is here, the old one is gone.
+    Done(NonNull<u8>),
+    /// The old object is no sample and the new one is not due: the underlying allocator's business alone.
+    Foreign,
+    /// The old object is a sample of this many bytes, the new one is not: allocate, copy, then `free` the old one.
+    Leave(usize),
+    /// The old object is no sample, the new one is due: take this, copy, then free the old one as it was allocated.
+    Enter(NonNull<u8>),
+}
+
+/// Restores errno and leaves the recorder.
+struct Inside {
+    thread: &'static Thread,
+    errno: i32,
+}
+
+fn errno() -> *mut i32 {
+    // SAFETY: glibc's errno is always there.
+    unsafe { libc::__errno_location() }
+}
+
+impl Inside {
+    fn enter() -> Option<Inside> {
+        let thread = thread::current();
+        if thread.busy.replace(true) {
+            return None;
+        }
+        // SAFETY: points to this thread's errno.
+        Some(Inside {
+            thread,
+            errno: unsafe { *errno() },
+        })
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // SAFETY: points to this thread's errno.
+        unsafe { *errno() = self.errno };
+        self.thread.busy.set(false);
+    }
+}
+
+/// Counts an allocation on this thread. True if it may be due: then call [`allocate`].
+#[inline(always)]
+pub fn may_be_due(bytes: usize) -> bool {
+    let due = thread::tick() >= PAGE.control.limit.load(Relaxed);
+    due | (bytes as u64 >= PAGE.control.byte_rule.load(Relaxed))
+}
+
+/// True for a pointer that only [`free`] and [`reallocate`] may end.
+#[inline(always)]
+pub fn is_sampled(object: *const u8) -> bool {
+    (object as usize).wrapping_sub(POOL_START.load(Relaxed)) < POOL_BYTES.load(Relaxed)
+}
+
+/// Samples the allocation that was just counted, if it is due. `None`: the underlying allocator serves it. `frame` is the
+/// stack from the caller of the allocation function outwards; `skip` are return addresses not worth showing.
+#[cold]
+pub fn allocate(
+    request: Request,
+    frame: Registers,
+    skip: &[usize],
+    defaults: &Defaults,
+) -> Option<NonNull<u8>> {
+    let inside = enter()?;
+    if !is_recording(inside.thread, defaults)
+        || !decide::is_due(inside.thread, &PAGE.control, request.bytes as u64)
+    {
+        return None;
+    }
+    sample(inside.thread, request, frame, skip)
+}
+
+/// As [`allocate`], for an object that may be resized. The reallocation has been counted.
+#[cold]
+pub fn reallocate(
+    old: *mut u8,
+    request: Request,
+    frame: Registers,
+    skip: &[usize],
+    defaults: &Defaults,
+) -> Reallocation {
+    let Some(inside) = enter() else {
+        return if is_sampled(old) {
+            leave(old)
+        } else {
+            Reallocation::Foreign
+        };
+    };
+    let due = is_recording(inside.thread, defaults)
+        && decide::is_due(inside.thread, &PAGE.control, request.bytes as u64);
+    if !is_sampled(old) {
+        let sample = due
+            .then(|| sample(inside.thread, request, frame, skip))
+            .flatten();
+        return sample.map_or(Reallocation::Foreign, Reallocation::Enter);
+    }
+    let object = POOL.object(old as usize).unwrap_or_else(|bad| fail(bad));
+    let site = if due {
+        callsite(inside.thread, frame, skip)
+    } else {
+        None
+    };
+    if let Some(done) = resize(old, &object, request, site) {
+        return Reallocation::Done(done);
+    }
+    let Some(site) = site else {
+        return Reallocation::Leave(object.bytes);
+    };
+    let Some(new) = place(inside.thread, request, site) else {
+        return Reallocation::Leave(object.bytes);
+    };
+    // SAFETY: `old` is a live object of `object.bytes`, `new` a fresh one of `request.bytes`.
+    unsafe { core::ptr::copy_nonoverlapping(old, new.as_ptr(), object.bytes.min(request.bytes)) };
+    free(old);
+    Reallocation::Done(new)
+}
+
+/// Records nothing until [`start`]: for a program that decides at run time. Before the first allocation that may be due.
+pub(crate) fn hold() {
+    if STATE.load(Acquire) == UNOPENED {
+        PAGE.control.byte_rule.store(u64::MAX, Relaxed);
+        PAGE.control.limit.store(u64::MAX, Relaxed);
+    }
+}
+
+pub(crate) fn is_started() -> bool {
+    STARTED.load(Acquire)
+}
+
+/// Ends [`hold`]: recording begins, into a directory other than the environment's if one is given.
+/// Once, while nothing is recorded yet; later calls change nothing.
+pub fn start(dir: Option<&[u8]>) {
+    if STATE.load(Acquire) != UNOPENED {
+        return;
+    }
+    if let Some(dir) = dir {
+        environment::set_directory(dir);
+    }
+    STARTED.store(true, Release);
+    PAGE.control.byte_rule.store(0, Relaxed);
+    PAGE.control.limit.store(0, Release);
+}
+
+/// Without asking whether anything is due.
+fn leave(old: *mut u8) -> Reallocation {
+    POOL.object(old as usize)
+        .map_or_else(|bad| fail(bad), |object| Reallocation::Leave(object.bytes))
+}
+
+/// Ends a sampled object. Never waits, and may be called in the middle of anything.
+#[cold]
+pub fn free(object: *mut u8) {
+    // SAFETY: points to this thread's errno.
+    let saved = unsafe { *errno() };
+    let object = POOL.free(object as usize).unwrap_or_else(|bad| fail(bad));
+    uncount(&object);
+    // SAFETY: as above.
+    unsafe { *errno() = saved };
+}
+
+/// What malloc_usable_size says of a sampled object: 0 if it is none.
+pub fn usable_bytes(object: *const u8) -> usize {
+    POOL.object(object as usize)
+        .map_or(0, |object| object.usable)
+}
+
+fn uncount(object: &Object) {
+    // An object that a forked child inherited belongs to its parent's ledger.
+    if object.tag.epoch == EPOCH.load(Relaxed) && object.tag.callsite != NO_CALLSITE {
+        WRITER.uncount(object.tag.callsite, object.bytes as u64);
+    }
+}
+
+/// What the underlying allocator does too when it is given a pointer that is not its own.
+#[cold]
+fn fail(bad: Bad) -> ! {
+    say(Line::new().text(match bad {
+        Bad::Freed => b"free(): double free of a sampled object",
+        Bad::NotAnObject => b"free(): invalid pointer into the sampled objects",
+    }));
+    // SAFETY: abort is always allowed.
+    unsafe { libc::abort() }
+}
+
+#[inline]
+fn enter() -> Option<Inside> {
+    let inside = Inside::enter();
+    if inside.is_none() && STATE.load(Relaxed) == OPEN {
+        WRITER.lose(Loss::Reentrant);
+    }
+    inside
+}
+
+fn sample(
+    thread: &Thread,
+    request: Request,
+    frame: Registers,
+    skip: &[usize],
+) -> Option<NonNull<u8>> {
+    let site = callsite(thread, frame, skip)?;
+    place(thread, request, site)
+}
+
+fn shard(thread: &Thread) -> u8 {
+    if thread.shard.get() == 0 {
+        thread
+            .shard
+            .set((NEXT_SHARD.fetch_add(1, Relaxed) % SHARDS as u32) as u8 + 1);
+    }
+    thread.shard.get() - 1
+}
+
+/// The number of the callsite of this stack under the thread's label.
+fn callsite(thread: &Thread, frame: Registers, skip: &[usize]) -> Option<u32> {
+    let mut frames = [0; DEPTH + 8];
+    let [low, high] = thread.stack.get();
+    // SAFETY: either both are 0, which covers no stack pointer, or they were found for this thread.
+    let mut bounds = if high == 0 {
+        StackBounds::UNKNOWN
+    } else {
+        unsafe { StackBounds::new(low, high) }
+    };
+    let walk = heapql_unwind::capture(frame, &mut bounds, &mut frames);
+    thread.stack.set([bounds.low(), bounds.high()]);
+    if matches!(walk.end, End::Truncated(_)) {
+        WRITER.lose(Loss::StackTruncated);
+    }
+    let frames = frames.get(..walk.depth).unwrap_or_default();
+    let own = frames
+        .iter()
+        .take_while(|frame| skip.contains(frame))
+        .count();
+    let frames = frames.get(own..).unwrap_or_default();
+    let frames = frames.get(..frames.len().min(DEPTH)).unwrap_or_default();
+    let key = CallsiteKey {
+        label: thread.label.get(),
+        shard: shard(thread),
+        frames,
+    };
+    WRITER.find(&key).or_else(|| {
+        modules::note(&WRITER, frames);
+        WRITER.add(&key).map_err(|loss| WRITER.lose(loss)).ok()
+    })
+}
+
+/// An object in the pool, counted.
+fn place(thread: &Thread, request: Request, site: u32) -> Option<NonNull<u8>> {
+    let tag = Tag {
+        callsite: site,
+        epoch: EPOCH.load(Relaxed),
+    };
+    let Some((object, is_zero)) =
+        POOL.allocate(shard(thread).into(), request.bytes, request.align, tag)
+    else {
+        WRITER.lose(Loss::PoolFull);
+        return None;
+    };
+    if request.zeroed && !is_zero {
+        // SAFETY: a fresh object of this size.
+        unsafe { object.as_ptr().write_bytes(0, request.bytes) };
+    }
+    WRITER.count(site, request.bytes as u64);
+    Some(object)
+}
+
+/// Resizes a pool object without copying, as a new sample if it has a callsite. It does not grow small ones out of their
+/// block, nor keep a large block for what has become small.
+fn resize(
+    old: *mut u8,
+    object: &Object,
+    request: Request,
+    site: Option<u32>,
+) -> Option<NonNull<u8>> {
+    let tag = Tag {
+        callsite: site.unwrap_or(NO_CALLSITE),
+        epoch: EPOCH.load(Relaxed),
+    };
+    let aligned = (old as usize).is_multiple_of(request.align);
+    let fits = request.bytes <= object.usable && request.bytes >= object.usable / 2;
+    let done = if fits && aligned {
+        POOL.retag(old as usize, tag, request.bytes);
+        NonNull::new(old)
+    } else if aligned {
+        POOL.resize_large(old as usize, request.bytes, tag)
+    } else {
+        None
+    }?;
+    uncount(object);
+    if let Some(site) = site {
+        WRITER.count(site, request.bytes as u64);
+    }
+    Some(done)
+}
+
+/// True if there is a ledger, which is opened here if need be.
+#[inline]
+fn is_recording(thread: &Thread, defaults: &Defaults) -> bool {
+    match STATE.load(Acquire) {
+        OPEN if !is_forked() => true,
+        OFF => {
+            thread.count.set(DUE);
+            false
+        }
+        _ => open(thread, defaults),
+    }
+}
+
+fn is_forked() -> bool {
+    // SAFETY: null or a page that was mapped for ever.
+    unsafe { FORK_MARK.load(Relaxed).as_ref() }.is_some_and(|mark| mark.load(Relaxed) == 0)
+}
+
+/// Opens the ledger if recording is wanted and possible; called at the first allocation that may be due, when a scope is
+/// entered, and in forked children.
+#[cold]
+fn open(thread: &Thread, defaults: &Defaults) -> bool {
+    if STATE.load(Acquire) == OPEN && is_forked() {
+        forget_parent(thread);
+    }
+    let Some(_held) = OPENING.lock() else {
+        return false;
+    };
+    if STATE.load(Acquire) != UNOPENED {
+        return STATE.load(Acquire) == OPEN;
+    }
+    let opened = mark_fork() && open_ledger(defaults);
+    if !opened {
+        PAGE.control.byte_rule.store(u64::MAX, Relaxed);
+        PAGE.control.limit.store(u64::MAX, Relaxed);
+    }
+    STATE.store(if opened { OPEN } else { OFF }, Release);
+    opened
+}
+
+fn open_ledger(defaults: &Defaults) -> bool {
+    let Some(environment) = Environment::read(defaults) else {
+        return false;
+    };
+    if POOL_BYTES.load(Relaxed) == 0 {
+        let Some((start, bytes)) = POOL.reserve() else {
+            say(Line::new()
+                .text(b"not recording: no address space for sampled objects (ulimit -v?)"));
+            return false;
+        };
+        POOL_START.store(start, Relaxed);
+        POOL_BYTES.store(bytes, Relaxed);
+    }
+    let settings = heapql_ledger::Settings {
+        dir: environment.dir.as_c_str(),
+        bytes: environment.bytes,
+        intervals: environment.intervals,
+        default_label: environment.default_label(),
+    };
+    labels::number(&settings.default_label, &WRITER);
+    // SAFETY: under OPENING, in the state UNOPENED, and PAGE is used by this writer alone.
+    if let Err(error) = unsafe { WRITER.open(&settings) } {
+        let line = Line::new()
+            .text(b"not recording: no ledger in '")
+            .text(environment.dir.bytes())
+            .text(b"': ");
+        say(line
+            .text(error.what.as_bytes())
+            .text(b" (error ")
+            .number(error.errno.0 as u64)
+            .text(b")"));
+        return false;
+    }
+    heapql_unwind::modules_changed();
+    labels::restore(&WRITER);
+    modules::note_program(&WRITER);
+    true
+}
+
+/// Maps the word by which a forked child knows itself.
+fn mark_fork() -> bool {
+    const MADV_WIPEONFORK: i32 = 18;
+    let mut mark = FORK_MARK.load(Relaxed);
+    if mark.is_null() {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh mapping where the kernel picks.
+        let page = unsafe { libc::syscall(libc::SYS_mmap, 0, 4096, access, flags, -1, 0) };
+        if page < 0 {
+            return false;
+        }
+        // SAFETY: mapped above. A kernel without it (before 4.14) leaves the mark standing: the fork handler remains.
+        unsafe { libc::syscall(libc::SYS_madvise, page, 4096, MADV_WIPEONFORK) };
+        mark = page as *mut AtomicU32;
+        FORK_MARK.store(mark, Release);
+    }
+    // SAFETY: mapped above or before, for ever.
+    unsafe { (*mark).store(1, Relaxed) };
+    true
+}
+
+/// In a forked child: the ledger is the parent's. What the pool holds stays, as does what this thread was about.
+fn forget_parent(thread: &Thread) {
+    // SAFETY: this is the only thread of a forked child, and it is in no method of the writer.
+    unsafe { WRITER.abandon() };
+    modules::forget();
+    EPOCH.fetch_add(1, Relaxed);
+    OPENING.reset();
+    thread.armed.set(decide::Armed {
+        limit: 0,
+        gap: 0,
+        bytes: 0,
+    });
+    thread.count.set(DUE);
+    STATE.store(UNOPENED, Release);
+}
+
+/// For pthread_atfork, before fork: nobody is in the middle of a change while the memory is copied.
+pub extern "C" fn before_fork() {
+    labels::lock_for_fork();
+    if let Some(held) = WRITER.lock_for_fork() {
+        held.keep();
+    }
+    POOL.lock_for_fork();
+}
+
+/// For pthread_atfork, in the parent.
+pub extern "C" fn after_fork_in_parent() {
+    POOL.unlock_after_fork();
+    WRITER.unlock_after_fork();
+    labels::unlock_after_fork();
+}
+
+/// For pthread_atfork, in the child: it gets a ledger of its own at its first sample.
+pub extern "C" fn after_fork_in_child() {
+    after_fork_in_parent();
+    if STATE.load(Acquire) == OPEN {
+        forget_parent(thread::current());
+    }
+}
+
+/// The program has unloaded a library: its addresses may come to mean something else.
+pub fn after_dlclose() {
+    let Some(_inside) = Inside::enter() else {
+        return;
+    };
+    heapql_unwind::modules_changed();
+    if STATE.load(Acquire) == OPEN && !is_forked() {
+        modules::unloaded(&WRITER);
+    }
+}
+
+/// The number of a label. `None` if there are too many, or nothing is recorded.
+pub(crate) fn label(wanted: &heapql_ledger::LabelId, defaults: &Defaults) -> Option<u16> {
+    let inside = Inside::enter()?;
+    if !is_recording(inside.thread, defaults) {
+        return None;
+    }
+    let number = labels::number(wanted, &WRITER);
+    if number.is_none() {
+        WRITER.lose(Loss::LabelsFull);
+    }
+    number
+}
+
+/// Makes a label current on this thread and returns the one before it.
+pub(crate) fn switch(label: u16) -> u16 {
+    let thread = thread::current();
+    let before = thread.label.get();
+    decide::switch(thread, &PAGE.control, label);
+    before
+}

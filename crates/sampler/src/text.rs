@@ -1,0 +1,166 @@
+//! Lines, paths and small files without an allocator.
+//!
+//! Not a formatting library: just what `environment` and `recorder` need to read their settings and say one line.
+
+use core::ffi::CStr;
+
+/// Bytes that are cut at their capacity.
+pub(crate) struct Line {
+    bytes: [u8; 320],
+    used: usize,
+}
+
+impl Line {
+    /// Begins "heapql: ".
+    pub(crate) fn new() -> Line {
+        Line {
+            bytes: [0; 320],
+            used: 0,
+        }
+        .text(b"heapql: ")
+    }
+
+    pub(crate) fn text(mut self, text: &[u8]) -> Line {
+        let room = self.bytes.len() - self.used - 1;
+        for &byte in text.iter().take(room) {
+            self.bytes[self.used] = byte;
+            self.used += 1;
+        }
+        self
+    }
+
+    pub(crate) fn number(self, number: u64) -> Line {
+        let mut digits = [0; 20];
+        let from = digits_of(number, &mut digits);
+        let line = self;
+        line.text(digits.get(from..).unwrap_or_default())
+    }
+}
+
+/// Writes the decimal digits to the end and returns where they begin.
+fn digits_of(mut number: u64, digits: &mut [u8; 20]) -> usize {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return at;
+        }
+    }
+}
+
+/// One line on the program's stderr.
+pub(crate) fn say(line: Line) {
+    let mut line = line;
+    line.bytes[line.used] = b'\n';
+    // SAFETY: the kernel reads `used + 1` initialised bytes. Not libc's write, which is a cancellation point.
+    unsafe {
+        libc::syscall(
+            libc::SYS_write,
+            libc::STDERR_FILENO,
+            line.bytes.as_ptr(),
+            line.used + 1,
+        )
+    };
+}
+
+/// A decimal number and nothing else.
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// A path that ends in a zero byte.
+#[derive(Clone, Copy)]
+pub(crate) struct Path {
+    bytes: [u8; 480],
+    used: usize,
+}
+
+impl Path {
+    pub(crate) fn new(path: &[u8]) -> Option<Path> {
+        Path {
+            bytes: [0; 480],
+            used: 0,
+        }
+        .joined(path)
+    }
+
+    pub(crate) fn joined(mut self, more: &[u8]) -> Option<Path> {
+        let room = self.bytes.len() - 1;
+        self.bytes
+            .get_mut(self.used..room)?
+            .get_mut(..more.len())?
+            .copy_from_slice(more);
+        self.used += more.len();
+        Some(self)
+    }
+
+    pub(crate) fn with_number(self, number: u64) -> Option<Path> {
+        let mut digits = [0; 20];
+        let from = digits_of(number, &mut digits);
+        self.joined(digits.get(from..)?)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or_default()
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+
+    /// Creates the directory, readable by its owner only, and checks that it is one and that nobody else can have put
+    /// something there.
+    pub(crate) fn make_own_directory(&self) -> Result<(), &'static [u8]> {
+        let path = self.as_c_str().as_ptr();
+        // SAFETY: `path` is a C string; an error (it exists) is seen below.
+        unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, path, 0o700) };
+        let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+        // SAFETY: the kernel fills `stat`.
+        let failed = unsafe {
+            libc::syscall(
+                libc::SYS_newfstatat,
+                libc::AT_FDCWD,
+                path,
+                stat.as_mut_ptr(),
+                libc::AT_SYMLINK_NOFOLLOW,
+            )
+        };
+        if failed != 0 {
+            return Err(b"it cannot be created");
+        }
+        // SAFETY: all zeroes is a valid `stat`, and the kernel has filled it.
+        let stat = unsafe { stat.assume_init() };
+        // SAFETY: no memory is involved.
+        let user = unsafe { libc::syscall(libc::SYS_geteuid) };
+        if stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
+            return Err(b"it is not a directory");
+        }
+        if i64::from(stat.st_uid) != user && user != 0 {
+            return Err(b"it belongs to another user");
+        }
+        Ok(())
+    }
+}
+
+/// Reads the beginning of a file; nothing if it cannot be read.
+pub(crate) fn read_file(path: &CStr, into: &mut [u8]) -> usize {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    // SAFETY: `path` is a C string.
+    let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
+    if fd < 0 {
+        return 0;
+    }
+    // SAFETY: the kernel writes at most `into.len()` bytes at `into`.
+    let read = unsafe { libc::syscall(libc::SYS_read, fd, into.as_mut_ptr(), into.len()) };
+    // SAFETY: no memory is involved; opened above.
+    unsafe { libc::syscall(libc::SYS_close, fd) };
+    read.max(0) as usize
+}

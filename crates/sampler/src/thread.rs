@@ -1,0 +1,120 @@
+//! What the sampler keeps per thread, in thread-local storage that is there before and after everything else.
+//!
+//! `thread_local!` is no choice: in a shared library it compiles to a call that may allocate, and std's destructors come
+//! too early. This block is initial-exec: its address is one load and one add, on every thread, from its first instruction
+//! to its last. It owns nothing, so it needs no destructor. Used by everything in this crate.
+
+use core::cell::Cell;
+
+use crate::decide::{Armed, Slots};
+
+/// Where a thread's counter starts: beyond every limit, so that its first allocation is due and arms it.
+pub(crate) const DUE: u64 = 0xffff_ffff_0000_0000;
+/// Room for [`Thread`], which the assembly below reserves.
+const BLOCK_BYTES: usize = 2048;
+
+/// How deep pushes of the C interface nest; deeper ones keep the label of the last.
+pub(crate) const SCOPES: usize = 32;
+
+/// All zero at the start, but for `count`.
+#[repr(C, align(64))]
+pub(crate) struct Thread {
+    /// Counts allocations up to the ledger's limit. The assembly below, and the stubs of `preload`, know its place.
+    pub(crate) count: Cell<u64>,
+    pub(crate) armed: Cell<Armed>,
+    /// The thread is inside the recorder.
+    pub(crate) busy: Cell<bool>,
+    /// Which shard of the pool and of the callsites it uses, plus one; 0 until its first sample.
+    pub(crate) shard: Cell<u8>,
+    /// The label of its allocations.
+    pub(crate) label: Cell<u16>,
+    pub(crate) random: Cell<u64>,
+    /// Low and high end of the stack it was last seen on; zeroes if unknown.
+    pub(crate) stack: Cell<[usize; 2]>,
+    /// Labels to return to: of the C interface's pushes.
+    pub(crate) scopes: [Cell<u16>; SCOPES],
+    /// How many pushes are open, those beyond [`SCOPES`] included.
+    pub(crate) scope_depth: Cell<u32>,
+    pub(crate) slots: Slots,
+}
+
+const _: () = assert!(size_of::<Thread>() <= BLOCK_BYTES);
+const _: () = assert!(core::mem::offset_of!(Thread, count) == 0);
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!(
+    "thread-local storage is written for x86_64; aarch64 needs its two lines of assembly here"
+);
+
+// A stable Rust cannot define an initial-exec thread-local object; the assembler can. Zeroes follow the counter.
+core::arch::global_asm!(
+    ".pushsection .tdata.heapql_thread,\"awT\",@progbits",
+    ".p2align 6",
+    ".hidden heapql_thread",
+    ".globl heapql_thread",
+    ".type heapql_thread,@object",
+    ".size heapql_thread,{bytes}",
+    "heapql_thread:",
+    ".quad {due}",
+    ".zero {bytes} - 8",
+    ".popsection",
+    bytes = const BLOCK_BYTES,
+    due = const DUE as i64,
+);
+
+/// The calling thread's block.
+#[inline(always)]
+pub(crate) fn current() -> &'static Thread {
+    let address: *const Thread;
+    // SAFETY: fs:[0] holds the thread pointer (x86-64 ELF TLS ABI) and the GOT entry the block's offset from it. Only
+    // registers are written.
+    unsafe {
+        core::arch::asm!(
+            "mov {0}, qword ptr fs:[0]",
+            "add {0}, qword ptr [rip + heapql_thread@GOTTPOFF]",
+            out(reg) address,
+            options(pure, nomem, nostack),
+        );
+    }
+    // SAFETY: the block was reserved above with this size and alignment, its initial bytes are a valid `Thread` (zeroes
+    // are valid for every field), and `Thread` is not `Sync`, so the
+    // reference stays on this thread.
+    unsafe { &*address }
+}
+
+/// Counts one allocation and returns the count.
+#[inline(always)]
+pub(crate) fn tick() -> u64 {
+    let count: u64;
+    // SAFETY: as in `current`; the counter is the block's first word, and only this thread writes it.
+    unsafe {
+        core::arch::asm!(
+            "mov {offset}, qword ptr [rip + heapql_thread@GOTTPOFF]",
+            "mov {count}, qword ptr fs:[{offset}]",
+            "inc {count}",
+            "mov qword ptr fs:[{offset}], {count}",
+            offset = out(reg) _,
+            count = out(reg) count,
+            options(nostack),
+        );
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_thread_is_due_and_knows_nothing() {
+        std::thread::spawn(|| {
+            let thread = current();
+            assert_eq!(thread.count.get(), DUE);
+            assert!(!thread.busy.get());
+            assert_eq!(tick(), DUE + 1);
+            assert_eq!(thread.count.get(), DUE + 1);
+        })
+        .join()
+        .expect("the thread ends well");
+    }
+}

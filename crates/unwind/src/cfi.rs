@@ -1,0 +1,308 @@
+//! The rule for one address from a module's call frame information: `.eh_frame_hdr`, then the FDE, then its row.
+//!
+//! Parsing is gimli's; the rows are computed here, for the three registers a walk needs, which takes a few hundred
+//! bytes of stack where gimli's general table takes several thousand. It does not know what a row means for the
+//! architecture (`reduce.rs` does), and it keeps nothing (`cache.rs` does). `walk.rs` calls it on a miss.
+
+use core::ops::Range;
+
+use gimli::{
+    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, CommonInformationEntry, EhFrame, EhFrameHdr,
+    EndianSlice, FrameDescriptionEntry, NativeEndian, Register, UnwindExpression, UnwindSection,
+};
+
+use crate::arch::{REGISTERS, Rule, reduce};
+use crate::module::{Module, module_of};
+
+pub(crate) type Slice<'a> = EndianSlice<'a, NativeEndian>;
+pub(crate) type Section<'a> = EhFrame<Slice<'a>>;
+type Entry<'a> = FrameDescriptionEntry<Slice<'a>>;
+
+/// How the canonical frame address is found.
+#[derive(Clone, Copy)]
+pub(crate) enum CfaRule {
+    Unknown,
+    Offset(Register, i64),
+    Expression(UnwindExpression<usize>),
+}
+
+/// Where the caller's value of a register is.
+#[derive(Clone, Copy)]
+pub(crate) enum Saved {
+    /// Nothing is said: it has not been changed.
+    Unchanged,
+    Undefined,
+    /// At that distance from the canonical frame address.
+    AtCfa(i64),
+    Expression(UnwindExpression<usize>),
+    /// In some way that no ordinary function has.
+    Otherwise,
+}
+
+/// What holds at one address.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) cfa: CfaRule,
+    pub(crate) return_address: Saved,
+    pub(crate) frame_pointer: Saved,
+}
+
+/// The DWARF numbers of the registers that a row is about.
+pub(crate) struct RegisterNumbers {
+    pub(crate) return_address: Register,
+    pub(crate) frame_pointer: Register,
+}
+
+/// The rule at `pc`, the address before a return address; None if it is in no module.
+pub(crate) fn rule_at(pc: usize) -> Option<Rule> {
+    let module = module_of(pc)?;
+    // Nobody called a function that is "returned to" at its start: entry points of coroutines, and trampolines.
+    let at_start = || rule_in(&module, pc + 1).filter(|rule| matches!(rule, Rule::Outermost | Rule::Signal));
+    Some(rule_in(&module, pc).or_else(at_start).unwrap_or(Rule::FramePointer))
+}
+
+/// None if the module has no information about `pc`.
+fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
+    let index = module.readable_from(module.eh_frame_hdr)?;
+    // SAFETY: `readable_from` gave the range, and `pc` is on the stack of a thread: its module is loaded.
+    let index_bytes = unsafe { Module::bytes(&index) };
+    let found = find_entry(index_bytes, index.start, pc)?;
+    let frames = module.readable_from(found.start)?;
+    // SAFETY: as above.
+    let section = EhFrame::new(unsafe { Module::bytes(&frames) }, NativeEndian);
+    let bases = BaseAddresses::default().set_eh_frame(frames.start as u64);
+    let offset = found.end.checked_sub(frames.start)?;
+    let entry = section.fde_from_offset(&bases, offset.into(), EhFrame::cie_from_offset).ok()?;
+    if !entry.contains(pc as u64) {
+        return None;
+    }
+    let row = row_at(&section, &bases, &entry, pc as u64);
+    Some(row.map_or(Rule::Unsupported, |row| reduce(&row, &entry, &section, pc)))
+}
+
+/// From the start of `.eh_frame` to the entry that may cover `pc`, by the sorted table in `.eh_frame_hdr`.
+fn find_entry(index: &[u8], address: usize, pc: usize) -> Option<Range<usize>> {
+    // Version 1, pointers of 4 bytes relative to themselves, to nothing, and to the section: all linkers write that.
+    if index.starts_with(&[1, 0x1b, 0x03, 0x3b]) {
+        find_entry_fast(index, address, pc)
+    } else {
+        find_entry_any(index, address, pc)
+    }
+}
+
+fn find_entry_fast(index: &[u8], address: usize, pc: usize) -> Option<Range<usize>> {
+    const HEADER: usize = 12;
+    let section = relative(address + 4, index, 4)?;
+    let count = relative(0, index, 8)? & 0xffff_ffff;
+    let table = index.get(HEADER..)?.as_chunks::<8>().0;
+    let table = table.get(..count.min(table.len()))?;
+    let wanted = i32::try_from((pc as isize).wrapping_sub(address as isize)).ok()?;
+    let after = table.partition_point(|row| {
+        let [a, b, c, d, ..] = *row;
+        i32::from_ne_bytes([a, b, c, d]) <= wanted
+    });
+    let row = table.get(after.checked_sub(1)?)?;
+    Some(section..relative(address, row, 4)?)
+}
+
+/// `base` plus the signed 4 bytes at `offset`.
+fn relative(base: usize, bytes: &[u8], offset: usize) -> Option<usize> {
+    let bytes: [u8; 4] = bytes.get(offset..offset + 4)?.try_into().ok()?;
+    Some(base.wrapping_add_signed(i32::from_ne_bytes(bytes) as isize))
+}
+
+fn find_entry_any(index: &[u8], address: usize, pc: usize) -> Option<Range<usize>> {
+    let bases = BaseAddresses::default().set_eh_frame_hdr(address as u64);
+    let header = EhFrameHdr::new(index, NativeEndian).parse(&bases, size_of::<usize>() as u8).ok()?;
+    let section = header.eh_frame_ptr().direct().ok()?;
+    let entry = header.table()?.lookup(pc as u64, &bases).ok()?.direct().ok()?;
+    Some(section as usize..entry as usize)
+}
+
+fn row_at(section: &Section<'_>, bases: &BaseAddresses, entry: &Entry<'_>, pc: u64) -> Option<Row> {
+    let cie = entry.cie();
+    let mut table = Table::new(cie, 0, u64::MAX);
+    table.run(cie.instructions(section, bases))?;
+    let mut table = Table { initial: table.row, ..Table::new(cie, entry.initial_address(), pc) };
+    table.row = table.initial;
+    table.run(entry.instructions(section, bases))?;
+    Some(table.row)
+}
+
+/// Rows nest where a function returns early in the middle; compilers nest them once.
+const MAX_REMEMBERED: usize = 4;
+/// The largest functions have thousands.
+const MAX_INSTRUCTIONS: usize = 1 << 16;
+
+/// The state of a call frame program on its way to the row for `pc`.
+struct Table {
+    row: Row,
+    initial: Row,
+    remembered: [Row; MAX_REMEMBERED],
+    depth: usize,
+    /// The first address that the present row is for.
+    location: u64,
+    pc: u64,
+    code_alignment: u64,
+    data_alignment: i64,
+}
+
+impl Table {
+    fn new(cie: &CommonInformationEntry<Slice<'_>>, location: u64, pc: u64) -> Table {
+        let row =
+            Row { cfa: CfaRule::Unknown, return_address: Saved::Unchanged, frame_pointer: Saved::Unchanged };
+        Table {
+            row,
+            initial: row,
+            remembered: [row; MAX_REMEMBERED],
+            depth: 0,
+            location,
+            pc,
+            code_alignment: cie.code_alignment_factor(),
+            data_alignment: cie.data_alignment_factor(),
+        }
+    }
+
+    /// Runs the program until the next row would start after `pc`. None if it cannot be run.
+    fn run(&mut self, mut program: CallFrameInstructionIter<'_, Slice<'_>>) -> Option<()> {
+        for _ in 0..MAX_INSTRUCTIONS {
+            let Some(instruction) = program.next().ok()? else {
+                return Some(());
+            };
+            let next = match instruction {
+                CallFrameInstruction::SetLoc { address } => address,
+                CallFrameInstruction::AdvanceLoc { delta } => {
+                    self.location.wrapping_add(u64::from(delta).wrapping_mul(self.code_alignment))
+                }
+                other => {
+                    self.execute(other)?;
+                    continue;
+                }
+            };
+            if next > self.pc {
+                return Some(());
+            }
+            self.location = next;
+        }
+        None
+    }
+
+    fn execute(&mut self, instruction: CallFrameInstruction<usize>) -> Option<()> {
+        use CallFrameInstruction as I;
+        match instruction {
+            I::DefCfa { register, offset } => self.row.cfa = CfaRule::Offset(register, offset as i64),
+            I::DefCfaSf { register, factored_offset } => {
+                self.row.cfa = CfaRule::Offset(register, self.factored(factored_offset));
+            }
+            I::DefCfaRegister { register } => self.row.cfa = CfaRule::Offset(register, self.cfa_offset()?.1),
+            I::DefCfaOffset { offset } => self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, offset as i64),
+            I::DefCfaOffsetSf { factored_offset } => {
+                self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, self.factored(factored_offset));
+            }
+            I::DefCfaExpression { expression } => self.row.cfa = CfaRule::Expression(expression),
+            I::Undefined { register } => self.save(register, Saved::Undefined),
+            I::SameValue { register } => self.save(register, Saved::Unchanged),
+            I::Offset { register, factored_offset } => {
+                self.save(register, Saved::AtCfa(self.factored(factored_offset as i64)));
+            }
+            I::OffsetExtendedSf { register, factored_offset } => {
+                self.save(register, Saved::AtCfa(self.factored(factored_offset)));
+            }
+            I::Expression { register, expression } => self.save(register, Saved::Expression(expression)),
+            I::ValOffset { register, .. }
+            | I::ValOffsetSf { register, .. }
+            | I::ValExpression { register, .. }
+            | I::Register { dest_register: register, .. } => self.save(register, Saved::Otherwise),
+            I::Restore { register } => self.restore(register),
+            I::RememberState => {
+                *self.remembered.get_mut(self.depth)? = self.row;
+                self.depth += 1;
+            }
+            I::RestoreState => {
+                self.depth = self.depth.checked_sub(1)?;
+                self.row = *self.remembered.get(self.depth)?;
+            }
+            // Of no effect on these registers, or handled by `run`.
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn cfa_offset(&self) -> Option<(Register, i64)> {
+        match self.row.cfa {
+            CfaRule::Offset(register, offset) => Some((register, offset)),
+            _ => None,
+        }
+    }
+
+    fn factored(&self, offset: i64) -> i64 {
+        offset.wrapping_mul(self.data_alignment)
+    }
+
+    fn save(&mut self, register: Register, saved: Saved) {
+        if register == REGISTERS.return_address {
+            self.row.return_address = saved;
+        } else if register == REGISTERS.frame_pointer {
+            self.row.frame_pointer = saved;
+        }
+    }
+
+    fn restore(&mut self, register: Register) {
+        if register == REGISTERS.return_address {
+            self.row.return_address = self.initial.return_address;
+        } else if register == REGISTERS.frame_pointer {
+            self.row.frame_pointer = self.initial.frame_pointer;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn table(rows: &[(i32, i32)]) -> Vec<u8> {
+        let mut bytes = std::vec![1, 0x1b, 0x03, 0x3b];
+        bytes.extend(1000_i32.to_ne_bytes());
+        bytes.extend((rows.len() as u32).to_ne_bytes());
+        bytes.extend(rows.iter().flat_map(|(pc, entry)| [pc.to_ne_bytes(), entry.to_ne_bytes()]).flatten());
+        bytes
+    }
+
+    #[test]
+    fn the_last_row_at_or_before_the_address_is_found() {
+        let address = 0x10_0000;
+        let index = table(&[(-0x1000, 2000), (-0x800, 2100), (0x500, 2200)]);
+        let entry = |offset: usize| Some(address + 1004..address + offset);
+        for (pc, expected) in [(-0x1001, None), (-0x1000, entry(2000)), (-0x801, entry(2000)), (0x4ff, entry(2100))] {
+            let pc = address.wrapping_add_signed(pc);
+            assert_eq!(find_entry_fast(&index, address, pc), expected);
+            if expected.is_some() {
+                assert_eq!(find_entry_any(&index, address, pc), expected);
+            }
+        }
+        assert_eq!(find_entry_fast(&index, address, usize::MAX >> 1), None);
+    }
+
+    #[test]
+    fn a_table_cut_short_is_searched_as_far_as_it_goes() {
+        let index = table(&[(0, 2000), (10, 2100), (20, 2200)]);
+        for length in 0..index.len() {
+            let found = find_entry(&index[..length], 0x10_0000, 0x10_0000 + 30);
+            assert_eq!(found.is_some(), length >= 20, "{length}");
+        }
+        assert_eq!(find_entry(&table(&[]), 0, 0), None);
+    }
+
+    #[test]
+    fn every_function_of_libc_has_a_rule() {
+        let module = module_of(libc::getpid as *const () as usize).unwrap();
+        let pc = libc::getpid as *const () as usize;
+        assert!(matches!(rule_at(pc), Some(Rule::Frame { .. })));
+        let rules = (module.start..module.end).step_by(101).map(|pc| rule_in(&module, pc));
+        let (known, unknown): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.is_some());
+        assert!(known.len() > unknown.len() / 2);
+        let odd = known.iter().filter(|rule| matches!(rule, Some(Rule::Unsupported))).count();
+        assert!(odd < known.len() / 500, "{odd} of {}", known.len());
+    }
+}

@@ -1,0 +1,166 @@
+//! The walk from frame to frame: table, or else call frame information, then a step, until an end is met.
+//! The sampler calls it; what a rule is and how a step is taken is the architecture's.
+
+use core::ops::Range;
+
+use crate::arch::{Registers, Rule, State, Trace};
+use crate::bounds::StackBounds;
+use crate::cache::{self, Generation};
+use crate::cfi;
+use crate::stack::Stack;
+
+/// What a capture found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Walk {
+    /// How many of the frames were written, innermost first.
+    pub depth: usize,
+    pub end: End,
+}
+
+/// Why a walk went no further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The last frame has no caller.
+    Outermost,
+    /// There was no room for more frames, if there are any.
+    Full,
+    /// The frames are right as far as they go.
+    Truncated(Reason),
+}
+
+/// Why a walk was given up. `reason as usize` is below [`Reason::COUNT`], for counting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// The code has no call frame information and no frame pointer that can be believed.
+    NoInformation,
+    /// The call frame information needs a register or an operation that is not handled.
+    Unsupported,
+    /// A frame would lie outside the stack, or below the one before.
+    StackPointer,
+    /// A return address that cannot be one.
+    ReturnAddress,
+    /// A signal handler interrupted code on a stack whose bounds cannot be found.
+    OtherStack,
+    /// The bounds of the present stack cannot be found.
+    UnknownStack,
+}
+
+impl Reason {
+    pub const COUNT: usize = 6;
+}
+
+/// The frames from `start` outwards: `frames[0]` is `start.pc`, each one after it the return address of the one before.
+///
+/// `bounds` is kept by the caller for this thread, and found again when the thread runs on another stack.
+pub fn capture(start: Registers, bounds: &mut StackBounds, frames: &mut [usize]) -> Walk {
+    capture_skipping(start, &(0..0), bounds, frames)
+}
+
+/// As [`capture`], without the innermost frames whose addresses are in `skip` (the sampler's own code).
+pub fn capture_skipping(
+    start: Registers,
+    skip: &Range<usize>,
+    bounds: &mut StackBounds,
+    frames: &mut [usize],
+) -> Walk {
+    Walker::new(start, bounds)
+        .and_then(|mut walker| {
+            walker.skip(skip)?;
+            Ok(walker.record(frames, &mut ()))
+        })
+        .unwrap_or_else(|end| Walk { depth: 0, end })
+}
+
+/// A walk under way.
+pub(crate) struct Walker {
+    pub(crate) state: State,
+    pub(crate) stack: Stack,
+    pub(crate) generation: Generation,
+}
+
+/// The sampler's own frames are fewer.
+const MAX_SKIPPED: usize = 64;
+
+impl Walker {
+    #[inline(always)]
+    pub(crate) fn new(start: Registers, bounds: &mut StackBounds) -> Result<Walker, End> {
+        if !bounds.cover(start.sp) {
+            return Err(End::Truncated(Reason::UnknownStack));
+        }
+        // SAFETY: `cover` found that this thread's stack is readable from start.sp to its end, and it stays so while
+        // the thread runs on it, which it does until the walk ends.
+        let stack = unsafe { Stack::new(start.sp, bounds.high()) };
+        Ok(Walker { state: State::new(start, &stack)?, stack, generation: cache::generation() })
+    }
+
+    /// Steps over the innermost frames in `skip`.
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, skip: &Range<usize>) -> Result<(), End> {
+        if skip.contains(&self.state.pc) { self.skip_some(skip) } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn skip_some(&mut self, skip: &Range<usize>) -> Result<(), End> {
+        let mut left = MAX_SKIPPED;
+        while skip.contains(&self.state.pc) && left > 0 {
+            self.step(&mut ())?;
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    /// Gives out the present frame and its callers.
+    #[inline(always)]
+    pub(crate) fn record(&mut self, frames: &mut [usize], trace: &mut impl Trace) -> Walk {
+        let Some((first, callers)) = frames.split_first_mut() else {
+            return Walk { depth: 0, end: End::Full };
+        };
+        *first = self.state.pc;
+        let mut rest = callers;
+        let mut depth = 1;
+        loop {
+            let recorded = self.state.run(&self.stack, self.generation, rest, trace);
+            depth += recorded;
+            let Some((next, after)) = rest.get_mut(recorded..).unwrap_or_default().split_first_mut() else {
+                return Walk { depth, end: End::Full };
+            };
+            if let Err(end) = self.step(trace) {
+                return Walk { depth, end };
+            }
+            *next = self.state.pc;
+            depth += 1;
+            rest = after;
+        }
+    }
+
+    /// Any step. Those come here that `run` does not take: by rules that are new, or odd.
+    #[cold]
+    #[inline(never)]
+    fn step(&mut self, trace: &mut impl Trace) -> Result<(), End> {
+        let known = cache::get(self.state.key, self.generation);
+        let rule = known.map(Rule::unpack).unwrap_or_else(|| self.look_up());
+        let simple = rule.pack().filter(|_| self.state.pc == self.state.key);
+        if let Some(step) = simple.and_then(|rule| self.state.simple_step(rule, self.stack.high())) {
+            trace.step(&self.state, &step);
+            self.state = step.caller;
+            return Ok(());
+        }
+        if rule != Rule::Outermost {
+            trace.odd_step();
+        }
+        self.state.step(rule, &mut self.stack)
+    }
+
+    fn look_up(&self) -> Rule {
+        let key = self.state.key;
+        // Code outside every module may become another code, or a module, without notice: its rule is not kept.
+        let Some(rule) = cfi::rule_at(key - 1) else {
+            return Rule::FramePointer;
+        };
+        if let Some(packed) = rule.pack() {
+            cache::put(key, self.generation, packed);
+        }
+        rule
+    }
+}

@@ -1,0 +1,113 @@
+//! The registers a walk carries, and the few instructions that Rust has no name for.
+
+use core::arch::{asm, global_asm};
+
+/// A point in a frame from which its callers can be found.
+///
+/// Either the present state of a function ([`Registers::here`]), or what a function sees when the one it called
+/// returns: `pc` the return address, `sp` the stack pointer after the return, `bp` the value of rbp.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Registers {
+    /// A return address; of the present function, an address inside it that is not its first.
+    pub pc: usize,
+    /// rsp
+    pub sp: usize,
+    /// rbp, whatever it holds
+    pub bp: usize,
+}
+
+impl Registers {
+    /// The state of the function that this is inlined into.
+    #[inline(always)]
+    pub fn here() -> Registers {
+        let (pc, sp, bp);
+        // SAFETY: copies three registers. In one block, because the three belong to one row of the function's rules.
+        unsafe {
+            asm!(
+                "lea {pc}, [rip]",
+                "mov {sp}, rsp",
+                "mov {bp}, rbp",
+                pc = out(reg) pc,
+                sp = out(reg) sp,
+                bp = out(reg) bp,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        Registers { pc, sp, bp }
+    }
+}
+
+global_asm!(".weak _dl_find_object", ".weak __libc_stack_end");
+
+/// glibc's `_dl_find_object` (2.35 and later), or 0.
+pub(crate) fn dl_find_object_address() -> usize {
+    let address;
+    // SAFETY: loads a word of our own global offset table.
+    unsafe {
+        asm!("mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]", out(reg) address,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    address
+}
+
+/// The address of glibc's `__libc_stack_end`, or 0.
+pub(crate) fn libc_stack_end_address() -> usize {
+    let address;
+    // SAFETY: loads a word of our own global offset table.
+    unsafe {
+        asm!("mov {}, qword ptr [rip + __libc_stack_end@GOTPCREL]", out(reg) address,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    address
+}
+
+/// The thread control block. glibc puts it at the upper end of the stacks that it allocates.
+pub(crate) fn thread_pointer() -> usize {
+    let address;
+    // SAFETY: the ABI has the thread pointer's own address at its offset 0.
+    unsafe { asm!("mov {}, fs:[0]", out(reg) address, options(pure, readonly, nostack, preserves_flags)) };
+    address
+}
+
+/// A system call of three arguments, without libc: no errno, no cancellation point, nothing that can be interposed.
+///
+/// # Safety
+///
+/// As the call's: the arguments do not make the kernel write to memory that somebody else uses.
+pub(crate) unsafe fn system_call(number: libc::c_long, arguments: [usize; 3]) -> Result<usize, i32> {
+    let [first, second, third] = arguments;
+    let result: isize;
+    // SAFETY: the kernel's calling convention; the call's own demands are the caller's.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result,
+            in("rdi") first, in("rsi") second, in("rdx") third,
+            out("rcx") _, out("r11") _, options(nostack));
+    }
+    if (-4095..0).contains(&result) { Err(-result as i32) } else { Ok(result as usize) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn here_is_inside_the_calling_function() {
+        #[inline(never)]
+        fn function() -> Registers {
+            Registers::here()
+        }
+        let registers = function();
+        let local = 0_u8;
+        assert!(registers.sp.abs_diff(&raw const local as usize) < 4096);
+        assert!(registers.pc - (function as fn() -> Registers as usize) < 64);
+    }
+
+    #[test]
+    fn a_system_call_reports_its_error() {
+        // SAFETY: neither call writes memory.
+        unsafe {
+            assert_eq!(system_call(libc::SYS_getpid, [0; 3]), Ok(std::process::id() as usize));
+            assert_eq!(system_call(libc::SYS_close, [usize::MAX, 0, 0]), Err(libc::EBADF));
+        }
+    }
+}

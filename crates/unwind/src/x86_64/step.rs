@@ -1,0 +1,222 @@
+//! From one frame's registers to its caller's, by a rule: the common rules inline, the rest out of line.
+//! It reads the stack through [`Stack`] only, and knows nothing of where rules come from; `walk.rs` calls it.
+
+use super::Registers;
+use super::rule::{CFA_IS_BP, Cfa, Fields, ODD, Rule, SavedBp, UNCHANGED};
+use crate::cache::{self, ADDRESS_BITS, Generation, Packed};
+use crate::stack::{Stack, WORD};
+use crate::walk::{End, Reason};
+
+/// Where a walk is. `sp` is a multiple of 8 inside the stack or at its end, whose address is positive as an isize, and
+/// `key` is in `1..=1 << 47`: established by [`State::new`], kept by every step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct State {
+    /// The address to report.
+    pub(crate) pc: usize,
+    /// The address after the byte whose rule applies: `pc` if that is a return address, `pc + 1` if the frame was
+    /// interrupted there.
+    pub(crate) key: usize,
+    pub(crate) sp: usize,
+    pub(crate) bp: usize,
+}
+
+/// A step that was taken, and what it depended on besides the rule, rsp and the word at `caller.sp - 8`.
+pub(crate) struct Step {
+    pub(crate) caller: State,
+    /// rbp, for the canonical frame address
+    pub(crate) cfa_is_bp: bool,
+    /// Where the caller's rbp was read, if it is not the same.
+    pub(crate) bp_slot: Option<usize>,
+}
+
+/// Somebody who is told of every step. `()` does not want to know.
+pub(crate) trait Trace {
+    fn step(&mut self, from: &State, step: &Step);
+    /// A step that depended on something else.
+    fn odd_step(&mut self);
+}
+
+impl Trace for () {
+    #[inline(always)]
+    fn step(&mut self, _: &State, _: &Step) {}
+    fn odd_step(&mut self) {}
+}
+
+/// Offsets in the `ucontext_t` that the kernel leaves at rsp for the signal trampoline: `uc_mcontext` is at 40, its
+/// registers are words in the order of `<sys/ucontext.h>`.
+const UCONTEXT_BP: usize = 40 + 10 * WORD;
+const UCONTEXT_SP: usize = 40 + 15 * WORD;
+const UCONTEXT_PC: usize = 40 + 16 * WORD;
+/// What a function may use below its stack pointer.
+pub(crate) const RED_ZONE: usize = 128;
+
+impl State {
+    /// `stack` holds `registers.sp`, or ends there.
+    pub(crate) fn new(registers: Registers, stack: &Stack) -> Result<State, End> {
+        let Registers { pc, sp, bp } = registers;
+        if !sp.is_multiple_of(WORD) || !stack.holds(sp) || stack.high() > isize::MAX as usize {
+            return Err(End::Truncated(Reason::StackPointer));
+        }
+        plausible(pc)?;
+        Ok(State { pc, key: pc, sp, bp })
+    }
+
+    /// Takes steps and records the callers, as long as there is room, and the rules are known and of the sort that
+    /// nearly all are. Returns how many were recorded; the last of them is then the present frame.
+    ///
+    /// This is where a capture spends its time: all state is in registers, and nothing in the loop is called.
+    #[inline(always)]
+    pub(crate) fn run(
+        &mut self,
+        stack: &Stack,
+        generation: Generation,
+        frames: &mut [usize],
+        trace: &mut impl Trace,
+    ) -> usize {
+        let mut state = *self;
+        if state.pc != state.key {
+            return 0;
+        }
+        let (high, length) = (stack.high(), frames.len());
+        let mut rest = frames.iter_mut();
+        while !rest.as_slice().is_empty()
+            && let Some(rule) = cache::get_below(state.pc, generation, ODD)
+            && let Some(step) = state.simple_step(rule, high)
+        {
+            trace.step(&state, &step);
+            state = step.caller;
+            if let Some(frame) = rest.next() {
+                *frame = state.pc;
+            }
+        }
+        *self = state;
+        length.wrapping_sub(rest.len())
+    }
+
+    /// The step by `rule`. None if it is odd, or if a check of [`State::step`] would fail. `high` is the end of the
+    /// stack.
+    #[inline(always)]
+    pub(crate) fn simple_step(&self, rule: Packed, high: usize) -> Option<Step> {
+        let rule = rule.bits();
+        let fields = Fields(rule);
+        if rule >= ODD {
+            return None;
+        }
+        let cfa_is_bp = rule & CFA_IS_BP != 0;
+        let cfa = if cfa_is_bp {
+            // rbp may hold anything; `step` gives the reasons.
+            let cfa = self.bp.wrapping_add(fields.distance());
+            if cfa.checked_sub(fields.saved())? < self.sp || !cfa.is_multiple_of(WORD) {
+                return None;
+            }
+            cfa
+        } else {
+            self.sp.wrapping_add(fields.distance())
+        };
+        if cfa > high {
+            return None;
+        }
+        // SAFETY: here sp + saved <= cfa <= high: by the check above, or because the saved field of a rule by rsp is at
+        // most its distance (`Rule::pack`); neither sum wraps, since high is positive as an isize and distances are
+        // small. `saved` is at least a word, so the words at cfa - 8 and cfa - saved are in sp..high, which is readable
+        // by `Stack::new`. They are aligned as cfa is: sp is, and distances are whole words.
+        let read = |below: usize| unsafe { Stack::read_unchecked(cfa.wrapping_sub(below)) };
+        let pc = read(WORD);
+        if !is_plausible(pc) {
+            return None;
+        }
+        let unchanged = fields.saved() == UNCHANGED as usize * WORD;
+        let (bp, bp_slot) =
+            if unchanged { (self.bp, None) } else { (read(fields.saved()), Some(cfa.wrapping_sub(fields.saved()))) };
+        Some(Step { caller: State { pc, key: pc, sp: cfa, bp }, cfa_is_bp, bp_slot })
+    }
+
+    /// Takes a step by any rule. `stack` becomes another one where a signal handler ran on a stack of its own.
+    pub(crate) fn step(&mut self, rule: Rule, stack: &mut Stack) -> Result<(), End> {
+        match rule {
+            Rule::Frame { cfa, bp } => self.step_frame(cfa, bp, stack),
+            Rule::Signal => self.step_signal(stack),
+            Rule::FramePointer => self.step_frame_pointer(stack),
+            Rule::Outermost => Err(End::Outermost),
+            Rule::Unsupported => Err(End::Truncated(Reason::Unsupported)),
+        }
+    }
+
+    fn step_frame(&mut self, cfa: Cfa, bp: SavedBp, stack: &Stack) -> Result<(), End> {
+        let cfa = match cfa {
+            Cfa::Sp(n) => self.sp.wrapping_add_signed(n as isize),
+            Cfa::Bp(n) => self.bp.wrapping_add_signed(n as isize),
+            Cfa::AtBp(n) => read(stack, self.bp.wrapping_add_signed(n as isize))?,
+        };
+        if cfa <= self.sp {
+            return Err(End::Truncated(Reason::StackPointer));
+        }
+        let pc = read(stack, cfa - WORD)?;
+        let bp = match bp {
+            SavedBp::Unchanged => self.bp,
+            SavedBp::AtCfa(n) => read(stack, cfa.wrapping_add_signed(n as isize))?,
+            SavedBp::AtBp => read(stack, self.bp)?,
+        };
+        plausible(pc)?;
+        *self = State { pc, key: pc, sp: cfa, bp };
+        Ok(())
+    }
+
+    fn step_signal(&mut self, stack: &mut Stack) -> Result<(), End> {
+        let pc = read(stack, self.sp + UCONTEXT_PC)?;
+        let sp = read(stack, self.sp + UCONTEXT_SP)?;
+        let bp = read(stack, self.sp + UCONTEXT_BP)?;
+        if stack.holds(sp) {
+            if sp <= self.sp {
+                return Err(End::Truncated(Reason::StackPointer));
+            }
+        } else if !stack.switch(sp, RED_ZONE) {
+            return Err(End::Truncated(Reason::OtherStack));
+        }
+        let interrupted = State::new(Registers { pc, sp, bp }, stack)?;
+        *self = State { key: pc + 1, ..interrupted };
+        plausible(self.key)
+    }
+
+    /// Code without call frame information: compilers of the run-time kind mostly keep frame pointers. The checks are
+    /// what tells such a frame from any other use of rbp.
+    fn step_frame_pointer(&mut self, stack: &Stack) -> Result<(), End> {
+        let guess = End::Truncated(Reason::NoInformation);
+        if self.bp < self.sp {
+            return Err(guess);
+        }
+        let (Some(bp), Some(pc)) = (stack.read(self.bp), stack.read(self.bp.wrapping_add(WORD))) else {
+            return Err(guess);
+        };
+        if pc == 0 {
+            return Err(End::Outermost);
+        }
+        if pc < LOWEST_CODE || !is_plausible(pc) || stack.holds(pc) {
+            return Err(guess);
+        }
+        *self = State { pc, key: pc, sp: self.bp + 2 * WORD, bp };
+        Ok(())
+    }
+}
+
+/// The kernel maps nothing below (`vm.mmap_min_addr`, at least a page).
+const LOWEST_CODE: usize = 4096;
+
+fn read(stack: &Stack, address: usize) -> Result<usize, End> {
+    stack.read(address).ok_or(End::Truncated(Reason::StackPointer))
+}
+
+#[inline(always)]
+fn is_plausible(pc: usize) -> bool {
+    // One too many, the last of them, is harmless: nobody can run there, and the table keeps it apart from all others.
+    pc.wrapping_sub(1) >> ADDRESS_BITS == 0
+}
+
+/// Thread entry points and context switchers leave a 0 as the return address of the outermost frame.
+fn plausible(pc: usize) -> Result<(), End> {
+    match pc {
+        0 => Err(End::Outermost),
+        pc if is_plausible(pc) => Ok(()),
+        _ => Err(End::Truncated(Reason::ReturnAddress)),
+    }
+}

@@ -1,0 +1,169 @@
+// Frames of many sorts, each of which ends in a call of `probe`. Built by tests/oracle.rs with several sets of flags.
+#define _GNU_SOURCE
+#include <alloca.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+typedef void (*probe_t)(void);
+static probe_t probe;
+volatile int zero;
+volatile void *escaped;
+// Not a tail call, and all of the frame is in use after it.
+#define AFTER(value) (zero += (int)(value) & zero)
+
+__attribute__((noinline)) static int leaf(int a, int b, int c) { probe(); AFTER(a + b + c); return a ^ b ^ c; }
+
+__attribute__((noinline)) static int saves_registers(int a, int b, int c, int d, int e, int f) {
+    int x = leaf(a, b, c), y = leaf(d, e, f);
+    AFTER(x * y + a + b + c + d + e + f);
+    return x + y;
+}
+
+__attribute__((noinline)) static int large_frame(void) {
+    char buffer[100000];
+    escaped = buffer; buffer[zero] = 1;
+    int x = saves_registers(1, 2, 3, 4, 5, 6);
+    AFTER(buffer[zero]);
+    return x;
+}
+
+__attribute__((noinline)) static int huge_frame(void) {
+    char buffer[1000000];
+    escaped = buffer; buffer[zero] = 1;
+    int x = large_frame();
+    AFTER(buffer[zero]);
+    return x;
+}
+
+__attribute__((noinline)) static int variable_length(int n) {
+    char buffer[n * 16 + 1];
+    escaped = buffer; memset(buffer, n, sizeof buffer);
+    int x = saves_registers(n, 2, 3, 4, 5, 6);
+    AFTER(buffer[zero]);
+    return x;
+}
+
+__attribute__((noinline)) static int allocas(int n) {
+    char *buffer = alloca(n);
+    escaped = buffer; buffer[0] = 1;
+    int x = variable_length(n);
+    AFTER(buffer[0]);
+    return x;
+}
+
+__attribute__((noinline)) static int realigned(int n) {
+    struct { char bytes[64]; } __attribute__((aligned(64))) local;
+    escaped = &local; local.bytes[zero] = (char)n;
+    int x = saves_registers(n, 2, 3, 4, 5, 6);
+    AFTER(local.bytes[zero] + ((uintptr_t)&local % 64));
+    return x;
+}
+
+// Realigned, with arguments on the stack and a variable size: found through a pointer saved below rbp.
+__attribute__((noinline)) static int realigned_variable(int a, int b, int c, int d, int e, int f, int n, int h) {
+    struct { char bytes[64]; } __attribute__((aligned(64))) local;
+    char *buffer = alloca(n);
+    escaped = &local; local.bytes[zero] = (char)n; escaped = buffer; buffer[0] = 1;
+    int x = realigned(n);
+    AFTER(local.bytes[zero] + buffer[0] + a + b + c + d + e + f + h);
+    return x;
+}
+
+__attribute__((noinline)) static int recursive(int n) {
+    char buffer[24];
+    escaped = buffer; buffer[zero] = (char)n;
+    int x = n ? recursive(n - 1) : leaf(1, 2, 3);
+    AFTER(buffer[zero] + n);
+    return x;
+}
+
+__attribute__((noinline)) static int odd(int n);
+__attribute__((noinline)) static int even(int n) { int x = n ? odd(n - 1) : allocas(40); AFTER(n); return x + 1; }
+__attribute__((noinline)) static int odd(int n) { int x = n ? even(n - 1) : realigned(40); AFTER(n); return x + 2; }
+
+static int compare(const void *a, const void *b) {
+    static int once;
+    if (!once++) leaf(1, 2, 3);
+    return *(const int *)a - *(const int *)b;
+}
+
+// Through the procedure linkage table into libc and back.
+__attribute__((noinline)) static int through_libc(void) {
+    int numbers[] = {3, 1, 2, 5, 4};
+    qsort(numbers, 5, sizeof *numbers, compare);
+    AFTER(numbers[0]);
+    return numbers[0];
+}
+
+static void on_signal(int signal) { AFTER(signal); even(3); AFTER(signal); }
+
+__attribute__((noinline)) static int in_signal_handler(int flags) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags}, before;
+    sigaction(SIGUSR1, &action, &before);
+    int x = raise(SIGUSR1);
+    sigaction(SIGUSR1, &before, NULL);
+    return x;
+}
+
+// Interrupted by its own trap, at an address that is not a return address.
+__attribute__((noinline)) static int interrupted(int n) {
+    struct sigaction action = {.sa_handler = on_signal}, before;
+    sigaction(SIGTRAP, &action, &before);
+    __asm__ volatile("int3" ::: "memory");
+    sigaction(SIGTRAP, &before, NULL);
+    AFTER(n);
+    return n;
+}
+
+__attribute__((noinline)) static int on_alternate_stack(void) {
+    stack_t stack = {.ss_size = 1 << 18}, before;
+    stack.ss_sp = malloc(stack.ss_size);
+    sigaltstack(&stack, &before);
+    int x = in_signal_handler(SA_ONSTACK);
+    sigaltstack(&before, NULL);
+    free(stack.ss_sp);
+    return x;
+}
+
+static void *thread(void *argument) { recursive(5); even(5); return argument; }
+
+__attribute__((noinline)) static int in_thread(void) {
+    pthread_t id;
+    pthread_create(&id, NULL, thread, NULL);
+    return pthread_join(id, NULL);
+}
+
+static ucontext_t outside, inside;
+static void coroutine(void) { recursive(5); allocas(50); }
+
+__attribute__((noinline)) static int in_coroutine(void) {
+    size_t size = 1 << 18;
+    char *stack = malloc(size);
+    getcontext(&inside);
+    inside.uc_stack.ss_sp = stack; inside.uc_stack.ss_size = size; inside.uc_link = &outside;
+    makecontext(&inside, coroutine, 0);
+    swapcontext(&outside, &inside);
+    free(stack);
+    return 0;
+}
+
+int run(const char *name, probe_t callback) {
+    probe = callback;
+    int n = zero + 100;
+    if (!strcmp(name, "saved registers")) return saves_registers(1, 2, 3, 4, 5, 6);
+    if (!strcmp(name, "large frames")) return huge_frame();
+    if (!strcmp(name, "alloca and VLA")) return allocas(n) + variable_length(n + 7);
+    if (!strcmp(name, "realigned frames")) return realigned(n) + realigned_variable(1, 2, 3, 4, 5, 6, n, 8);
+    if (!strcmp(name, "recursion")) return recursive(200) + even(51) + even(52);
+    if (!strcmp(name, "through libc")) return through_libc();
+    if (!strcmp(name, "signal handler")) return in_signal_handler(0) + in_signal_handler(SA_SIGINFO);
+    if (!strcmp(name, "interrupted")) return interrupted(n);
+    if (!strcmp(name, "alternate stack")) return on_alternate_stack();
+    if (!strcmp(name, "thread")) return in_thread();
+    if (!strcmp(name, "coroutine")) return in_coroutine();
+    return -1000000;
+}

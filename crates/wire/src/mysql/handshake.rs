@@ -1,0 +1,228 @@
+//! The greeting, the client's answer, and the proof of its password. Ends in a session or in error 1045, which never
+//! says whether the user, the tenant or the password was wrong. The command loop starts after it.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes};
+use heapql_catalog::{Dialect, FailureKind, Login, Server, Session};
+use tracing::{Span, warn};
+
+use super::auth::{self, Plugin, Salt};
+use super::packet::Wire;
+use super::protocol::*;
+use super::reply;
+use crate::codes::{self, code};
+use crate::cursor::{Cursor, Malformed};
+use crate::link::{LIMIT_AFTER_LOGIN, LinkError};
+
+/// OceanBase's, so that what asks for its version takes the same paths.
+const VERSION: &str = concat!("5.7.25-OceanBase-v4.3.5-HeapQL-", env!("CARGO_PKG_VERSION"));
+
+/// Who came in.
+pub(super) struct Guest {
+    pub(super) session: Arc<Session>,
+    pub(super) salt: Salt,
+    pub(super) capabilities: u32,
+    pub(super) user: String,
+}
+
+/// What a client says of itself.
+pub(super) struct Claim {
+    pub(super) user: String,
+    pub(super) database: Option<String>,
+    pub(super) plugin: Option<Bytes>,
+    pub(super) proof: Bytes,
+}
+
+/// Greets and logs in. `None`: the client was refused, and told so.
+pub(super) async fn login(
+    wire: &mut Wire,
+    server: &Arc<Server>,
+) -> Result<Option<Guest>, LinkError> {
+    let salt = auth::salt();
+    greet(wire, &salt);
+    wire.link.flush().await?;
+    let answer = wire.read().await?;
+    let capabilities = Cursor::new(&answer).u32_le("client capabilities")?;
+    if capabilities & CLIENT_SSL != 0 || capabilities & CLIENT_PROTOCOL_41 == 0 {
+        reply::error(
+            wire,
+            codes::HANDSHAKE,
+            "Bad handshake: this server speaks protocol 4.1 without TLS",
+        );
+        return Ok(None);
+    }
+    let claim = read_claim(&answer, capabilities)?;
+    Ok(admit(wire, server, &salt, claim)
+        .await?
+        .map(|session| Guest {
+            session: Arc::new(session.0),
+            salt,
+            capabilities,
+            user: session.1,
+        }))
+}
+
+fn greet(wire: &mut Wire, salt: &Salt) {
+    let id = wire.link.id();
+    wire.write(|out| {
+        out.put_u8(10);
+        out.put_slice(VERSION.as_bytes());
+        out.put_u8(0);
+        out.put_u32_le(id);
+        out.put_slice(&salt[..8]);
+        out.put_u8(0);
+        out.put_u16_le(SERVER_CAPABILITIES as u16);
+        out.put_u8(UTF8MB4_GENERAL_CI as u8);
+        out.put_u16_le(SERVER_STATUS_AUTOCOMMIT);
+        out.put_u16_le((SERVER_CAPABILITIES >> 16) as u16);
+        out.put_u8(auth::SALT_BYTES as u8 + 1);
+        out.put_bytes(0, 10);
+        out.put_slice(&salt[8..]);
+        out.put_u8(0);
+        out.put_slice(Plugin::Native.name().as_bytes());
+        out.put_u8(0);
+    });
+}
+
+/// HandshakeResponse41.
+fn read_claim(answer: &Bytes, capabilities: u32) -> Result<Claim, Malformed> {
+    let mut cursor = Cursor::new(answer);
+    cursor.take(4 + 4 + 1 + 23, "handshake response")?;
+    let user = cursor.text("user name")?;
+    let proof = if capabilities & CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA != 0 {
+        cursor.lenenc("password proof")?
+    } else if capabilities & CLIENT_SECURE_CONNECTION != 0 {
+        let length = cursor.u8("password proof")?;
+        cursor.take(usize::from(length), "password proof")?
+    } else {
+        cursor.until_zero("password proof")?
+    };
+    let database = if capabilities & CLIENT_CONNECT_WITH_DB != 0 && !cursor.is_empty() {
+        Some(cursor.text("database name")?).filter(|name| !name.is_empty())
+    } else {
+        None
+    };
+    let plugin = if capabilities & CLIENT_PLUGIN_AUTH != 0 && !cursor.is_empty() {
+        Some(answer.slice_ref(cursor.until_zero("plugin name")?))
+    } else {
+        None
+    };
+    Ok(Claim {
+        user,
+        database,
+        plugin,
+        proof: answer.slice_ref(proof),
+    })
+}
+
+/// Checks a claim and answers it: OK, or an error and `None`. Also serves COM_CHANGE_USER.
+pub(super) async fn admit(
+    wire: &mut Wire,
+    server: &Arc<Server>,
+    salt: &Salt,
+    claim: Claim,
+) -> Result<Option<(Session, String)>, LinkError> {
+    let (plugin, proof) = proof(wire, salt, &claim).await?;
+    let proven = plugin.proves(server.password(), salt, &proof);
+    let login = Login {
+        user: claim.user.clone(),
+        database: claim.database,
+        dialect: Dialect::MySql,
+        peer: wire.link.peer(),
+        connection_id: wire.link.id(),
+    };
+    // A wrong password ends here for known and unknown users alike, after the same work.
+    let opened = if proven {
+        Some(Session::open(server, login))
+    } else {
+        None
+    };
+    let session = match opened {
+        Some(Ok(session)) => session,
+        Some(Err(failure)) if failure.kind != FailureKind::AccessDenied => {
+            warn!(user = claim.user, "refused: {failure}");
+            reply::failure(wire, &failure);
+            return Ok(None);
+        }
+        _ => {
+            deny(wire, &claim.user, !auth::is_empty(&proof));
+            return Ok(None);
+        }
+    };
+    Span::current().record("user", claim.user.as_str());
+    wire.link.limit = LIMIT_AFTER_LOGIN;
+    if plugin == Plugin::CachingSha2 && !auth::is_empty(&proof) {
+        wire.write(|out| out.put_slice(&[0x01, 0x03])); // fast_auth_success
+    }
+    reply::ok(wire, SERVER_STATUS_AUTOCOMMIT, 0);
+    Ok(Some((session, claim.user)))
+}
+
+/// The proof as given, or, when it was made with a plugin that is not ours, asked for again.
+async fn proof(wire: &mut Wire, salt: &Salt, claim: &Claim) -> Result<(Plugin, Bytes), LinkError> {
+    let named = claim.plugin.as_deref().map(Plugin::named);
+    let plugin = match named {
+        None | Some(Some(Plugin::Native)) => return Ok((Plugin::Native, claim.proof.clone())),
+        Some(Some(plugin)) => plugin,
+        Some(None) => Plugin::Native,
+    };
+    wire.write(|out| {
+        out.put_u8(0xfe);
+        out.put_slice(plugin.name().as_bytes());
+        out.put_u8(0);
+        out.put_slice(salt);
+        out.put_u8(0);
+    });
+    wire.link.flush().await?;
+    Ok((plugin, wire.read().await?))
+}
+
+fn deny(wire: &mut Wire, user: &str, with_password: bool) {
+    let host = wire.link.host();
+    warn!(user, "access denied");
+    let message = format!(
+        "Access denied for user '{user}'@'{host}' (using password: {})",
+        if with_password { "YES" } else { "NO" }
+    );
+    reply::error(wire, code(FailureKind::AccessDenied), &message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(capabilities: u32, tail: &[u8]) -> Bytes {
+        let mut answer = capabilities.to_le_bytes().to_vec();
+        answer.extend([0; 28]);
+        answer.extend(tail);
+        Bytes::from(answer)
+    }
+
+    #[test]
+    fn reads_what_clients_send() {
+        let all = CLIENT_PROTOCOL_41
+            | CLIENT_SECURE_CONNECTION
+            | CLIENT_CONNECT_WITH_DB
+            | CLIENT_PLUGIN_AUTH;
+        let answer = response(all, b"root@sys\0\x03abcoceanbase\0mysql_native_password\0");
+        let claim = read_claim(&answer, all).expect("a claim");
+        assert_eq!(claim.user, "root@sys");
+        assert_eq!(&claim.proof[..], b"abc");
+        assert_eq!(claim.database.as_deref(), Some("oceanbase"));
+        assert_eq!(claim.plugin.as_deref(), Some(&b"mysql_native_password"[..]));
+        let old = CLIENT_PROTOCOL_41;
+        let claim = read_claim(&response(old, b"root\0\0"), old).expect("a claim");
+        assert!(claim.proof.is_empty() && claim.plugin.is_none() && claim.database.is_none());
+    }
+
+    #[test]
+    fn a_truncated_response_is_an_error() {
+        let all = CLIENT_PROTOCOL_41 | CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA;
+        let whole = response(all, b"root\0\x14aaaaaaaaaaaaaaaaaaaa");
+        for end in 0..whole.len() {
+            assert!(read_claim(&whole.slice(..end), all).is_err(), "{end}");
+        }
+        assert!(read_claim(&whole, all).is_ok());
+    }
+}

@@ -1,0 +1,61 @@
+//! Drivers that people use: the scripts of `clients/`, each in the virtual environment that this module makes.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use crate::harness::{Client, Launch, Program, Server, target_dir, tests_dir, tool};
+
+/// `target/test-venv/bin/python`, with the drivers that `clients/requirements.txt` lists; made once.
+fn python() -> &'static PathBuf {
+    static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
+        let target = target_dir();
+        let venv = target.parent().expect("target/ holds the profile's directory").join("test-venv");
+        let python = venv.join("bin/python");
+        let ready = |python: &PathBuf| {
+            python.exists() && Command::new(python).args(["-c", "import pymysql, psycopg"]).status().is_ok_and(|it| it.success())
+        };
+        if !ready(&python) {
+            make(&venv, &python);
+        }
+        python
+    });
+    &PYTHON
+}
+
+fn make(venv: &PathBuf, python: &PathBuf) {
+    let run = |command: &mut Command| {
+        let status = command.status().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        assert!(status.success(), "{command:?}: {status}");
+    };
+    run(Command::new("python3").args(["-m", "venv"]).arg(venv));
+    let requirements = tests_dir().join("clients/requirements.txt");
+    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements));
+}
+
+fn recorded() -> Server {
+    let mut server = Launch::run(Program::new("exact.c").path(), &[]).intervals(1, 1).start();
+    server.ready();
+    server.order("malloc 12 1009");
+    server
+}
+
+fn assert_script(script: &str) {
+    let server = recorded();
+    let mut command = Command::new(python());
+    command.arg(tests_dir().join("clients").join(script));
+    command.args([server.endpoints.mysql_port(), server.endpoints.postgres_port()]);
+    let output = tool(command.env("PYTHONDONTWRITEBYTECODE", "1"), "");
+    assert_eq!(output.ok(), "ok\n", "{}", output.stderr);
+    server.mysql().assert_alive();
+}
+
+#[test]
+fn pymysql() {
+    assert_script("with_pymysql.py");
+}
+
+#[test]
+fn psycopg() {
+    assert_script("with_psycopg.py");
+}

@@ -1,0 +1,134 @@
+//! Full mode is exact: what is live is in the table, what was freed is not.
+
+use crate::harness::{Client, Launch, Program, Server};
+
+/// How often and with how many bytes objects of one size are in the table: one pair per row.
+///
+/// Sizes tell the test's objects from the program's others: each test allocates sizes that nothing else has.
+pub(crate) fn rows_of_size(client: &mut dyn Client, bytes: i64) -> Vec<(i64, i64)> {
+    let answer = client.query(&format!(
+        "SELECT alloc_count, alloc_bytes FROM __all_virtual_malloc_sample_info \
+         WHERE mod_name = 'glibc_malloc' AND alloc_count > 0 AND alloc_bytes = alloc_count * {bytes}"
+    ));
+    answer.numbers("alloc_count").into_iter().zip(answer.numbers("alloc_bytes")).collect()
+}
+
+pub(crate) fn exact_program() -> Server {
+    let server = Launch::run(Program::new("exact.c").path(), &[]).intervals(1, 1).start();
+    assert!(server.ready() > 0);
+    server
+}
+
+#[test]
+fn every_function_counts_and_freed_objects_leave() {
+    let kinds = [
+        ("malloc", 1009),
+        ("calloc", 1013),
+        ("realloc", 1019),
+        ("reallocarray", 1021),
+        ("memalign", 1031),
+        ("aligned_alloc", 1280),
+        ("valloc", 1033),
+        ("pvalloc", 12_288),
+        ("strdup", 1039),
+        ("posix_memalign", 1049),
+    ];
+    let mut server = exact_program();
+    let mut client = server.mysql();
+    for (nth, (kind, bytes)) in kinds.into_iter().enumerate() {
+        let count = 100 + nth as i64;
+        server.order(&format!("{kind} {count} {bytes}"));
+        assert_eq!(rows_of_size(&mut client, bytes), [(count, count * bytes)], "{kind}");
+    }
+    for (nth, (kind, bytes)) in kinds.into_iter().enumerate() {
+        let count = 100 + nth as i64;
+        server.order(&format!("free {kind} 40"));
+        assert_eq!(rows_of_size(&mut client, bytes), [(count - 40, (count - 40) * bytes)], "{kind} after 40 frees");
+        server.order(&format!("free {kind} {count}"));
+        assert_eq!(rows_of_size(&mut client, bytes), [], "{kind} after all frees");
+    }
+}
+
+#[test]
+fn many_objects_are_counted_without_loss() {
+    let mut server = exact_program();
+    let mut client = server.postgres();
+    server.order("malloc 50000 137");
+    assert_eq!(rows_of_size(&mut client, 137), [(50_000, 50_000 * 137)]);
+    let losses = client.query("SELECT coalesce(sum(loss_count), 0) FROM heapql.processes WHERE command LIKE '%exact%'");
+    assert_eq!(losses.number(), 0);
+    server.order("free malloc 49999");
+    assert_eq!(rows_of_size(&mut client, 137), [(1, 137)]);
+}
+
+#[test]
+fn a_resized_object_is_a_new_one_of_the_resizing_stack() {
+    let mut server = exact_program();
+    let mut client = server.mysql();
+    server.order("malloc 30 1009");
+    let place = "SELECT back_trace FROM __all_virtual_malloc_sample_info WHERE alloc_bytes = 30 *";
+    let before = client.query(&format!("{place} 1009")).value().to_owned();
+    server.order("grow 30 5003");
+    assert_eq!(rows_of_size(&mut client, 1009), []);
+    assert_eq!(rows_of_size(&mut client, 5003), [(30, 30 * 5003)]);
+    assert_ne!(client.query(&format!("{place} 5003")).value(), before);
+    server.order("grow 30 211");
+    assert_eq!(rows_of_size(&mut client, 5003), []);
+    assert_eq!(rows_of_size(&mut client, 211), [(30, 30 * 211)]);
+    server.order("free malloc 30");
+    assert_eq!(rows_of_size(&mut client, 211), []);
+}
+
+#[test]
+fn short_lived_objects_leave_no_row() {
+    let mut server = exact_program();
+    let mut client = server.mysql();
+    server.order("churn 200000 1009");
+    assert_eq!(rows_of_size(&mut client, 1009), []);
+}
+
+#[test]
+fn operator_new_counts() {
+    let mut server = Launch::run(Program::new("new.cpp").path(), &[]).intervals(1, 1).start();
+    server.ready();
+    let mut client = server.mysql();
+    let sizes = [40, 1100, 1300, 384];
+    for bytes in sizes {
+        let (rows, total) = counted(&mut client, bytes, 100);
+        assert_eq!((rows, total), (1, 100), "objects of {bytes} bytes");
+    }
+    server.order("");
+    for bytes in sizes {
+        assert_eq!(counted(&mut client, bytes, 100), (0, 0), "objects of {bytes} bytes after delete");
+    }
+}
+
+/// Rows with exactly `count` objects of this size, and their objects: small sizes are not the test's alone.
+fn counted(client: &mut dyn Client, bytes: i64, count: i64) -> (i64, i64) {
+    let rows: Vec<_> = rows_of_size(client, bytes).into_iter().filter(|&(objects, _)| objects == count).collect();
+    (rows.len() as i64, rows.iter().map(|&(objects, _)| objects).sum())
+}
+
+#[test]
+fn threads_are_counted_together_also_when_they_are_gone() {
+    let arguments = ["8", "500", "1009"];
+    let mut server = Launch::run(Program::new("threads.c").path(), &arguments).intervals(1, 1).start();
+    server.ready();
+    let mut client = server.postgres();
+    assert_eq!(rows_of_size(&mut client, 1009), [(4000, 4000 * 1009)]);
+    server.order("");
+    assert_eq!(rows_of_size(&mut client, 1009), [(2000, 2000 * 1009)], "half freed by another thread");
+    server.order("");
+    assert_eq!(rows_of_size(&mut client, 1009), [(2000, 2000 * 1009)], "the threads have ended");
+}
+
+#[test]
+fn libraries_that_are_unloaded_keep_their_rows() {
+    let dir = crate::harness::scratch();
+    let library = crate::harness::library(dir.path());
+    let arguments = [library.to_str().expect("a path in UTF-8"), "5"];
+    let server = Launch::run(Program::new("dlopen.c").path(), &arguments).intervals(1, 1).start();
+    server.ready();
+    let rows = rows_of_size(&mut server.mysql(), 4099);
+    assert_eq!(rows.iter().map(|&(count, _)| count).sum::<i64>(), 50, "{rows:?}");
+}

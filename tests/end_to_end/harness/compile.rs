@@ -1,0 +1,66 @@
+//! Compiles the C and C++ programs under `programs/`, each once per set of flags.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use super::tests_dir;
+
+/// A program of `programs/`, and how to compile it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Program {
+    source: &'static str,
+    flags: Vec<&'static str>,
+}
+
+impl Program {
+    /// As most programs are: `-O2 -g`.
+    pub(crate) fn new(source: &'static str) -> Program {
+        Program { source, flags: vec!["-O2", "-g", "-pthread"] }
+    }
+
+    pub(crate) fn flags(mut self, flags: &[&'static str]) -> Program {
+        self.flags.extend(flags);
+        self
+    }
+
+    /// The path of the executable, compiled unless another test has done so.
+    pub(crate) fn path(self) -> PathBuf {
+        static DONE: Mutex<Option<HashMap<Program, PathBuf>>> = Mutex::new(None);
+        // A failed compilation in another test must not hide this one's own error.
+        let mut done = DONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let done = done.get_or_insert_default();
+        if let Some(path) = done.get(&self) {
+            return path.clone();
+        }
+        let stem = self.source.split('.').next().unwrap_or(self.source);
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", std::process::id(), done.len()));
+        std::fs::create_dir_all(&dir).expect("a directory for a compiled program");
+        let path = dir.join(stem);
+        compile(self.source, &self.flags, &path);
+        done.insert(self, path.clone());
+        path
+    }
+}
+
+/// The shared library of `programs/library.c`.
+pub(crate) fn library(into: &Path) -> PathBuf {
+    let path = into.join("liblibrary.so");
+    compile("library.c", &["-O2", "-g", "-shared", "-fPIC"], &path);
+    path
+}
+
+fn compile(source: &str, flags: &[&str], into: &Path) {
+    let compiler = if source.ends_with(".cpp") { "c++" } else { "cc" };
+    let output = Command::new(compiler)
+        .args(flags)
+        .arg("-o")
+        .arg(into)
+        .arg(tests_dir().join("programs").join(source))
+        .arg("-ldl")
+        .output()
+        .unwrap_or_else(|error| panic!("cannot start {compiler}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{compiler} {flags:?} {source}: {said}");
+}

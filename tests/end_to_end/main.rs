@@ -1,0 +1,26 @@
+//! The end-to-end tests: the real `heapql` binary over real programs, asked by real clients.
+//!
+//! One test binary, which links no engine and no heapql crate: what it knows of the product is its command line, its two
+//! protocols and the environment of a recorded process. Behaviour only, never timing. Every server binds 127.0.0.1 port
+//! 0, keeps its ledgers in a directory of its own and dies with the test that started it. Run by `cargo test`.
+
+mod harness;
+
+mod addresses;
+mod architecture;
+mod children;
+mod clients;
+mod columns;
+mod errors;
+mod full_mode;
+mod help;
+mod login;
+mod normal_mode;
+mod own_rows;
+mod parameters;
+mod refusals;
+mod run;
+mod seed;
+mod slt;
+mod survival;
+mod switching;

@@ -1,0 +1,131 @@
+//! The `.slt` files, each over PostgreSQL simple, PostgreSQL extended and MySQL, on one fixed data set.
+//!
+//! A file says `onlyif mysql` or `skipif postgres` where the protocols differ; `postgres` is both of PostgreSQL's.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+
+use crate::harness::{
+    Answer, Endpoints, Launch, Login, PATIENCE, Program, RUNTIME, Server, SqlError, connect_mysql, connect_postgres,
+    extended_answer, simple_answer, tests_dir, text_answer,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Protocol {
+    Mysql,
+    PostgresSimple,
+    PostgresExtended,
+}
+
+enum Connection {
+    Mysql(mysql_async::Conn),
+    Postgres(tokio_postgres::Client),
+}
+
+struct Database {
+    protocol: Protocol,
+    connection: Connection,
+}
+
+impl Database {
+    async fn connect(endpoints: Arc<Endpoints>, protocol: Protocol) -> Result<Database, SqlError> {
+        let connection = match protocol {
+            Protocol::Mysql => Connection::Mysql(connect_mysql(&endpoints.mysql, &Login::root()).await?),
+            _ => Connection::Postgres(connect_postgres(&endpoints.postgres, &Login::root()).await?.0),
+        };
+        Ok(Database { protocol, connection })
+    }
+
+    async fn answer(&mut self, sql: &str) -> Result<Answer, SqlError> {
+        match (&mut self.connection, self.protocol) {
+            (Connection::Mysql(conn), _) => text_answer(conn, sql).await,
+            (Connection::Postgres(client), Protocol::PostgresSimple) => simple_answer(client, sql).await,
+            (Connection::Postgres(client), _) => extended_answer(client, sql, &[]).await,
+        }
+    }
+}
+
+#[async_trait]
+impl AsyncDB for Database {
+    type Error = SqlError;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, SqlError> {
+        let answer = tokio::time::timeout(PATIENCE, self.answer(sql)).await.map_err(SqlError::broken)??;
+        if answer.columns.is_empty() {
+            return Ok(DBOutput::StatementComplete(answer.affected.unwrap_or(0)));
+        }
+        Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; answer.columns.len()], rows: answer.rows })
+    }
+
+    async fn shutdown(&mut self) {}
+
+    fn engine_name(&self) -> &str {
+        match self.protocol {
+            Protocol::Mysql => "mysql",
+            Protocol::PostgresSimple => "postgres-simple",
+            Protocol::PostgresExtended => "postgres-extended",
+        }
+    }
+
+    async fn sleep(duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// The data set: `fixed.c` in full mode, labelled `slt` of tenant 1001, which nothing else is.
+fn recorded() -> Server {
+    let server = Launch::run(Program::new("fixed.c").path(), &[])
+        .intervals(1, 1)
+        .env("HEAPQL_LABEL", "slt")
+        .env("HEAPQL_TENANT_ID", "1001")
+        .env("HEAPQL_CTX_ID", "5")
+        .start();
+    server.ready();
+    server
+}
+
+fn run_file(path: &Path, protocol: Protocol) {
+    let server = recorded();
+    let endpoints = Arc::new(server.endpoints.clone());
+    let mut runner = Runner::new(|| Database::connect(endpoints.clone(), protocol));
+    if protocol != Protocol::Mysql {
+        runner.add_label("postgres");
+    }
+    for (name, value) in [("MYSQL_PORT", server.endpoints.mysql_port()), ("POSTGRES_PORT", server.endpoints.postgres_port())] {
+        runner.set_var(name.to_owned(), value.to_owned());
+    }
+    let done = RUNTIME.block_on(runner.run_file_async(path));
+    done.unwrap_or_else(|error| panic!("{protocol:?}: {}", error.display(false)));
+}
+
+/// Every file, so that one that nobody lists is run as well.
+fn run_all(protocol: Protocol) {
+    let entries = std::fs::read_dir(tests_dir().join("slt")).expect("tests/slt");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "slt"));
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        run_file(&file, protocol);
+    }
+}
+
+#[test]
+fn mysql() {
+    run_all(Protocol::Mysql);
+}
+
+#[test]
+fn postgres_simple() {
+    run_all(Protocol::PostgresSimple);
+}
+
+#[test]
+fn postgres_extended() {
+    run_all(Protocol::PostgresExtended);
+}
