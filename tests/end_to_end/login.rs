@@ -31,13 +31,13 @@ fn logins(server: &Server, login: &Login) -> [Result<Box<dyn Client>, SqlError>;
 fn assert_denied(server: &Server, login: &Login) {
     let [mysql, postgres] = logins(server, login);
     let error = mysql.err().unwrap_or_else(|| panic!("{login:?} came in by mysql"));
-    let using = if login.password.is_some() { "YES" } else { "NO" };
+    let using = if login.password.as_deref().unwrap_or_default().is_empty() { "NO" } else { "YES" };
     assert_eq!((error.number, error.state.as_str()), (Some(1045), "42000"), "{login:?}: {error}");
     assert!(error.message.starts_with("Access denied for user '"), "{error}");
     assert!(error.message.contains(&format!("(using password: {using})")), "{login:?}: {error}");
     let error = postgres.err().unwrap_or_else(|| panic!("{login:?} came in by postgres"));
     // Without a password to send, the client itself gives up when it is asked for one.
-    let gave_up = login.password.is_none() && error.message.contains("password");
+    let gave_up = login.password.is_none() && error.state.is_empty();
     assert!(error.state == "28P01" || gave_up, "{login:?}: {error}");
 }
 
@@ -66,13 +66,13 @@ fn unknown_users_and_tenants_are_told_the_same() {
         let login = Login::user(user).password(password);
         let error = Mysql::connect(&server.endpoints.mysql, &login).err().expect("denied");
         assert_eq!(error.number, Some(1045));
-        error.message.replace(user.split('@').next().unwrap_or(user), "USER")
+        error.message.replace(&format!("'{user}'"), "USER")
     };
     let wrong = message("root@sys", "wrong");
     for user in ["nobody@sys", "root@t1", "root@1005", "root@", "nobody"] {
         for password in ["wrong", "s3cret wörd"] {
             assert_denied(&server, &Login::user(user).password(password));
-            assert_eq!(message(user, password).split('@').next(), wrong.split('@').next());
+            assert_eq!(message(user, password), wrong);
         }
     }
 }
@@ -106,11 +106,11 @@ fn databases_are_named_at_login() {
 
 #[test]
 fn addresses_beyond_loopback_need_a_password() {
-    for (mysql, postgres, flag) in [("0.0.0.0:0", "127.0.0.1:0", "--mysql"), ("127.0.0.1:0", "[::]:0", "--postgres")] {
+    for (mysql, postgres, address) in [("0.0.0.0:0", "off", "0.0.0.0:0"), ("127.0.0.1:0", "[::]:0", "[::]:0")] {
         let home = Arc::new(scratch());
         let output = tool(&mut Launch::serve(&home).listen(mysql, postgres).command(), "");
         assert!(matches!(output.ended, Ended::Status(status) if status != 0), "{output:?}");
-        assert!(output.stderr.contains(flag) && output.stderr.contains("--password-file"), "{}", output.stderr);
+        assert!(output.stderr.contains(address) && output.stderr.contains("--password-file"), "{}", output.stderr);
     }
     let home = Arc::new(scratch());
     let file = password_file(&home, "secret");

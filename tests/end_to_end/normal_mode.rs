@@ -44,7 +44,9 @@ fn sampled_positions(client: &mut dyn Client) -> Vec<i64> {
 }
 
 fn gaps_program() -> Server {
-    let server = Launch::run(Program::new("gaps.c").path(), &[]).env("HEAPQL_LABEL", "gaps").start();
+    let program = Program::new("gaps.c").path();
+    let program = program.to_str().expect("a path in UTF-8");
+    let server = Launch::run("/usr/bin/env", &["HEAPQL_LABEL=gaps", program]).start();
     server.ready();
     server
 }

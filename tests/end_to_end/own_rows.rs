@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::harness::{Client, Launch, Lines, eventually, scratch};
+use crate::harness::{Client, Launch, Lines, Program, eventually, scratch};
 
 const TABLE: &str = "__all_virtual_malloc_sample_info";
 
@@ -121,4 +121,23 @@ fn an_idle_server_has_rows_of_its_own() {
     }
     let answer = served.mysql().query("SELECT pid, state FROM heapql.processes WHERE state = 'alive'");
     assert_eq!(answer.column("pid"), [served.endpoints.pid.to_string()]);
+}
+
+#[test]
+fn a_label_for_the_program_is_not_the_servers() {
+    let program = Program::new("exact.c").path();
+    let mut server = Launch::run(program, &[])
+        .intervals(1, 1)
+        .env("HEAPQL_LABEL", "the_program")
+        .env("HEAPQL_TENANT_ID", "1001")
+        .start();
+    server.ready();
+    server.order("malloc 7 1009");
+    let mut client = server.mysql();
+    assert_eq!(labels_of_size(&mut client, 1009).len(), 1);
+    let own = format!("SELECT DISTINCT tenant_id, label FROM heapql.callsites WHERE pid = {}", server.endpoints.pid);
+    let own = client.query(&own);
+    assert!(!own.rows.is_empty());
+    assert!(own.column("tenant_id").iter().all(|&tenant| tenant == "500"), "{own:?}");
+    assert!(!own.column("label").contains(&"the_program"), "{own:?}");
 }

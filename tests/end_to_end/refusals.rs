@@ -146,3 +146,17 @@ fn settings_of_one_session_are_not_anothers() {
     assert_eq!(first.query("SELECT @mine").value(), "5");
     assert_eq!(server.mysql().query("SELECT @mine").value(), "NULL");
 }
+
+#[test]
+fn what_is_ignored_is_warned_of() {
+    let server = served();
+    for (mut client, sql) in server.clients().into_iter().zip(["SET SESSION no_such_variable = 1", "SET no_such_setting = 1"]) {
+        match client.try_query(sql) {
+            Ok(_) => {
+                let warnings = client.warnings();
+                assert!(warnings.iter().any(|warning| warning.contains("no_such_")), "{sql}: {warnings:?}");
+            }
+            Err(error) => assert!(error.number == Some(1193) || error.state == "42704", "{sql}: {error}"),
+        }
+    }
+}

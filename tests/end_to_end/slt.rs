@@ -1,13 +1,14 @@
 //! The `.slt` files, each over PostgreSQL simple, PostgreSQL extended and MySQL, on one fixed data set.
 //!
-//! A file says `onlyif mysql` or `skipif postgres` where the protocols differ; `postgres` is both of PostgreSQL's.
+//! A file says `onlyif mysql` or `skipif postgres` where the protocols differ; `postgres` is both of PostgreSQL's. A file
+//! whose name begins with `mysql_` or `postgres_` is run over that protocol only.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner, parse_file};
 
 use crate::harness::{
     Answer, Endpoints, Launch, Login, PATIENCE, Program, RUNTIME, Server, SqlError, connect_mysql, connect_postgres,
@@ -59,7 +60,10 @@ impl AsyncDB for Database {
         if answer.columns.is_empty() {
             return Ok(DBOutput::StatementComplete(answer.affected.unwrap_or(0)));
         }
-        Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; answer.columns.len()], rows: answer.rows })
+        // Nothing cannot be written into a file of lines.
+        let shown = |value: String| if value.is_empty() { "(empty)".to_owned() } else { value };
+        let rows = answer.rows.into_iter().map(|row| row.into_iter().map(shown).collect()).collect();
+        Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; answer.columns.len()], rows })
     }
 
     async fn shutdown(&mut self) {}
@@ -79,40 +83,44 @@ impl AsyncDB for Database {
 
 /// The data set: `fixed.c` in full mode, labelled `slt` of tenant 1001, which nothing else is.
 fn recorded() -> Server {
-    let server = Launch::run(Program::new("fixed.c").path(), &[])
-        .intervals(1, 1)
-        .env("HEAPQL_LABEL", "slt")
-        .env("HEAPQL_TENANT_ID", "1001")
-        .env("HEAPQL_CTX_ID", "5")
-        .start();
+    let program = Program::new("fixed.c").path();
+    let program = program.to_str().expect("a path in UTF-8");
+    let label = ["HEAPQL_LABEL=slt", "HEAPQL_TENANT_ID=1001", "HEAPQL_CTX_ID=5"];
+    let arguments: Vec<&str> = label.into_iter().chain([program]).collect();
+    let server = Launch::run("/usr/bin/env", &arguments).intervals(1, 1).start();
     server.ready();
     server
 }
 
-fn run_file(path: &Path, protocol: Protocol) {
+/// Runs a file on a server of its own, to its end; the differences.
+fn run_file(path: &Path, protocol: Protocol) -> Vec<String> {
     let server = recorded();
     let endpoints = Arc::new(server.endpoints.clone());
     let mut runner = Runner::new(|| Database::connect(endpoints.clone(), protocol));
     if protocol != Protocol::Mysql {
         runner.add_label("postgres");
     }
-    for (name, value) in [("MYSQL_PORT", server.endpoints.mysql_port()), ("POSTGRES_PORT", server.endpoints.postgres_port())] {
-        runner.set_var(name.to_owned(), value.to_owned());
-    }
-    let done = RUNTIME.block_on(runner.run_file_async(path));
-    done.unwrap_or_else(|error| panic!("{protocol:?}: {}", error.display(false)));
+    let records = parse_file(path).unwrap_or_else(|error| panic!("{error}"));
+    let mut run = |record| RUNTIME.block_on(runner.run_async(record)).err();
+    records.into_iter().filter_map(&mut run).map(|error| error.display(false).to_string()).collect()
+}
+
+/// Whether a file is meant for this protocol.
+fn applies(path: &Path, protocol: Protocol) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let other = if protocol == Protocol::Mysql { "postgres_" } else { "mysql_" };
+    name.ends_with(".slt") && !name.starts_with(other)
 }
 
 /// Every file, so that one that nobody lists is run as well.
 fn run_all(protocol: Protocol) {
     let entries = std::fs::read_dir(tests_dir().join("slt")).expect("tests/slt");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "slt"));
+    files.retain(|path| applies(path, protocol));
     files.sort();
     assert!(!files.is_empty());
-    for file in files {
-        run_file(&file, protocol);
-    }
+    let failed: Vec<String> = files.iter().flat_map(|file| run_file(file, protocol)).collect();
+    assert!(failed.is_empty(), "{protocol:?}: {}", failed.join("\n"));
 }
 
 #[test]

@@ -141,8 +141,10 @@ fn serve_shows_what_was_started_with_the_environment_of_env() {
 #[test]
 fn ledgers_are_private() {
     use std::os::unix::fs::PermissionsExt;
-    let server = exact().start();
+    let mut server = exact().start();
     server.ready();
+    // The file comes with the first sample.
+    server.order("malloc 7 1009");
     let files = crate::harness::ledger_files(&server.ledgers());
     assert!(!files.is_empty());
     for file in files {
@@ -170,6 +172,51 @@ fn a_damaged_ledger_is_a_row_that_says_why() {
         assert!(answer.column("why")[0].contains("not a valid ledger"), "{answer:?}");
         assert_eq!(rows_of_size(client.as_mut(), 1009), [(7, 7 * 1009)], "one bad source empties no answer");
     }
+}
+
+/// Copies of a real ledger, each with another piece of its header, labels or callsites overwritten.
+fn write_damaged_copies(real: &[u8], into: &Path) -> usize {
+    let pieces = (16..1024).step_by(56).map(|at| (at, 128)).chain((1024..120_000).step_by(4000).map(|at| (at, 900)));
+    let mut count = 0;
+    for (at, bytes) in pieces {
+        for value in [0xff_u8, 0x7f, 0x01] {
+            let mut copy = real.to_vec();
+            let end = (at + bytes).min(copy.len());
+            copy[at.min(end)..end].fill(value);
+            std::fs::write(into.join(format!("{}-1.heapql", 100_000 + count)), copy).expect("a file");
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn damaged_ledgers_do_the_server_no_harm() {
+    let home = Arc::new(scratch());
+    let mut run = exact().env("HEAPQL_LEDGER_BYTES", (256 << 10).to_string()).home(&home).start();
+    let pid = run.ready();
+    run.order("malloc 7 1009");
+    let ledger = crate::harness::ledger_files(&run.ledgers())
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{pid}-"))))
+        .expect("the program's ledger");
+    let real = std::fs::read(ledger).expect("the ledger can be read");
+    let count = write_damaged_copies(&real, &run.ledgers());
+    let served = Launch::serve(&home).start();
+    for mut client in served.clients() {
+        let client = client.as_mut();
+        let processes = client.query("SELECT * FROM heapql.processes").rows.len();
+        assert!(processes > count, "{processes} rows of processes for {count} damaged ledgers");
+        for table in ["heapql.callsites", "heapql.self_usage", "__all_virtual_malloc_sample_info"] {
+            client.query(&format!("SELECT * FROM {table}"));
+        }
+        client.query("ALTER SYSTEM SET _min_malloc_sample_interval = 1, _max_malloc_sample_interval = 1");
+        let own = format!("SELECT sampled_live_count FROM heapql.callsites WHERE pid = {pid} AND sampled_live_bytes = 7063");
+        assert!(client.query(&own).column("sampled_live_count").contains(&"7"), "one bad source empties no answer");
+        client.assert_alive();
+    }
+    run.order("malloc 7 1009");
+    assert_eq!(run.wait(), Ended::Status(0), "the program is well");
 }
 
 #[test]

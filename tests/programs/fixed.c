@@ -29,7 +29,7 @@ SITE void *large(void) { return touched(malloc(100000)); }
 SITE void *tiny(void) { return touched(malloc(24)); }
 SITE void *gone(void) { return touched(malloc(4000)); }
 
-static void times(int count, void *(*site)(void))
+__attribute__((noinline, noclone)) static void times(int count, void *(*site)(void))
 {
     for (int i = 0; i < count; i++)
         site();

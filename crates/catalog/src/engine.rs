@@ -4,18 +4,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider,
+};
 use datafusion::common::config::Dialect as EngineDialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
 use crate::failure::Failure;
+use crate::functions::sleep;
 use crate::postgres;
 use crate::session::Dialect;
-use crate::tables::{Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, Scope, SearchPath};
+use crate::tables::{
+    Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA, Scope, SearchPath,
+};
 
 /// What all running queries together may hold.
 const MEMORY_BYTES: usize = 256 << 20;
@@ -33,13 +38,20 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new() -> Result<Engine, Failure> {
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-        let runtime =
-            RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).with_disk_manager_builder(disk).build_arc()?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_limit(MEMORY_BYTES, 1.0)
+            .with_disk_manager_builder(disk)
+            .build_arc()?;
         // No statement reaches a file (query::guard); without the store none could.
         runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
         let mysql = state(&runtime, Dialect::MySql);
         let (postgres, pg_catalog) = postgres::equip(state(&runtime, Dialect::Postgres))?;
-        Ok(Engine { runtime, mysql, postgres, pg_catalog })
+        Ok(Engine {
+            runtime,
+            mysql,
+            postgres,
+            pg_catalog,
+        })
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
@@ -50,7 +62,6 @@ impl Engine {
     pub(crate) fn statement(
         &self,
         dialect: Dialect,
-        catalog: &str,
         scope: &Arc<Scope>,
         extra: Option<Arc<dyn SchemaProvider>>,
     ) -> SessionState {
@@ -58,28 +69,41 @@ impl Engine {
             Dialect::MySql => self.mysql.clone(),
             Dialect::Postgres => self.postgres.clone(),
         };
-        if state.config_options().catalog.default_catalog != catalog {
-            state.config_mut().options_mut().catalog.default_catalog = catalog.to_owned();
+        let name = &scope.catalog;
+        if state.config_options().catalog.default_catalog != *name {
+            state.config_mut().options_mut().catalog.default_catalog = name.clone();
         }
         let list = MemoryCatalogProviderList::new();
-        list.register_catalog(catalog.to_owned(), Arc::new(self.catalog(dialect, scope, extra)));
+        list.register_catalog(name.clone(), Arc::new(self.catalog(dialect, scope, extra)));
         state.register_catalog_list(Arc::new(list));
         state.mark_start_execution();
         state
     }
 
-    fn catalog(&self, dialect: Dialect, scope: &Arc<Scope>, extra: Option<Arc<dyn SchemaProvider>>) -> Catalog {
-        let database = |name| -> Arc<dyn SchemaProvider> { Arc::new(Database::new(name, Arc::clone(scope))) };
+    fn catalog(
+        &self,
+        dialect: Dialect,
+        scope: &Arc<Scope>,
+        extra: Option<Arc<dyn SchemaProvider>>,
+    ) -> Catalog {
+        let database =
+            |name| -> Arc<dyn SchemaProvider> { Arc::new(Database::new(name, Arc::clone(scope))) };
         let (oceanbase, heapql) = (database(OCEANBASE), database(HEAPQL));
-        let path = extra.into_iter().chain([Arc::clone(&oceanbase), Arc::clone(&heapql)]);
-        let (path, system) = match dialect {
-            Dialect::MySql => (path.collect(), (INFORMATION_SCHEMA, database(INFORMATION_SCHEMA))),
-            // Its information_schema is the engine's own.
+        let mut path: Vec<_> = extra
+            .into_iter()
+            .chain([Arc::clone(&oceanbase), Arc::clone(&heapql)])
+            .collect();
+        let mut schemas = vec![(HEAPQL, heapql), (OCEANBASE, oceanbase)];
+        match dialect {
+            Dialect::MySql => schemas.push((INFORMATION_SCHEMA, database(INFORMATION_SCHEMA))),
             Dialect::Postgres => {
-                (path.chain([Arc::clone(&self.pg_catalog)]).collect(), ("pg_catalog", Arc::clone(&self.pg_catalog)))
+                schemas.push((INFORMATION_SCHEMA, database(POSTGRES_INFORMATION_SCHEMA)));
+                schemas.push(("pg_catalog", Arc::clone(&self.pg_catalog)));
+                path.push(Arc::clone(&self.pg_catalog));
             }
-        };
-        Catalog { listed: [(HEAPQL, heapql), (OCEANBASE, oceanbase)], path: Arc::new(SearchPath(path)), system }
+        }
+        schemas.push((SEARCH_PATH, Arc::new(SearchPath(path))));
+        Catalog(schemas)
     }
 }
 
@@ -92,41 +116,38 @@ fn state(runtime: &Arc<RuntimeEnv>, dialect: Dialect) -> SessionState {
     let mut config = SessionConfig::new()
         .with_target_partitions(1)
         .with_create_default_catalog_and_schema(false)
-        .with_default_catalog_and_schema(catalog, SEARCH_PATH)
-        .with_information_schema(dialect == Dialect::Postgres);
+        .with_default_catalog_and_schema(catalog, SEARCH_PATH);
     let options = config.options_mut();
     options.sql_parser.dialect = match dialect {
         Dialect::MySql => EngineDialect::MySQL,
         Dialect::Postgres => EngineDialect::PostgreSQL,
     };
-    SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
         .with_table_factories(HashMap::new())
         .with_file_formats(Vec::new())
-        .build()
+        .build();
+    // Only replaces what it adds, which cannot fail.
+    let _ = state.register_udf(Arc::new(sleep(dialect)));
+    state
 }
 
 /// The databases of one statement.
 #[derive(Debug)]
-struct Catalog {
-    listed: [(&'static str, Arc<dyn SchemaProvider>); 2],
-    path: Arc<SearchPath>,
-    system: (&'static str, Arc<dyn SchemaProvider>),
-}
+struct Catalog(Vec<(&'static str, Arc<dyn SchemaProvider>)>);
 
 impl CatalogProvider for Catalog {
     fn schema_names(&self) -> Vec<String> {
-        self.listed.iter().map(|(name, _)| (*name).to_owned()).collect()
+        self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        if name == SEARCH_PATH {
-            return Some(Arc::clone(&self.path) as Arc<dyn SchemaProvider>);
-        }
-        let all = self.listed.iter().chain([&self.system]);
-        let found = all.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self
+            .0
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, schema)| Arc::clone(schema))
     }
 }

@@ -15,6 +15,7 @@
 mod connections;
 mod engine;
 mod failure;
+mod functions;
 mod listing;
 mod parameter_file;
 mod parameters;
@@ -25,6 +26,7 @@ mod server;
 mod session;
 mod settings;
 mod statements;
+mod stoppable;
 mod tables;
 mod text;
 

@@ -27,8 +27,16 @@ pub(crate) const MIN: &str = "_min_malloc_sample_interval";
 pub(crate) const MAX: &str = "_max_malloc_sample_interval";
 
 static SPECS: [Spec; 2] = [
-    Spec { name: MAX, default_value: "256", info: "the max malloc times between two samples. Range: [1, 10000] in integer" },
-    Spec { name: MIN, default_value: "16", info: "the min malloc times between two samples. Range: [1, 10000] in integer" },
+    Spec {
+        name: MAX,
+        default_value: "256",
+        info: "the max malloc times between two samples. Range: [1, 10000] in integer",
+    },
+    Spec {
+        name: MIN,
+        default_value: "16",
+        info: "the min malloc times between two samples. Range: [1, 10000] in integer",
+    },
 ];
 
 /// One line of SHOW PARAMETERS, without what is the same for all.
@@ -57,7 +65,10 @@ pub(crate) struct Change {
 
 /// A name that exists, in any case.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
-    SPECS.iter().map(|spec| spec.name).find(|known| known.eq_ignore_ascii_case(name))
+    SPECS
+        .iter()
+        .map(|spec| spec.name)
+        .find(|known| known.eq_ignore_ascii_case(name))
 }
 
 pub(crate) struct Parameters {
@@ -79,7 +90,13 @@ impl Parameters {
             None => None,
         };
         let memory = kept.unwrap_or_else(|| Stored::new(initial));
-        Ok(Parameters { file, state: Mutex::new(State { on_disk: memory.clone(), memory }) })
+        Ok(Parameters {
+            file,
+            state: Mutex::new(State {
+                on_disk: memory.clone(),
+                memory,
+            }),
+        })
     }
 
     /// The last consistent pair.
@@ -117,8 +134,11 @@ impl Parameters {
         }
         let waiting = changes.iter().filter(|change| change.reach == Reach::File);
         warnings.extend(waiting.map(|change| {
-            let message = format!("{} = {} is stored and takes effect when the server restarts", change.name, change.value);
-            Warning::warning(FailureKind::InvalidParameter, message)
+            let message = format!(
+                "{} = {} is stored and takes effect when the server restarts",
+                change.name, change.value
+            );
+            Warning::new(FailureKind::InvalidParameter, message)
         }));
         Ok(warnings)
     }
@@ -126,10 +146,11 @@ impl Parameters {
     fn keep(&self, stored: &Stored, changes: &[Change]) -> Result<(), Failure> {
         match &self.file {
             Some(path) => parameter_file::save(path, stored),
-            None if changes.iter().any(|change| change.reach == Reach::File) => {
-                Err(Failure::new(FailureKind::Unsupported, "SCOPE = SPFILE needs a parameter file, and this server has none")
-                    .hint("only `heapql serve` keeps parameters; use SCOPE = MEMORY"))
-            }
+            None if changes.iter().any(|change| change.reach == Reach::File) => Err(Failure::new(
+                FailureKind::Unsupported,
+                "SCOPE = SPFILE needs a parameter file, and this server has none",
+            )
+            .hint("only `heapql serve` keeps parameters; use SCOPE = MEMORY")),
             None => Ok(()),
         }
     }
@@ -159,12 +180,19 @@ impl Stored {
     }
 
     fn set(&mut self, name: &str, value: u32) {
-        *(if name == MIN { &mut self.min } else { &mut self.max }) = value;
+        *(if name == MIN {
+            &mut self.min
+        } else {
+            &mut self.max
+        }) = value;
     }
 
     fn settle(&mut self) {
         if self.min <= self.max {
-            self.in_force = Intervals { min: self.min, max: self.max };
+            self.in_force = Intervals {
+                min: self.min,
+                max: self.max,
+            };
         }
     }
 
@@ -175,7 +203,7 @@ impl Stored {
                 "{MIN} = {min} is greater than {MAX} = {max}: the interval in force stays {}..{} until min <= max",
                 in_force.min, in_force.max
             );
-            Warning::warning(FailureKind::InvalidParameter, message)
+            Warning::new(FailureKind::InvalidParameter, message)
         })
     }
 }
@@ -188,7 +216,11 @@ mod tests {
 
     fn set(parameters: &Parameters, name: &'static str, value: u32) -> (Intervals, Vec<Warning>) {
         let mut applied = None;
-        let change = Change { name, value, reach: Reach::Both };
+        let change = Change {
+            name,
+            value,
+            reach: Reach::Both,
+        };
         let warnings = parameters.change(&[change], |pair| {
             applied = Some(pair);
             Vec::new()
@@ -220,7 +252,11 @@ mod tests {
         let parameters = Parameters::load(None, NORMAL).expect("no file");
         let (_, warnings) = set(&parameters, MIN, 10_000);
         for part in ["10000", "256", "16..256", MIN, MAX] {
-            assert!(warnings[0].message.contains(part), "{part} in {}", warnings[0].message);
+            assert!(
+                warnings[0].message.contains(part),
+                "{part} in {}",
+                warnings[0].message
+            );
         }
     }
 
@@ -241,9 +277,13 @@ mod tests {
         let path = folder.path().join("parameters.toml");
         let parameters = Parameters::load(Some(path.clone()), NORMAL).expect("fresh");
         let change = |name, value, reach| Change { name, value, reach };
-        parameters.change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new()).expect("memory");
+        parameters
+            .change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new())
+            .expect("memory");
         assert!(!path.exists());
-        let warnings = parameters.change(&[change(MAX, 99, Reach::File)], |_| panic!("applied")).expect("file");
+        let warnings = parameters
+            .change(&[change(MAX, 99, Reach::File)], |_| panic!("applied"))
+            .expect("file");
         assert!(warnings[0].message.contains("restart"));
         assert_eq!(parameters.in_force(), Intervals { min: 5, max: 256 });
         let again = Parameters::load(Some(path), NORMAL).expect("loads");

@@ -17,12 +17,15 @@ use futures::stream::{Stream, StreamExt};
 
 use crate::connections::Connections;
 use crate::failure::{Failure, FailureKind, Warning};
+use crate::stoppable::StopSign;
 use crate::tables::Diagnostics;
 
 /// From the first token to the last row; the list of connections shows it.
 pub(crate) struct Running {
     /// Resolves to the reason when the statement is to stop. Asked by planning and by every batch.
     stop: BoxFuture<'static, Failure>,
+    /// The same for computations that cannot wait.
+    sign: Arc<StopSign>,
     _listed: Listed,
 }
 
@@ -38,35 +41,35 @@ impl Drop for Listed {
 }
 
 impl Running {
-    pub(crate) fn begin(connections: &Arc<Connections>, id: u32, text: &str, timeout: Option<Duration>) -> Running {
+    pub(crate) fn begin(
+        connections: &Arc<Connections>,
+        id: u32,
+        text: &str,
+        timeout: Option<Duration>,
+    ) -> Running {
         connections.begin(id, "Query", text);
-        let cancellations = connections.cancellations(id);
-        let cancelled = async move {
-            if let Some(mut watch) = cancellations
-                && watch.changed().await.is_err()
-            {
-                std::future::pending::<()>().await;
-            }
-            Failure::new(FailureKind::Cancelled, "the statement was cancelled")
+        let sign = Arc::new(StopSign::new(connections.cancellations(id), timeout));
+        let stop = Arc::clone(&sign).wait().boxed();
+        let listed = Listed {
+            connections: Arc::clone(connections),
+            id,
         };
-        let late = async move {
-            match timeout {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending::<()>().await,
-            }
-            let millis = timeout.unwrap_or_default().as_millis();
-            Failure::new(FailureKind::Timeout, format!("the statement was stopped after its time limit of {millis} ms"))
-                .hint("MySQL: SET max_execution_time = 0; PostgreSQL: SET statement_timeout = 0")
-        };
-        let stop = async move {
-            tokio::select! { failure = cancelled => failure, failure = late => failure }
-        };
-        let listed = Listed { connections: Arc::clone(connections), id };
-        Running { stop: stop.boxed(), _listed: listed }
+        Running {
+            stop,
+            sign,
+            _listed: listed,
+        }
+    }
+
+    pub(crate) fn sign(&self) -> Arc<StopSign> {
+        Arc::clone(&self.sign)
     }
 
     /// Runs the part of a statement that makes no rows.
-    pub(crate) async fn guard<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(crate) async fn guard<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let work = AssertUnwindSafe(work).catch_unwind();
         tokio::select! {
             biased;
@@ -82,7 +85,11 @@ impl Running {
         schema: SchemaRef,
         diagnostics: Diagnostics,
     ) -> SendableRecordBatchStream {
-        Box::pin(Rows { schema, diagnostics, live: Some((rows, self)) })
+        Box::pin(Rows {
+            schema,
+            diagnostics,
+            live: Some((rows, self)),
+        })
     }
 }
 
@@ -97,7 +104,11 @@ impl Rows {
     fn end(&mut self, failure: Option<Failure>) -> Option<EngineResult<RecordBatch>> {
         self.live = None;
         let failure = failure?;
-        self.diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
+        self.diagnostics.push(Warning {
+            level: "Error",
+            kind: failure.kind,
+            message: failure.message.clone(),
+        });
         Some(Err(failure.into()))
     }
 
@@ -107,7 +118,11 @@ impl Rows {
         }
         // Types are the same; only names differ, and nullability, which the engine may have narrowed.
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), batch.columns().to_vec(), &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(&self.schema),
+            batch.columns().to_vec(),
+            &options,
+        )?)
     }
 }
 
@@ -115,7 +130,9 @@ impl Stream for Rows {
     type Item = EngineResult<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some((rows, running)) = &mut self.live else { return Poll::Ready(None) };
+        let Some((rows, running)) = &mut self.live else {
+            return Poll::Ready(None);
+        };
         if let Poll::Ready(failure) = running.stop.poll_unpin(context) {
             return Poll::Ready(self.end(Some(failure)));
         }
@@ -124,7 +141,9 @@ impl Stream for Rows {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(None)) => Poll::Ready(self.end(None)),
             Ok(Poll::Ready(Some(Ok(batch)))) => Poll::Ready(Some(self.named(batch))),
-            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(self.end(Some(Failure::from_datafusion(error)))),
+            Ok(Poll::Ready(Some(Err(error)))) => {
+                Poll::Ready(self.end(Some(Failure::from_datafusion(error))))
+            }
             Err(panic) => Poll::Ready(self.end(Some(panicked(&*panic)))),
         }
     }
@@ -138,8 +157,14 @@ impl RecordBatchStream for Rows {
 
 /// A panic is our error or the engine's, never the client's and never the end of the server.
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("no message");
     tracing::error!("a statement panicked: {text}");
-    Failure::new(FailureKind::Internal, format!("the statement failed inside the server: {text}"))
+    Failure::new(
+        FailureKind::Internal,
+        format!("the statement failed inside the server: {text}"),
+    )
 }

@@ -46,6 +46,7 @@ pub struct Server {
 impl Server {
     /// Loads the parameters and puts them in force in every recorded process.
     pub fn new(config: ServerConfig) -> Result<Arc<Server>, Failure> {
+        let _span = tracing::info_span!("server").entered();
         let server = Server {
             parameters: Parameters::load(config.parameter_file, config.initial)?,
             engine: Engine::new()?,
@@ -58,10 +59,15 @@ impl Server {
             started: Instant::now(),
             numbers: OnceLock::new(),
         };
-        for warning in server.apply(server.parameters.in_force()) {
+        server.put_in_force();
+        Ok(Arc::new(server))
+    }
+
+    /// Writes the intervals in force to every recorded process, and for those that start later.
+    pub fn put_in_force(&self) {
+        for warning in self.apply(self.parameters.in_force()) {
             tracing::warn!("{}", warning.message);
         }
-        Ok(Arc::new(server))
     }
 
     /// Password of root@sys. The wire does challenge and response itself.
@@ -123,9 +129,14 @@ impl Server {
 
     fn apply(&self, pair: Intervals) -> Vec<Warning> {
         let warning = |(source, error): (String, std::io::Error)| {
-            let message = format!("{source} keeps its intervals, the new ones could not be written: {error}");
-            Warning::warning(FailureKind::Internal, message)
+            let message =
+                format!("{source} keeps its intervals, the new ones could not be written: {error}");
+            Warning::new(FailureKind::Internal, message)
         };
-        self.registry.set_intervals(pair).into_iter().map(warning).collect()
+        self.registry
+            .set_intervals(pair)
+            .into_iter()
+            .map(warning)
+            .collect()
     }
 }

@@ -18,10 +18,13 @@ use crate::statements;
 use crate::tables::{self, Diagnostics, OCEANBASE, Tenant};
 use crate::text::split;
 use crate::text::tokens::lex;
-use execution::Started;
+use execution::{Moment, Started};
 
 /// What MySQL clients are told; OceanBase's own begins so.
-pub const VERSION: &str = concat!("5.7.25-OceanBase-v4.3.5.0-HeapQL-", env!("CARGO_PKG_VERSION"));
+pub const VERSION: &str = concat!(
+    "5.7.25-OceanBase-v4.3.5.0-HeapQL-",
+    env!("CARGO_PKG_VERSION")
+);
 
 /// What PostgreSQL clients are told: the version whose catalog is served.
 pub const POSTGRES_VERSION: &str = "15.0";
@@ -65,7 +68,10 @@ struct State {
 
 /// What a statement gives.
 pub enum Outcome {
-    Rows { schema: SchemaRef, stream: SendableRecordBatchStream },
+    Rows {
+        schema: SchemaRef,
+        stream: SendableRecordBatchStream,
+    },
     /// "SET", "ALTER SYSTEM", "BEGIN" ..; empty for a text without a statement.
     Done { tag: String },
 }
@@ -94,8 +100,12 @@ impl Session {
         let (name, tenant) = login.user.split_once('@').unwrap_or((&login.user, "sys"));
         // The cluster may follow the tenant: root@sys#cluster.
         let tenant = tenant.split('#').next().unwrap_or(tenant);
-        if name != "root" || !tenant.eq_ignore_ascii_case("sys") {
-            let message = format!("Access denied for user '{}'@'{}'", login.user, host(&login.peer));
+        if name != "root" || Tenant::named(tenant) != Some(Tenant::Sys) {
+            let message = format!(
+                "Access denied for user '{}'@'{}'",
+                login.user,
+                host(&login.peer)
+            );
             return Err(Failure::new(FailureKind::AccessDenied, message));
         }
         let session = Session {
@@ -117,7 +127,13 @@ impl Session {
             line.tenant_id = session.tenant.id();
             line.command = "Sleep";
         });
-        session.use_database(login.database.as_deref().filter(|name| !name.is_empty()).unwrap_or(OCEANBASE))?;
+        session.use_database(
+            login
+                .database
+                .as_deref()
+                .filter(|name| !name.is_empty())
+                .unwrap_or(OCEANBASE),
+        )?;
         Ok(session)
     }
 
@@ -132,14 +148,24 @@ impl Session {
     }
 
     /// Checks a statement and tells its parameters and columns. `types` are those that the client declared.
-    pub async fn prepare(&self, statement: &str, types: &[Option<DataType>]) -> Result<Prepared, Failure> {
+    pub async fn prepare(
+        &self,
+        statement: &str,
+        types: &[Option<DataType>],
+    ) -> Result<Prepared, Failure> {
         let mut running = self.begin(statement);
         let diagnostics = Diagnostics::default();
-        running.guard(self.describe(statement, types, &diagnostics)).await
+        running
+            .guard(self.describe(statement, types, &diagnostics))
+            .await
     }
 
     /// Runs a prepared statement with a value for every parameter.
-    pub async fn execute_prepared(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome, Failure> {
+    pub async fn execute_prepared(
+        &self,
+        prepared: &Prepared,
+        values: Vec<ScalarValue>,
+    ) -> Result<Outcome, Failure> {
         let (wanted, given) = (prepared.parameters.len(), values.len());
         if wanted != given {
             let message = format!("the statement has {wanted} parameters, {given} were given");
@@ -150,7 +176,10 @@ impl Session {
 
     /// Of the last statement that was not itself about warnings; of a query they are complete when its rows have ended.
     pub fn warnings(&self) -> Vec<Warning> {
-        self.diagnosed().into_iter().filter(|warning| warning.level != "Error").collect()
+        self.diagnosed()
+            .into_iter()
+            .filter(|warning| warning.level != "Error")
+            .collect()
     }
 
     /// Stops the running statement.
@@ -169,7 +198,9 @@ impl Session {
         if tables::listed(&lower).is_none() {
             return Err(Failure::unknown_database(name));
         }
-        self.server.connections().change(self.connection_id, |line| line.database.clone_from(&lower));
+        self.server
+            .connections()
+            .change(self.connection_id, |line| line.database.clone_from(&lower));
         self.state.lock().database = lower;
         Ok(())
     }
@@ -180,7 +211,12 @@ impl Session {
     }
 
     fn begin(&self, text: &str) -> Running {
-        Running::begin(self.server.connections(), self.connection_id, text, self.settings.timeout())
+        Running::begin(
+            self.server.connections(),
+            self.connection_id,
+            text,
+            self.settings.timeout(),
+        )
     }
 
     async fn run(&self, text: &str, values: &[ScalarValue]) -> Result<Outcome, Failure> {
@@ -190,14 +226,25 @@ impl Session {
         if !lexed.as_ref().is_ok_and(statements::is_diagnostic) {
             self.state.lock().diagnostics = diagnostics.clone();
         }
-        match running.guard(async { self.start(&lexed?, values, &diagnostics).await }).await {
+        let moment = Moment {
+            diagnostics: diagnostics.clone(),
+            sign: running.sign(),
+        };
+        match running
+            .guard(async { self.start(&lexed?, values, &moment).await })
+            .await
+        {
             Ok(Started::Done(tag)) => Ok(Outcome::Done { tag }),
             Ok(Started::Rows(schema, rows)) => {
                 let stream = running.stream(rows, Arc::clone(&schema), diagnostics);
                 Ok(Outcome::Rows { schema, stream })
             }
             Err(failure) => {
-                diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
+                diagnostics.push(Warning {
+                    level: "Error",
+                    kind: failure.kind,
+                    message: failure.message.clone(),
+                });
                 Err(failure)
             }
         }
@@ -206,6 +253,11 @@ impl Session {
     /// Warnings and errors of the last statement that was not about them.
     pub(crate) fn diagnosed(&self) -> Vec<Warning> {
         self.state.lock().diagnostics.list()
+    }
+
+    /// Adds to what the running statement wants to be known.
+    pub(crate) fn warn(&self, warning: Warning) {
+        self.state.lock().diagnostics.push(warning);
     }
 
     pub(crate) fn set_in_transaction(&self, in_transaction: bool) {
@@ -226,6 +278,11 @@ impl Session {
 
     pub(crate) fn tenant(&self) -> Tenant {
         self.tenant
+    }
+
+    #[cfg(test)]
+    pub(crate) fn become_tenant(&mut self, name: &str) {
+        self.tenant = Tenant::named(name).expect("a tenant");
     }
 
     pub(crate) fn user(&self) -> &str {

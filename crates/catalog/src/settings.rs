@@ -39,7 +39,11 @@ impl Settings {
             Dialect::MySql => mysql::defaults(server),
             Dialect::Postgres => postgres::defaults(user),
         };
-        Settings { defaults, changed: Mutex::default(), dialect }
+        Settings {
+            defaults,
+            changed: Mutex::default(),
+            dialect,
+        }
     }
 
     /// The value of a variable; `@user` variables live beside the system's.
@@ -63,9 +67,17 @@ impl Settings {
         if name == self.timeout_name() {
             self.duration(&name, value)?;
         }
+        let value = if self.is_switch(&name) {
+            switched(value)
+        } else {
+            value
+        };
         let mut changed = self.changed.lock();
         if !changed.contains_key(&name) && changed.len() >= MAX_CHANGED {
-            return Err(Failure::new(FailureKind::OutOfMemory, format!("a session keeps at most {MAX_CHANGED} variables")));
+            return Err(Failure::new(
+                FailureKind::OutOfMemory,
+                format!("a session keeps at most {MAX_CHANGED} variables"),
+            ));
         }
         changed.insert(name, value.to_owned());
         Ok(Accepted::Yes)
@@ -79,11 +91,23 @@ impl Settings {
         self.changed.lock().clear();
     }
 
-    /// Every system variable, by name.
+    fn is_switch(&self, name: &str) -> bool {
+        self.dialect == Dialect::MySql && mysql::SWITCHES.contains(&name)
+    }
+
+    /// Every system variable, by name, as it is listed.
     pub(crate) fn all(&self) -> Vec<(String, String)> {
         let changed = self.changed.lock();
-        let value = |name: &str, default: &String| changed.get(name).unwrap_or(default).clone();
-        self.defaults.iter().map(|(name, default)| ((*name).to_owned(), value(name, default))).collect()
+        let value = |name: &str, default: &String| {
+            let value = changed.get(name).unwrap_or(default).clone();
+            match value.as_str() {
+                "1" if self.is_switch(name) => "ON".to_owned(),
+                "0" if self.is_switch(name) => "OFF".to_owned(),
+                _ => value,
+            }
+        };
+        let line = |(name, default): (&&str, &String)| ((*name).to_owned(), value(name, default));
+        self.defaults.iter().map(line).collect()
     }
 
     fn timeout_name(&self) -> &'static str {
@@ -96,10 +120,19 @@ impl Settings {
     /// How long a statement may run, if there is a limit.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         let name = self.timeout_name();
-        let own = self.get(name).and_then(|value| self.duration(name, &value).ok());
+        let own = self
+            .get(name)
+            .and_then(|value| self.duration(name, &value).ok());
         // OceanBase's own variable counts microseconds.
-        let theirs = self.get("ob_query_timeout").and_then(|value| value.parse().ok()).map(Duration::from_micros);
-        [own, theirs].into_iter().flatten().filter(|limit| !limit.is_zero()).min()
+        let theirs = self
+            .get("ob_query_timeout")
+            .and_then(|value| value.parse().ok())
+            .map(Duration::from_micros);
+        [own, theirs]
+            .into_iter()
+            .flatten()
+            .filter(|limit| !limit.is_zero())
+            .min()
     }
 
     /// Milliseconds, or in PostgreSQL a number with a unit.
@@ -114,10 +147,23 @@ impl Settings {
             _ => 0,
         };
         match digits.parse::<u64>() {
-            Ok(count) if millis > 0 => Ok(Duration::from_millis(count.saturating_mul(millis).min(u64::from(u32::MAX)))),
-            _ => Err(Failure::new(FailureKind::InvalidParameter, format!("invalid value for '{name}': '{text}'"))
-                .hint("milliseconds, 0 = no limit; PostgreSQL also takes '500ms', '5s', '1min'")),
+            Ok(count) if millis > 0 => Ok(Duration::from_millis(
+                count.saturating_mul(millis).min(u64::from(u32::MAX)),
+            )),
+            _ => Err(Failure::new(
+                FailureKind::InvalidParameter,
+                format!("invalid value for '{name}': '{text}'"),
+            )
+            .hint("milliseconds, 0 = no limit; PostgreSQL also takes '500ms', '5s', '1min'")),
         }
+    }
+}
+
+fn switched(value: &str) -> &str {
+    match value.to_ascii_uppercase().as_str() {
+        "ON" | "TRUE" => "1",
+        "OFF" | "FALSE" => "0",
+        _ => value,
     }
 }
 
@@ -131,20 +177,39 @@ mod tests {
     use super::*;
 
     fn settings(dialect: Dialect) -> Settings {
-        let name = if dialect == Dialect::MySql { "max_execution_time" } else { "statement_timeout" };
-        Settings { defaults: BTreeMap::from([(name, "0".to_owned())]), changed: Mutex::default(), dialect }
+        let name = if dialect == Dialect::MySql {
+            "max_execution_time"
+        } else {
+            "statement_timeout"
+        };
+        Settings {
+            defaults: BTreeMap::from([(name, "0".to_owned())]),
+            changed: Mutex::default(),
+            dialect,
+        }
     }
 
     #[test]
     fn timeouts() {
         let postgres = settings(Dialect::Postgres);
         assert_eq!(postgres.timeout(), None);
-        for (text, millis) in [("5s", 5_000), ("250", 250), ("100 ms", 100), ("1min", 60_000)] {
+        for (text, millis) in [
+            ("5s", 5_000),
+            ("250", 250),
+            ("100 ms", 100),
+            ("1min", 60_000),
+        ] {
             assert_eq!(postgres.set("Statement_Timeout", text), Ok(Accepted::Yes));
             assert_eq!(postgres.timeout(), Some(Duration::from_millis(millis)));
         }
         for text in ["-1", "soon", "", "1 fortnight"] {
-            assert_eq!(postgres.set("statement_timeout", text).expect_err(text).kind, FailureKind::InvalidParameter);
+            assert_eq!(
+                postgres
+                    .set("statement_timeout", text)
+                    .expect_err(text)
+                    .kind,
+                FailureKind::InvalidParameter
+            );
         }
         postgres.reset("statement_timeout");
         assert_eq!(postgres.timeout(), None);

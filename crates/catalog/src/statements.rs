@@ -76,6 +76,7 @@ const CASES: &[(&str, In, Run)] = &[
     ("DISCARD", In::Postgres, transaction::discard),
     ("DEALLOCATE", In::Both, transaction::deallocate),
     ("UNLISTEN", In::Postgres, transaction::unlisten),
+    ("LOCK TABLES", In::MySql, transaction::lock),
     ("UNLOCK TABLES", In::MySql, transaction::unlock),
     ("", In::Both, refused::run),
 ];
@@ -103,5 +104,6 @@ pub(crate) fn answer(context: &Context<'_>, lexed: &Lexed<'_>) -> Result<Option<
 /// Whether the statement only looks at the warnings of the one before, and so must not replace them.
 pub(crate) fn is_diagnostic(lexed: &Lexed<'_>) -> bool {
     let mut cursor = lexed.cursor();
-    cursor.words("SHOW") && (cursor.words("WARNINGS") || cursor.words("ERRORS") || cursor.words("COUNT"))
+    cursor.words("SHOW")
+        && (cursor.words("WARNINGS") || cursor.words("ERRORS") || cursor.words("COUNT"))
 }

@@ -6,8 +6,10 @@ mod callsites;
 mod column;
 mod contexts;
 mod information_schema;
+mod listed;
 mod malloc_sample_info;
 mod parameter_stat;
+mod postgres_information_schema;
 mod processes;
 mod provider;
 mod request;
@@ -21,8 +23,11 @@ use datafusion::error::Result;
 
 pub(crate) use column::{Column, Kind, MYSQL_TYPE, schema_of};
 pub(crate) use parameter_stat::STAT as PARAMETER_STAT;
-pub(crate) use request::Request;
-pub(crate) use schema::{Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, SearchPath, closest, find, listed};
+pub(crate) use request::{Order, Request};
+pub(crate) use schema::{
+    Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA, SearchPath,
+    closest, find, listed,
+};
 pub(crate) use scope::{Diagnostics, Scope, Tenant};
 
 /// Batches as they are needed: a LIMIT stops the work.
@@ -40,6 +45,11 @@ pub(crate) trait SystemTable: std::fmt::Debug + Send + Sync {
 
     /// Columns whose equality with a literal `scan` applies itself, exactly.
     fn pushed(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Number columns by which `scan` can order its rows itself, so that `ORDER BY .. LIMIT 10` makes ten rows of text.
+    fn ordered(&self) -> &'static [&'static str] {
         &[]
     }
 

@@ -12,9 +12,9 @@ use crate::talk::say;
 /// The first question: what holds the heap.
 const NEXT: &str = "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC LIMIT 10;";
 
-/// Of `run`.
-pub(crate) fn recording(service: &Service, title: &str, pid: u32, intervals: &str) {
-    say!("recording  {title}  pid {pid}  tenant sys  {intervals}");
+/// Of `run`. `how` is how it samples.
+pub(crate) fn recording(service: &Service, title: &str, pid: u32, how: &str) {
+    say!("recording  {title}  pid {pid}  tenant sys  {how}");
     clients(service);
     say!("next       {NEXT}");
 }

@@ -58,9 +58,8 @@ fn read(path: &Path) -> Result<Config, Error> {
     let text = fs::read_to_string(path)
         .map_err(|error| Error::usage(format!("cannot read --config '{name}': {error}")))?;
     toml::from_str(&text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        let before = error.span().map_or("", |span| &text[..span.start]);
+        let line = before.matches('\n').count() + 1;
         Error::usage(format!(
             "--config '{name}', line {line}: {}",
             error.message()

@@ -64,8 +64,8 @@ impl Launch<'_> {
         &self.command[1..]
     }
 
-    /// Starts the target, and says so first if it cannot be recorded.
-    pub(crate) fn start(&self) -> Result<Child, Error> {
+    /// Starts the target, and says so first if it cannot be recorded. Returns whether it is, as well.
+    pub(crate) fn start(&self) -> Result<(Child, bool), Error> {
         let Some(path) = target::find(self.program()) else {
             return Err(self.cannot("there is no such program", NOT_FOUND));
         };
@@ -82,7 +82,8 @@ impl Launch<'_> {
             }
             started => started,
         };
-        started.map_err(|error| self.explain(&path, &error))
+        let child = started.map_err(|error| self.explain(&path, &error))?;
+        Ok((child, verdict == Verdict::Recordable))
     }
 
     fn prepare(&self, program: &OsStr, verdict: &Verdict) -> Command {
@@ -197,7 +198,7 @@ mod tests {
         );
     }
 
-    fn launch(command: &[&str]) -> Result<Child, Error> {
+    fn launch(command: &[&str]) -> Result<(Child, bool), Error> {
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
         let nowhere = Path::new("/nonexistent");
         Launch {

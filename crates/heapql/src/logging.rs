@@ -6,7 +6,11 @@ use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::labels::Labels;
 use crate::talk::say;
 
 /// As in `HEAPQL_LOG=debug` or `HEAPQL_LOG=heapql_wire=trace`.
@@ -25,11 +29,17 @@ pub(crate) fn start(default: LevelFilter) {
     });
     let colour = io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(colour)
         // It would be reported with eprintln!, which panics when stderr is gone.
         .log_internal_errors(false)
+        .with_filter(filter);
+    let labels = Labels.with_filter(filter_fn(|metadata| {
+        metadata.is_span() && metadata.target().starts_with("heapql_")
+    }));
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(labels)
         .init();
 }

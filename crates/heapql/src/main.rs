@@ -17,6 +17,7 @@ mod config;
 mod endpoints;
 mod error;
 mod intervals;
+mod labels;
 mod launch;
 mod listen;
 mod logging;
@@ -31,12 +32,18 @@ mod talk;
 mod target;
 mod verbs;
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser;
+use heapql_sampler::SamplingAlloc;
 
 use cli::{Cli, Verb};
 use error::Error;
+
+/// A server records itself too; other verbs do not.
+#[global_allocator]
+static ALLOCATOR: SamplingAlloc<System> = SamplingAlloc::held(System);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -208,13 +208,15 @@ mod tests {
             &[text("é\nb"), number(1234567)],
             &[Cell::Null, Cell::Null],
         ];
-        let table = "\
- name | count
-------+---------
- a    |       7
- é\\nb | 1234567
- NULL | NULL
-";
+        let lines = [
+            " name | count",
+            "------+---------",
+            " a    |       7",
+            " é\\nb | 1234567",
+            " NULL | NULL",
+            "",
+        ];
+        let table = lines.join("\n");
         assert_eq!(printed(Format::Table, rows), table);
         assert_eq!(
             printed(Format::Table, &[]),

@@ -3,6 +3,7 @@
 //! It starts no target (`launch`). Called by `run`, `demo` and `serve`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,8 @@ impl Service {
             .transpose()?;
         let (listeners, endpoints) = listen::bind(flags, plan.if_taken, has_password).await?;
         let registry = open(Settings::serving(plan.dir.to_owned()))?;
+        // What a server keeps for all its life it allocates now: recorded in full, until it serves.
+        heapql_sampler::start(plan.dir.as_os_str().as_bytes(), Intervals::new(1, 1));
         let (svr_ip, svr_port, sql_port) = address(&endpoints);
         let server = Server::new(ServerConfig {
             registry: Arc::clone(&registry),
@@ -90,6 +93,10 @@ impl Service {
             initial: plan.initial,
             password,
         })?;
+        // The intervals are in force everywhere; for itself the server goes on in full until it serves.
+        Intervals::new(1, 1)
+            .into_iter()
+            .for_each(heapql_sampler::set_intervals);
         let (shutdown, stop) = watch::channel(false);
         // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.
         let serving = tokio::task::spawn_blocking(|| {

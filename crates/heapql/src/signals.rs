@@ -6,16 +6,18 @@
 //! ours: it has the signal already. What a process sent, by kill(2), only we got. siginfo tells the two apart. One case it
 //! cannot: a signal that a process sends to the whole group reaches the target twice.
 //!
-//! Signals that were ignored when we started (nohup, background jobs of a shell without job control) stay ignored, so that
-//! the target inherits that. SIGTSTP, SIGTTIN and SIGTTOU keep their default: job control stops us with the target.
+//! Signals that were ignored when we started (nohup, background jobs of a shell without job control) stay ignored until the
+//! target is started, so that it inherits that; then they are caught and forwarded like the others, since the target may
+//! have changed its mind. SIGTSTP, SIGTTIN and SIGTTOU keep their default: job control stops us with the target.
 
 use std::fs;
 use std::io;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::{Cause, Origin};
 use tokio::sync::mpsc;
 
@@ -38,6 +40,9 @@ pub(crate) const FORWARDED: [Signal; 14] = [
     Signal::POWER,
 ];
 
+/// Between a key's arrival at the target and at us.
+const SAME_MOMENT: Duration = Duration::from_millis(50);
+
 /// What ends a server.
 pub(crate) const ENDING: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
 
@@ -46,34 +51,62 @@ pub(crate) struct Received {
     pub(crate) signal: Signal,
     /// By the kernel, on behalf of the terminal: the target got it as well.
     pub(crate) is_from_terminal: bool,
+    /// Whoever started us wanted it ignored.
+    was_ignored: bool,
+}
+
+impl Received {
+    /// nohup means a hang-up from anybody; a background job means the keys of the terminal.
+    fn ends_server(self) -> bool {
+        let is_wanted = !self.was_ignored || !(self.is_from_terminal || self.signal == Signal::HUP);
+        ENDING.contains(&self.signal) && is_wanted
+    }
 }
 
 /// The signals received since `catch`, in order.
 pub(crate) struct Signals {
     received: mpsc::UnboundedReceiver<Received>,
+    catcher: Handle,
+    /// Wanted, but not caught yet.
+    ignored: Vec<i32>,
 }
 
 impl Signals {
-    /// From now on these signals are events and no longer end this process.
+    /// From now on these signals are events and no longer end this process, except for those that are ignored.
     pub(crate) fn catch(wanted: &[Signal]) -> io::Result<Signals> {
-        let ignored = ignored_signals();
-        let wanted = wanted
+        let mask = ignored_signals();
+        let (ignored, wanted): (Vec<i32>, Vec<i32>) = wanted
             .iter()
             .map(|signal| signal.as_raw())
-            .filter(|signal| !is_in(ignored, *signal));
+            .partition(|signal| is_in(mask, *signal));
         let mut incoming = SignalsInfo::<WithOrigin>::new(wanted)?;
+        let catcher = incoming.handle();
         let (sender, received) = mpsc::unbounded_channel();
         // It waits for ever, and ends with the process.
         thread::Builder::new()
             .name("heapql-signals".to_owned())
             .spawn(move || {
-                for signal in incoming.forever().filter_map(|origin| understood(&origin)) {
+                for signal in incoming
+                    .forever()
+                    .filter_map(|origin| understood(&origin, mask))
+                {
                     if sender.send(signal).is_err() {
                         break;
                     }
                 }
             })?;
-        Ok(Signals { received })
+        Ok(Signals {
+            received,
+            catcher,
+            ignored,
+        })
+    }
+
+    /// The ignored ones as well: to be called when there is nobody left to inherit that.
+    pub(crate) fn catch_ignored(&mut self) -> io::Result<()> {
+        self.ignored
+            .drain(..)
+            .try_for_each(|signal| self.catcher.add_signal(signal))
     }
 
     pub(crate) async fn next(&mut self) -> Received {
@@ -84,22 +117,30 @@ impl Signals {
         }
     }
 
-    /// Drops those that were received but not asked for.
-    pub(crate) fn forget(&mut self) {
-        while self.received.try_recv().is_ok() {}
-    }
-
     /// Returns at the first signal that ends a server.
     pub(crate) async fn ending(&mut self) {
-        while !ENDING.contains(&self.next().await.signal) {}
+        while !self.next().await.ends_server() {}
+    }
+
+    /// The same after the target's end, but for the key that ended the target: we got that at the same moment and may see
+    /// it later.
+    pub(crate) async fn ending_after_target(&mut self) {
+        let ended = Instant::now();
+        loop {
+            let received = self.next().await;
+            let is_same_key = received.is_from_terminal && ended.elapsed() < SAME_MOMENT;
+            if received.ends_server() && !is_same_key {
+                return;
+            }
+        }
     }
 }
 
-fn understood(origin: &Origin) -> Option<Received> {
-    let signal = Signal::from_named_raw(origin.signal)?;
+fn understood(origin: &Origin, ignored: u64) -> Option<Received> {
     Some(Received {
-        signal,
+        signal: Signal::from_named_raw(origin.signal)?,
         is_from_terminal: matches!(origin.cause, Cause::Kernel),
+        was_ignored: is_in(ignored, origin.signal),
     })
 }
 
@@ -147,13 +188,28 @@ mod tests {
     async fn a_signal_from_a_process_is_told_from_one_of_the_terminal() {
         let mut signals = Signals::catch(&[Signal::USR2]).expect("caught");
         kill_process(getpid(), Signal::USR2).expect("sent");
-        assert_eq!(
-            signals.next().await,
+        let expected = Received {
+            signal: Signal::USR2,
+            is_from_terminal: false,
+            was_ignored: false,
+        };
+        assert_eq!(signals.next().await, expected);
+    }
+
+    #[test]
+    fn what_was_ignored_ends_a_server_only_when_a_process_asks() {
+        let ends = |signal, is_from_terminal, was_ignored| {
             Received {
-                signal: Signal::USR2,
-                is_from_terminal: false
+                signal,
+                is_from_terminal,
+                was_ignored,
             }
-        );
+            .ends_server()
+        };
+        assert!(ends(Signal::INT, true, false) && ends(Signal::HUP, true, false));
+        assert!(ends(Signal::INT, false, true) && !ends(Signal::INT, true, true));
+        assert!(!ends(Signal::HUP, false, true) && !ends(Signal::HUP, true, true));
+        assert!(!ends(Signal::USR1, false, false));
     }
 
     #[test]

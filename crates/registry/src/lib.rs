@@ -111,6 +111,7 @@ impl Registry {
 
     /// Looks at the directory again and returns every source, the oldest first.
     pub fn sources(&self) -> Vec<Arc<Source>> {
+        let _span = tracing::info_span!("sources").entered();
         let paths = ledger_paths(&self.settings.root);
         let mut known = self.known.lock();
         let mut found = HashMap::with_capacity(paths.len());
@@ -122,12 +123,15 @@ impl Registry {
         known.sources = found;
         let mut sources: Vec<_> = known.sources.values().cloned().collect();
         sources.sort_by_key(|source| (source.created_at(), source.id()));
-        liveness::judge(&sources);
+        let replaced = liveness::judge(&mut sources);
         if known
             .retained_at
             .is_none_or(|at| at.elapsed() > RETENTION_EVERY)
         {
             known.retained_at = Some(Instant::now());
+            if self.settings.keep_dead_files != usize::MAX {
+                self.forget(&mut known, &replaced);
+            }
             self.retain(&mut known, &mut sources);
         }
         sources
@@ -153,14 +157,22 @@ impl Registry {
     }
 
     fn retain(&self, known: &mut Known, sources: &mut Vec<Arc<Source>>) {
-        let removed = retention::remove_oldest_dead(&self.settings, sources);
-        for source in &removed {
-            tracing::debug!(path = %source.path().display(), "removed the ledger of a dead process");
+        let removed = retention::oldest_dead(&self.settings, sources);
+        self.forget(known, &removed);
+        sources.retain(|source| !removed.iter().any(|gone| Arc::ptr_eq(gone, source)));
+    }
+
+    /// Removes files; what cannot be removed is found again.
+    fn forget(&self, known: &mut Known, gone: &[Arc<Source>]) {
+        for source in gone {
+            if let Err(error) = std::fs::remove_file(source.path()) {
+                tracing::debug!(path = %source.path().display(), %error, "cannot remove a ledger");
+                continue;
+            }
             self.removed_files.fetch_add(1, Relaxed);
             self.removed_bytes.fetch_add(source.ledger_bytes(), Relaxed);
             known.sources.remove(source.path());
         }
-        sources.retain(|source| !removed.iter().any(|gone| Arc::ptr_eq(gone, source)));
     }
 
     /// Changes the sampling of every live process, and of those that start later. Returns what it failed on.
@@ -212,7 +224,7 @@ impl Registry {
                 "removed_ledgers",
                 self.removed_files.load(Relaxed),
                 "count",
-                "ledgers of dead processes removed because there were too many of them",
+                "ledgers removed: of images that exec replaced, and of the oldest dead processes beyond the bounds",
             ),
             row(
                 "removed_ledger_bytes",

@@ -1,22 +1,34 @@
 //! Which sources' processes are still running.
 //!
-//! A ledger does not say: its process may have been killed. /proc does, by pid and start time; of several ledgers of one
-//! process (it called exec) only the newest is alive. Called by `Registry::sources`.
+//! A ledger does not say: its process may have been killed, or have called exec. /proc tells, by pid and start time.
+//! Called by `Registry::sources`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use crate::source::{Source, State};
 
-/// Sets the state of every readable source. `sources` are in the order of their creation.
-pub(crate) fn judge(sources: &[Arc<Source>]) {
+/// Takes out what a process recorded before it called exec, which ended that heap without ending the process, and sets the
+/// state of every readable source. `sources` are in the order of their creation. Returns those taken out.
+pub(crate) fn judge(sources: &mut Vec<Arc<Source>>) -> Vec<Arc<Source>> {
     let mut newest = HashMap::new();
-    for source in sources {
-        newest.insert(source.pid(), source.id());
+    for source in sources.iter() {
+        newest.insert(process(source), source.id());
     }
+    let is_newest = |source: &Arc<Source>| newest.get(&process(source)) == Some(&source.id());
+    let replaced = sources.extract_if(.., |source| source.is_readable() && !is_newest(source)).collect();
     for source in sources.iter().filter(|source| source.is_readable()) {
-        let alive = newest.get(&source.pid()) == Some(&source.id()) && is_running(source);
-        source.set_state(if alive { State::Alive } else { State::Dead });
+        source.set_state(if is_running(source) { State::Alive } else { State::Dead });
+    }
+    replaced
+}
+
+/// What stays the same through exec and is never the same for two processes.
+fn process(source: &Source) -> (i32, u64, u64) {
+    match source.identity() {
+        // Without a start time each ledger stands for itself.
+        Some(identity) if identity.start_ticks != 0 => (source.pid(), identity.start_ticks, 0),
+        _ => (source.pid(), 0, source.id()),
     }
 }
 

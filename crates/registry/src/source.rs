@@ -192,6 +192,7 @@ impl Source {
         let Some(ledger) = &self.ledger else {
             return Ok(Vec::new());
         };
+        let _span = tracing::info_span!("callsites").entered();
         let mut records = ledger.callsites()?;
         // Freed ones leave; damage that makes a count negative is no row either.
         records.retain(|record| record.live_count > 0);
@@ -248,11 +249,12 @@ fn with_merges(mut records: Vec<CallsiteRecord>) -> impl Iterator<Item = (Callsi
     })
 }
 
+/// Without overflow, which only a damaged ledger's numbers could cause.
 fn add(to: &mut Callsite, record: &CallsiteRecord) {
-    to.live_count += record.live_count;
-    to.live_bytes += record.live_bytes;
-    to.total_count += record.total_count;
-    to.total_bytes += record.total_bytes;
+    to.live_count = to.live_count.saturating_add(record.live_count);
+    to.live_bytes = to.live_bytes.saturating_add(record.live_bytes);
+    to.total_count = to.total_count.saturating_add(record.total_count);
+    to.total_bytes = to.total_bytes.saturating_add(record.total_bytes);
 }
 
 impl Kept {

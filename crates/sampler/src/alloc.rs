@@ -7,7 +7,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::c_char;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::*};
 
 use heapql_ledger::LabelId;
 use heapql_unwind::Registers;
@@ -105,11 +105,10 @@ impl<A: GlobalAlloc> SamplingAlloc<A> {
         recorder::allocate(request, frame, shims::known(&mut skip), &RUST)
     }
 
-    /// Not if another recorder sees these allocations, or the program has not asked for it yet.
+    /// Not if another recorder sees these allocations.
     fn is_recording(&self) -> bool {
-        if self.held && !recorder::is_started() {
+        if self.held && !HELD_ONCE.swap(true, Relaxed) {
             recorder::hold();
-            return false;
         }
         preloaded().is_none()
     }
@@ -161,6 +160,9 @@ impl<A: GlobalAlloc> SamplingAlloc<A> {
         }
     }
 }
+
+/// [`SamplingAlloc::held`] has taken effect.
+static HELD_ONCE: AtomicBool = AtomicBool::new(false);
 
 /// The preload library's functions, if it is there.
 pub(crate) struct Preloaded {

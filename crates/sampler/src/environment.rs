@@ -67,7 +67,8 @@ impl Environment {
     /// `None` if there is no directory to write to; that has been said.
     pub(crate) fn read(defaults: &Defaults) -> Option<Environment> {
         let dir = directory()?;
-        let intervals = intervals(&dir);
+        let chosen = chosen().and_then(|choice| choice.intervals);
+        let intervals = chosen.unwrap_or_else(|| intervals(&dir));
         let label = variable(c"HEAPQL_LABEL").unwrap_or(defaults.label.as_bytes());
         if label.len() > LABEL_BYTES {
             say(Line::new()
@@ -145,26 +146,33 @@ fn shared_intervals(dir: &Path) -> Option<Intervals> {
     )
 }
 
-/// Chosen by the program itself; the lock is held by whoever reads or writes it, which both happen once.
-static CHOSEN: Chosen = Chosen(TryLock::new(), UnsafeCell::new(None));
+/// What the program itself has chosen.
+#[derive(Clone, Copy)]
+struct Choice {
+    dir: Path,
+    intervals: Option<Intervals>,
+}
 
-struct Chosen(TryLock, UnsafeCell<Option<Path>>);
+/// The lock is held by whoever reads or writes it, which both happen once.
+static CHOICE: Chosen = Chosen(TryLock::new(), UnsafeCell::new(None));
+
+struct Chosen(TryLock, UnsafeCell<Option<Choice>>);
 
 // SAFETY: the cell is touched with the lock held only.
 unsafe impl Sync for Chosen {}
 
-/// A directory that comes before the environment's.
-pub(crate) fn set_directory(dir: &[u8]) {
-    if let Some(_held) = CHOSEN.0.lock() {
+/// A directory and intervals that come before the environment's.
+pub(crate) fn choose(dir: &[u8], intervals: Option<Intervals>) {
+    if let (Some(_held), Some(dir)) = (CHOICE.0.lock(), Path::new(dir)) {
         // SAFETY: the lock is held.
-        unsafe { *CHOSEN.1.get() = Path::new(dir) };
+        unsafe { *CHOICE.1.get() = Some(Choice { dir, intervals }) };
     }
 }
 
-fn chosen() -> Option<Path> {
-    let _held = CHOSEN.0.lock()?;
+fn chosen() -> Option<Choice> {
+    let _held = CHOICE.0.lock()?;
     // SAFETY: the lock is held.
-    unsafe { *CHOSEN.1.get() }
+    unsafe { *CHOICE.1.get() }
 }
 
 /// The program's choice, else HEAPQL_DIR, else `$XDG_RUNTIME_DIR/heapql`, else a directory in /dev/shm that is named after the user and is ours.
@@ -174,7 +182,7 @@ fn directory() -> Option<Path> {
         variable(c"HEAPQL_DIR"),
         variable(c"XDG_RUNTIME_DIR"),
     ) {
-        (Some(dir), ..) => Some(dir),
+        (Some(choice), ..) => Some(choice.dir),
         (None, Some(dir), _) => Path::new(dir),
         (None, None, Some(dir)) => Path::new(dir).and_then(|dir| dir.joined(b"/heapql")),
         (None, None, None) => {

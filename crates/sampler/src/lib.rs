@@ -37,11 +37,11 @@ mod thread;
 #[cfg(feature = "global-alloc")]
 pub use alloc::SamplingAlloc;
 pub use environment::Defaults;
-pub use heapql_ledger::LabelId;
+pub use heapql_ledger::{Intervals, LabelId};
 pub use heapql_unwind::Registers;
 #[cfg(feature = "global-alloc")]
 pub use label::{InScope, Label, Scope, scope};
-pub use recorder::start;
+pub use recorder::{set_intervals, start};
 
 /// For the preload library: the parts that it puts behind the C functions.
 pub mod hook {

@@ -4,14 +4,15 @@
 //! sees them through fork. The fast path is not here: `preload`'s stubs and `alloc` ask [`Recorder::may_be_due`] first.
 //! Called by both.
 
+use core::num::NonZeroU64;
 use core::ptr::NonNull;
 use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::*,
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::*,
 };
 
 use heapql_ledger::layout::Header;
-use heapql_ledger::{CallsiteKey, Loss, TryLock, Writer};
-use heapql_unwind::{End, Registers, StackBounds};
+use heapql_ledger::{CallsiteKey, Intervals, Loss, TryLock, Writer};
+use heapql_unwind::{End, Recall, Registers};
 
 pub(crate) use crate::environment::Defaults;
 use crate::environment::Environment;
@@ -37,9 +38,9 @@ pub static POOL_BYTES: AtomicUsize = AtomicUsize::new(0);
 const UNOPENED: u8 = 0;
 const OPEN: u8 = 1;
 const OFF: u8 = 2;
+/// The program has not asked for it yet.
+const HELD: u8 = 3;
 static STATE: AtomicU8 = AtomicU8::new(UNOPENED);
-/// [`start`] has been called.
-static STARTED: AtomicBool = AtomicBool::new(false);
 static OPENING: TryLock = TryLock::new();
 /// Rises with every ledger of this process and its ancestors.
 static EPOCH: AtomicU16 = AtomicU16::new(0);
@@ -177,30 +178,34 @@ pub fn reallocate(
     Reallocation::Done(new)
 }
 
-/// Records nothing until [`start`]: for a program that decides at run time. Before the first allocation that may be due.
+/// Records nothing until [`start`]: for a program that decides at run time. At its first allocation.
+#[cfg(feature = "global-alloc")]
 pub(crate) fn hold() {
-    if STATE.load(Acquire) == UNOPENED {
+    if STATE.compare_exchange(UNOPENED, HELD, AcqRel, Acquire).is_ok() {
         PAGE.control.byte_rule.store(u64::MAX, Relaxed);
         PAGE.control.limit.store(u64::MAX, Relaxed);
     }
 }
 
-pub(crate) fn is_started() -> bool {
-    STARTED.load(Acquire)
-}
-
-/// Ends [`hold`]: recording begins, into a directory other than the environment's if one is given.
-/// Once, while nothing is recorded yet; later calls change nothing.
-pub fn start(dir: Option<&[u8]>) {
-    if STATE.load(Acquire) != UNOPENED {
+/// Ends the hold of [`SamplingAlloc::held`]: recording begins, in this directory, with these intervals or else those that
+/// the environment or a server asks for. Without a hold it changes nothing.
+///
+/// [`SamplingAlloc::held`]: crate::SamplingAlloc::held
+pub fn start(dir: &[u8], intervals: Option<Intervals>) {
+    if STATE.load(Acquire) != HELD {
         return;
     }
-    if let Some(dir) = dir {
-        environment::set_directory(dir);
-    }
-    STARTED.store(true, Release);
+    environment::choose(dir, intervals);
+    STATE.store(UNOPENED, Release);
     PAGE.control.byte_rule.store(0, Relaxed);
     PAGE.control.limit.store(0, Release);
+}
+
+/// Changes this process's own sampling. A server that records it may change it again.
+pub fn set_intervals(intervals: Intervals) {
+    if STATE.load(Acquire) == OPEN {
+        WRITER.set_intervals(intervals);
+    }
 }
 
 /// Without asking whether anything is due.
@@ -275,34 +280,33 @@ fn shard(thread: &Thread) -> u8 {
 /// The number of the callsite of this stack under the thread's label.
 fn callsite(thread: &Thread, frame: Registers, skip: &[usize]) -> Option<u32> {
     let mut frames = [0; DEPTH + 8];
-    let [low, high] = thread.stack.get();
-    // SAFETY: either both are 0, which covers no stack pointer, or they were found for this thread.
-    let mut bounds = if high == 0 {
-        StackBounds::UNKNOWN
-    } else {
-        unsafe { StackBounds::new(low, high) }
+    let mut bounds = thread.stack.get();
+    let label = thread.label.get();
+    // SAFETY: this thread is inside the recorder, once (`Inside`), and nothing below comes back here.
+    let memo = unsafe { &mut *thread.memo.get() };
+    let walk = match memo.capture(frame, &(0..0), &mut bounds, &mut frames) {
+        Recall::Known(name) if name.get() >> 32 == u64::from(label) => return Some(name.get() as u32 - 1),
+        // The same stack under another label.
+        Recall::Known(_) => heapql_unwind::capture(frame, &mut bounds, &mut frames),
+        Recall::New(walk) => walk,
     };
-    let walk = heapql_unwind::capture(frame, &mut bounds, &mut frames);
-    thread.stack.set([bounds.low(), bounds.high()]);
+    thread.stack.set(bounds);
     if matches!(walk.end, End::Truncated(_)) {
         WRITER.lose(Loss::StackTruncated);
     }
     let frames = frames.get(..walk.depth).unwrap_or_default();
-    let own = frames
-        .iter()
-        .take_while(|frame| skip.contains(frame))
-        .count();
+    let own = frames.iter().take_while(|frame| skip.contains(frame)).count();
     let frames = frames.get(own..).unwrap_or_default();
     let frames = frames.get(..frames.len().min(DEPTH)).unwrap_or_default();
-    let key = CallsiteKey {
-        label: thread.label.get(),
-        shard: shard(thread),
-        frames,
-    };
-    WRITER.find(&key).or_else(|| {
+    let key = CallsiteKey { label, shard: shard(thread), frames };
+    let site = WRITER.find(&key).or_else(|| {
         modules::note(&WRITER, frames);
         WRITER.add(&key).map_err(|loss| WRITER.lose(loss)).ok()
-    })
+    })?;
+    if let Some(name) = NonZeroU64::new((u64::from(label) << 32) | u64::from(site + 1)) {
+        memo.name(name);
+    }
+    Some(site)
 }
 
 /// An object in the pool, counted.
@@ -359,7 +363,7 @@ fn resize(
 fn is_recording(thread: &Thread, defaults: &Defaults) -> bool {
     match STATE.load(Acquire) {
         OPEN if !is_forked() => true,
-        OFF => {
+        OFF | HELD => {
             thread.count.set(DUE);
             false
         }
@@ -460,6 +464,8 @@ fn forget_parent(thread: &Thread) {
     // SAFETY: this is the only thread of a forked child, and it is in no method of the writer.
     unsafe { WRITER.abandon() };
     modules::forget();
+    // SAFETY: this thread, the only one, is between two allocations or has just entered the recorder.
+    unsafe { &mut *thread.memo.get() }.forget();
     EPOCH.fetch_add(1, Relaxed);
     OPENING.reset();
     thread.armed.set(decide::Armed {

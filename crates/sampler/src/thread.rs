@@ -4,14 +4,16 @@
 //! too early. This block is initial-exec: its address is one load and one add, on every thread, from its first instruction
 //! to its last. It owns nothing, so it needs no destructor. Used by everything in this crate.
 
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
+
+use heapql_unwind::{Memo, StackBounds};
 
 use crate::decide::{Armed, Slots};
 
 /// Where a thread's counter starts: beyond every limit, so that its first allocation is due and arms it.
 pub(crate) const DUE: u64 = 0xffff_ffff_0000_0000;
 /// Room for [`Thread`], which the assembly below reserves.
-const BLOCK_BYTES: usize = 2048;
+const BLOCK_BYTES: usize = 9216;
 
 /// How deep pushes of the C interface nest; deeper ones keep the label of the last.
 pub(crate) const SCOPES: usize = 32;
@@ -29,8 +31,10 @@ pub(crate) struct Thread {
     /// The label of its allocations.
     pub(crate) label: Cell<u16>,
     pub(crate) random: Cell<u64>,
-    /// Low and high end of the stack it was last seen on; zeroes if unknown.
-    pub(crate) stack: Cell<[usize; 2]>,
+    /// The stack it was last seen on.
+    pub(crate) stack: Cell<StackBounds>,
+    /// The stacks it sampled last, by callsite and label. Touched by whoever set `busy`.
+    pub(crate) memo: UnsafeCell<Memo<8>>,
     /// Labels to return to: of the C interface's pushes.
     pub(crate) scopes: [Cell<u16>; SCOPES],
     /// How many pushes are open, those beyond [`SCOPES`] included.

@@ -7,8 +7,9 @@
 use core::ops::Range;
 
 use gimli::{
-    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, CommonInformationEntry, EhFrame, EhFrameHdr,
-    EndianSlice, FrameDescriptionEntry, NativeEndian, Register, UnwindExpression, UnwindSection,
+    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, CommonInformationEntry, EhFrame,
+    EhFrameHdr, EndianSlice, FrameDescriptionEntry, NativeEndian, Register, UnwindExpression,
+    UnwindSection,
 };
 
 use crate::arch::{REGISTERS, Rule, reduce};
@@ -56,9 +57,7 @@ pub(crate) struct RegisterNumbers {
 /// The rule at `pc`, the address before a return address; None if it is in no module.
 pub(crate) fn rule_at(pc: usize) -> Option<Rule> {
     let module = module_of(pc)?;
-    // Nobody called a function that is "returned to" at its start: entry points of coroutines, and trampolines.
-    let at_start = || rule_in(&module, pc + 1).filter(|rule| matches!(rule, Rule::Outermost | Rule::Signal));
-    Some(rule_in(&module, pc).or_else(at_start).unwrap_or(Rule::FramePointer))
+    Some(rule_in(&module, pc).unwrap_or(Rule::FramePointer))
 }
 
 /// None if the module has no information about `pc`.
@@ -72,7 +71,9 @@ fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
     let section = EhFrame::new(unsafe { Module::bytes(&frames) }, NativeEndian);
     let bases = BaseAddresses::default().set_eh_frame(frames.start as u64);
     let offset = found.end.checked_sub(frames.start)?;
-    let entry = section.fde_from_offset(&bases, offset.into(), EhFrame::cie_from_offset).ok()?;
+    let entry = section
+        .fde_from_offset(&bases, offset.into(), EhFrame::cie_from_offset)
+        .ok()?;
     if !entry.contains(pc as u64) {
         return None;
     }
@@ -113,24 +114,32 @@ fn relative(base: usize, bytes: &[u8], offset: usize) -> Option<usize> {
 
 fn find_entry_any(index: &[u8], address: usize, pc: usize) -> Option<Range<usize>> {
     let bases = BaseAddresses::default().set_eh_frame_hdr(address as u64);
-    let header = EhFrameHdr::new(index, NativeEndian).parse(&bases, size_of::<usize>() as u8).ok()?;
+    let header = EhFrameHdr::new(index, NativeEndian)
+        .parse(&bases, size_of::<usize>() as u8)
+        .ok()?;
     let section = header.eh_frame_ptr().direct().ok()?;
-    let entry = header.table()?.lookup(pc as u64, &bases).ok()?.direct().ok()?;
+    let entry = header
+        .table()?
+        .lookup(pc as u64, &bases)
+        .ok()?
+        .direct()
+        .ok()?;
     Some(section as usize..entry as usize)
 }
 
+#[inline(never)]
 fn row_at(section: &Section<'_>, bases: &BaseAddresses, entry: &Entry<'_>, pc: u64) -> Option<Row> {
     let cie = entry.cie();
-    let mut table = Table::new(cie, 0, u64::MAX);
+    let mut table = Table::new(cie);
     table.run(cie.instructions(section, bases))?;
-    let mut table = Table { initial: table.row, ..Table::new(cie, entry.initial_address(), pc) };
-    table.row = table.initial;
+    table.initial = table.row;
+    (table.location, table.pc) = (entry.initial_address(), pc);
     table.run(entry.instructions(section, bases))?;
     Some(table.row)
 }
 
-/// Rows nest where a function returns early in the middle; compilers nest them once.
-const MAX_REMEMBERED: usize = 4;
+/// Rows nest where a function returns early in the middle; compilers do not nest that.
+const MAX_REMEMBERED: usize = 2;
 /// The largest functions have thousands.
 const MAX_INSTRUCTIONS: usize = 1 << 16;
 
@@ -148,16 +157,20 @@ struct Table {
 }
 
 impl Table {
-    fn new(cie: &CommonInformationEntry<Slice<'_>>, location: u64, pc: u64) -> Table {
-        let row =
-            Row { cfa: CfaRule::Unknown, return_address: Saved::Unchanged, frame_pointer: Saved::Unchanged };
+    /// For the initial instructions, which have no end.
+    fn new(cie: &CommonInformationEntry<Slice<'_>>) -> Table {
+        let row = Row {
+            cfa: CfaRule::Unknown,
+            return_address: Saved::Unchanged,
+            frame_pointer: Saved::Unchanged,
+        };
         Table {
             row,
             initial: row,
             remembered: [row; MAX_REMEMBERED],
             depth: 0,
-            location,
-            pc,
+            location: 0,
+            pc: u64::MAX,
             code_alignment: cie.code_alignment_factor(),
             data_alignment: cie.data_alignment_factor(),
         }
@@ -171,9 +184,9 @@ impl Table {
             };
             let next = match instruction {
                 CallFrameInstruction::SetLoc { address } => address,
-                CallFrameInstruction::AdvanceLoc { delta } => {
-                    self.location.wrapping_add(u64::from(delta).wrapping_mul(self.code_alignment))
-                }
+                CallFrameInstruction::AdvanceLoc { delta } => self
+                    .location
+                    .wrapping_add(u64::from(delta).wrapping_mul(self.code_alignment)),
                 other => {
                     self.execute(other)?;
                     continue;
@@ -190,29 +203,54 @@ impl Table {
     fn execute(&mut self, instruction: CallFrameInstruction<usize>) -> Option<()> {
         use CallFrameInstruction as I;
         match instruction {
-            I::DefCfa { register, offset } => self.row.cfa = CfaRule::Offset(register, offset as i64),
-            I::DefCfaSf { register, factored_offset } => {
+            I::DefCfa { register, offset } => {
+                self.row.cfa = CfaRule::Offset(register, offset as i64)
+            }
+            I::DefCfaSf {
+                register,
+                factored_offset,
+            } => {
                 self.row.cfa = CfaRule::Offset(register, self.factored(factored_offset));
             }
-            I::DefCfaRegister { register } => self.row.cfa = CfaRule::Offset(register, self.cfa_offset()?.1),
-            I::DefCfaOffset { offset } => self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, offset as i64),
+            I::DefCfaRegister { register } => {
+                self.row.cfa = CfaRule::Offset(register, self.cfa_offset()?.1)
+            }
+            I::DefCfaOffset { offset } => {
+                self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, offset as i64)
+            }
             I::DefCfaOffsetSf { factored_offset } => {
-                self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, self.factored(factored_offset));
+                self.row.cfa =
+                    CfaRule::Offset(self.cfa_offset()?.0, self.factored(factored_offset));
             }
             I::DefCfaExpression { expression } => self.row.cfa = CfaRule::Expression(expression),
             I::Undefined { register } => self.save(register, Saved::Undefined),
             I::SameValue { register } => self.save(register, Saved::Unchanged),
-            I::Offset { register, factored_offset } => {
-                self.save(register, Saved::AtCfa(self.factored(factored_offset as i64)));
+            I::Offset {
+                register,
+                factored_offset,
+            } => {
+                self.save(
+                    register,
+                    Saved::AtCfa(self.factored(factored_offset as i64)),
+                );
             }
-            I::OffsetExtendedSf { register, factored_offset } => {
+            I::OffsetExtendedSf {
+                register,
+                factored_offset,
+            } => {
                 self.save(register, Saved::AtCfa(self.factored(factored_offset)));
             }
-            I::Expression { register, expression } => self.save(register, Saved::Expression(expression)),
+            I::Expression {
+                register,
+                expression,
+            } => self.save(register, Saved::Expression(expression)),
             I::ValOffset { register, .. }
             | I::ValOffsetSf { register, .. }
             | I::ValExpression { register, .. }
-            | I::Register { dest_register: register, .. } => self.save(register, Saved::Otherwise),
+            | I::Register {
+                dest_register: register,
+                ..
+            } => self.save(register, Saved::Otherwise),
             I::Restore { register } => self.restore(register),
             I::RememberState => {
                 *self.remembered.get_mut(self.depth)? = self.row;
@@ -259,13 +297,18 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::module::Headers;
     use std::vec::Vec;
 
     fn table(rows: &[(i32, i32)]) -> Vec<u8> {
         let mut bytes = std::vec![1, 0x1b, 0x03, 0x3b];
         bytes.extend(1000_i32.to_ne_bytes());
         bytes.extend((rows.len() as u32).to_ne_bytes());
-        bytes.extend(rows.iter().flat_map(|(pc, entry)| [pc.to_ne_bytes(), entry.to_ne_bytes()]).flatten());
+        bytes.extend(
+            rows.iter()
+                .flat_map(|(pc, entry)| [pc.to_ne_bytes(), entry.to_ne_bytes()])
+                .flatten(),
+        );
         bytes
     }
 
@@ -274,7 +317,12 @@ mod tests {
         let address = 0x10_0000;
         let index = table(&[(-0x1000, 2000), (-0x800, 2100), (0x500, 2200)]);
         let entry = |offset: usize| Some(address + 1004..address + offset);
-        for (pc, expected) in [(-0x1001, None), (-0x1000, entry(2000)), (-0x801, entry(2000)), (0x4ff, entry(2100))] {
+        for (pc, expected) in [
+            (-0x1001, None),
+            (-0x1000, entry(2000)),
+            (-0x801, entry(2000)),
+            (0x4ff, entry(2100)),
+        ] {
             let pc = address.wrapping_add_signed(pc);
             assert_eq!(find_entry_fast(&index, address, pc), expected);
             if expected.is_some() {
@@ -299,10 +347,100 @@ mod tests {
         let module = module_of(libc::getpid as *const () as usize).unwrap();
         let pc = libc::getpid as *const () as usize;
         assert!(matches!(rule_at(pc), Some(Rule::Frame { .. })));
-        let rules = (module.start..module.end).step_by(101).map(|pc| rule_in(&module, pc));
+        let rules = (module.start..module.end)
+            .step_by(101)
+            .map(|pc| rule_in(&module, pc));
         let (known, unknown): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.is_some());
         assert!(known.len() > unknown.len() / 2);
-        let odd = known.iter().filter(|rule| matches!(rule, Some(Rule::Unsupported))).count();
+        let odd = known
+            .iter()
+            .filter(|rule| matches!(rule, Some(Rule::Unsupported)))
+            .count();
         assert!(odd < known.len() / 500, "{odd} of {}", known.len());
+    }
+    /// A copy of a part of libc with its call frame information, as a module of one segment.
+    struct Copy {
+        bytes: Vec<u8>,
+        header: libc::Elf64_Phdr,
+        eh_frame_hdr: usize,
+        functions: isize,
+    }
+
+    impl Copy {
+        fn new() -> Copy {
+            let pc = libc::getpid as *const () as usize;
+            let module = module_of(pc).unwrap();
+            let range = module.readable_from(module.eh_frame_hdr).unwrap();
+            // SAFETY: libc is never unloaded.
+            let bytes = unsafe { Module::bytes(&range) }.to_vec();
+            let header = libc::Elf64_Phdr {
+                p_type: libc::PT_LOAD,
+                p_flags: libc::PF_R,
+                p_offset: 0,
+                p_vaddr: bytes.as_ptr().expose_provenance() as u64,
+                p_paddr: 0,
+                p_filesz: bytes.len() as u64,
+                p_memsz: bytes.len() as u64,
+                p_align: 1,
+            };
+            Copy {
+                bytes,
+                header,
+                eh_frame_hdr: 0,
+                functions: (pc as isize) - range.start as isize,
+            }
+        }
+
+        fn rule(&self, distance: isize) -> Option<Rule> {
+            let start = self.bytes.as_ptr().expose_provenance();
+            let headers = Headers {
+                address: (&raw const self.header).expose_provenance(),
+                count: 1,
+            };
+            let end = start + self.bytes.len();
+            let eh_frame_hdr = start + self.eh_frame_hdr;
+            let module = Module {
+                start,
+                end,
+                load_bias: 0,
+                name: core::ptr::null(),
+                eh_frame_hdr,
+                headers,
+            };
+            rule_in(
+                &module,
+                start.wrapping_add_signed(self.functions + distance),
+            )
+        }
+    }
+
+    #[test]
+    fn broken_information_gives_no_rule_or_any_but_nothing_else() {
+        let mut copy = Copy::new();
+        let pc = libc::getpid as *const () as usize;
+        assert_eq!(copy.rule(0), rule_in(&module_of(pc).unwrap(), pc));
+        let mut random = 88172645463325252_u64;
+        let mut next = move |below: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random as usize % below
+        };
+        for round in 0..300 {
+            // The header and the table now and then, the entries always.
+            for _ in 0..200 {
+                let at = next(copy.bytes.len());
+                copy.bytes[at] = next(256) as u8;
+            }
+            let at = next(12);
+            let before = copy.bytes[at];
+            if round % 3 == 0 {
+                copy.bytes[at] = next(256) as u8;
+            }
+            for _ in 0..100 {
+                let _ = copy.rule(next(1 << 20) as isize - (1 << 19));
+            }
+            copy.bytes[at] = before;
+        }
     }
 }

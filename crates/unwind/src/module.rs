@@ -6,10 +6,11 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use libc::{Elf64_Ehdr, Elf64_Phdr, PF_R, PT_LOAD, PT_NOTE};
 
-use crate::{arch, cache, module_table};
+use crate::{cache, module_table, symbol};
 
 /// A loaded ELF file: the executable, a shared library, the dynamic loader or the vDSO.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +55,27 @@ struct LinkMap {
 
 type FindObject = unsafe extern "C" fn(*mut c_void, *mut DlFindObject) -> c_int;
 
+/// The address of `_dl_find_object`; 0 as long as nobody has looked for it, [`ABSENT`] if there is none.
+static FIND_OBJECT: AtomicUsize = AtomicUsize::new(0);
+const ABSENT: usize = 1;
+
 fn find_object() -> Option<FindObject> {
-    // SAFETY: the address is 0 or that of glibc's function, whose type this is (<dlfcn.h>); 0 is None.
-    unsafe { core::mem::transmute::<usize, Option<FindObject>>(arch::dl_find_object_address()) }
+    let address = match FIND_OBJECT.load(Relaxed) {
+        0 => look_for_find_object(),
+        address => address,
+    };
+    if address == ABSENT {
+        return None;
+    }
+    // SAFETY: the address of glibc's function, whose type this is (<dlfcn.h>); 0 would be None.
+    unsafe { core::mem::transmute::<usize, Option<FindObject>>(address) }
+}
+
+#[cold]
+fn look_for_find_object() -> usize {
+    let address = symbol::in_libc(c"_dl_find_object").max(ABSENT);
+    FIND_OBJECT.store(address, Relaxed);
+    address
 }
 
 /// The module one of whose segments holds `pc`.
@@ -94,26 +113,39 @@ fn find(find_object: FindObject, address: usize) -> Option<DlFindObject> {
 /// or, for the executable, where the kernel says. Only if they describe that very segment.
 fn headers_of(object: &DlFindObject, module: &Module, find_object: FindObject) -> Option<Headers> {
     let describes = |headers: &Headers| {
-        let loaded = |header: Elf64_Phdr| header.p_type == PT_LOAD && module.in_memory(&header).contains(&module.start);
+        let loaded = |header: Elf64_Phdr| {
+            header.p_type == PT_LOAD && module.in_memory(&header).contains(&module.start)
+        };
         headers.iter().any(loaded)
     };
     let at_start = Headers::after_elf_header(module.start, module.end);
     let at_bias = || {
-        let first = find(find_object, module.load_bias).filter(|first| first.link_map == object.link_map)?;
-        Headers::after_elf_header(first.map_start.expose_provenance(), first.map_end.expose_provenance())
+        let first = find(find_object, module.load_bias)
+            .filter(|first| first.link_map == object.link_map)?;
+        Headers::after_elf_header(
+            first.map_start.expose_provenance(),
+            first.map_end.expose_provenance(),
+        )
     };
-    at_start.filter(describes).or_else(|| executables_headers().filter(describes)).or_else(at_bias).filter(describes)
+    at_start
+        .filter(describes)
+        .or_else(|| executables_headers().filter(describes))
+        .or_else(at_bias)
+        .filter(describes)
 }
 
 fn executables_headers() -> Option<Headers> {
     // SAFETY: getauxval reads what the kernel passed to the process.
-    let [address, count] = [libc::AT_PHDR, libc::AT_PHNUM].map(|kind| unsafe { libc::getauxval(kind) } as usize);
+    let [address, count] =
+        [libc::AT_PHDR, libc::AT_PHNUM].map(|kind| unsafe { libc::getauxval(kind) } as usize);
     (address != 0).then_some(Headers { address, count })
 }
 
-/// To be called once before the first capture, and after each `dlopen` and `dlclose`: rules that were found for
-/// addresses of a module that is gone no longer count. Not from a signal handler: where there is no `_dl_find_object`
-/// it waits for the dynamic loader's lock.
+/// To be called after each `dlclose`: rules that were found for addresses of a module that is gone no longer count.
+///
+/// For a C library without `_dl_find_object` (glibc before 2.35) also once before the first capture and after each
+/// `dlopen`, and not from a signal handler: there it copies the list of modules, for which it waits for the dynamic
+/// loader's lock.
 pub fn modules_changed() {
     cache::forget_all();
     if find_object().is_none() {
@@ -124,7 +156,10 @@ pub fn modules_changed() {
 const PAGE: usize = 4096;
 
 impl Headers {
-    pub(crate) const NONE: Headers = Headers { address: 0, count: 0 };
+    pub(crate) const NONE: Headers = Headers {
+        address: 0,
+        count: 0,
+    };
 
     /// Those that the ELF header at `start` tells of, if the segment's first page holds them all.
     fn after_elf_header(start: usize, end: usize) -> Option<Headers> {
@@ -135,11 +170,15 @@ impl Headers {
         // SAFETY: the first page of a segment that the loader knows, which is larger than the header. Segments that
         // cannot be read are not known to any linker.
         let file = unsafe { file.read_unaligned() };
-        let is_elf = file.e_ident.starts_with(b"\x7fELF") && usize::from(file.e_phentsize) == size_of::<Elf64_Phdr>();
+        let is_elf = file.e_ident.starts_with(b"\x7fELF")
+            && usize::from(file.e_phentsize) == size_of::<Elf64_Phdr>();
         let offset = usize::try_from(file.e_phoff).ok().filter(|_| is_elf)?;
         let count = usize::from(file.e_phnum);
         let end = offset.checked_add(count * size_of::<Elf64_Phdr>())?;
-        (end <= PAGE).then_some(Headers { address: start + offset, count })
+        (end <= PAGE).then_some(Headers {
+            address: start + offset,
+            count,
+        })
     }
 
     fn iter(self) -> impl Iterator<Item = Elf64_Phdr> {
@@ -158,11 +197,15 @@ impl Module {
 
     /// From the first to the last of its segments.
     pub(crate) fn spanned(self) -> Module {
-        let loaded = self.headers.iter().filter(|header| header.p_type == PT_LOAD);
-        let (start, end) = loaded.map(|header| self.in_memory(&header)).fold(
-            (self.start, self.end),
-            |(start, end), segment| (start.min(segment.start & !(PAGE - 1)), end.max(segment.end)),
-        );
+        let loaded = self
+            .headers
+            .iter()
+            .filter(|header| header.p_type == PT_LOAD);
+        let (start, end) = loaded
+            .map(|header| self.in_memory(&header))
+            .fold((self.start, self.end), |(start, end), segment| {
+                (start.min(segment.start & !(PAGE - 1)), end.max(segment.end))
+            });
         Module { start, end, ..self }
     }
 
@@ -172,9 +215,22 @@ impl Module {
             let object = find(find_object()?, address)?;
             return Some(address..object.map_end.expose_provenance());
         }
-        let segments = self.headers.iter().filter(|header| header.p_type == PT_LOAD && header.p_flags & PF_R != 0);
-        let segment = segments.map(|header| self.in_file(&header)).find(|range| range.contains(&address))?;
+        let segments = self
+            .headers
+            .iter()
+            .filter(|header| header.p_type == PT_LOAD && header.p_flags & PF_R != 0);
+        let segment = segments
+            .map(|header| self.in_file(&header))
+            .find(|range| range.contains(&address))?;
         Some(address..segment.end)
+    }
+
+    /// Where the first segment of that kind is in memory.
+    pub(crate) fn segment(&self, kind: u32) -> Option<Range<usize>> {
+        self.headers
+            .iter()
+            .find(|header| header.p_type == kind)
+            .map(|header| self.in_file(&header))
     }
 
     /// Where the part of the file that `header` describes is in memory.
@@ -205,9 +261,15 @@ impl Module {
 ///
 /// The module must be loaded: running code, or known not to be closed meanwhile.
 pub fn build_id(module: &Module, id: &mut [u8; 32]) -> usize {
-    let notes = module.headers.iter().filter(|header| header.p_type == PT_NOTE);
+    let notes = module
+        .headers
+        .iter()
+        .filter(|header| header.p_type == PT_NOTE);
     for notes in notes.map(|header| module.in_file(&header)) {
-        let Some(readable) = module.readable_from(notes.start).filter(|readable| notes.end <= readable.end) else {
+        let Some(readable) = module
+            .readable_from(notes.start)
+            .filter(|readable| notes.end <= readable.end)
+        else {
             continue;
         };
         // SAFETY: the notes are inside `readable`, and the module is loaded by this function's contract.
@@ -227,7 +289,8 @@ pub fn build_id(module: &Module, id: &mut [u8; 32]) -> usize {
 fn find_build_id(mut notes: &[u8]) -> Option<&[u8]> {
     const NT_GNU_BUILD_ID: u32 = 3;
     loop {
-        let (name_length, description_length, kind) = (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
+        let (name_length, description_length, kind) =
+            (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
         let description = 12_usize.checked_add(padded(name_length)?)?;
         let end = description.checked_add(description_length as usize)?;
         if kind == NT_GNU_BUILD_ID && notes.get(12..12 + 4)? == b"GNU\0" && name_length == 4 {
@@ -269,10 +332,21 @@ mod tests {
         let pc = the_module_of_a_function_is_the_executable as *const () as usize;
         let module = module_of(pc).unwrap();
         let kernels = executables_headers().unwrap();
-        assert_eq!((kernels.address, kernels.count), (module.headers.address, module.headers.count));
-        let spanned = Module { start: pc, end: pc + 1, ..module }.spanned();
+        assert_eq!(
+            (kernels.address, kernels.count),
+            (module.headers.address, module.headers.count)
+        );
+        let spanned = Module {
+            start: pc,
+            end: pc + 1,
+            ..module
+        }
+        .spanned();
         assert_eq!((spanned.start, spanned.end), (module.start, module.end));
-        let without = Module { headers: Headers::NONE, ..module };
+        let without = Module {
+            headers: Headers::NONE,
+            ..module
+        };
         assert!(without.readable_from(module.eh_frame_hdr).is_some());
         assert!(without.readable_from(0).is_none());
     }
@@ -281,7 +355,8 @@ mod tests {
     fn libc_has_a_name_and_a_build_id() {
         let module = module_of(libc::getpid as *const () as usize).unwrap();
         // SAFETY: libc is never unloaded.
-        assert!(unsafe { CStr::from_ptr(module.name) }.to_bytes().ends_with(b"libc.so.6"));
+        let name = unsafe { CStr::from_ptr(module.name) };
+        assert!(name.to_bytes().ends_with(b"libc.so.6"));
         let mut id = [0; 32];
         assert_eq!(build_id(&module, &mut id), 20);
         assert_ne!(id[..20], [0; 20]);
@@ -297,13 +372,21 @@ mod tests {
     #[test]
     fn broken_notes_have_no_build_id() {
         let note = |name: u32, description: u32, kind: u32, tail: &[u8]| -> Vec<u8> {
-            [name, description, kind].iter().flat_map(|word| word.to_ne_bytes()).chain(tail.iter().copied()).collect()
+            [name, description, kind]
+                .iter()
+                .flat_map(|word| word.to_ne_bytes())
+                .chain(tail.iter().copied())
+                .collect()
         };
         let good = note(4, 3, 3, b"GNU\0abc");
         assert_eq!(find_build_id(&good), Some(&b"abc"[..]));
         let second = [note(4, 1, 1, b"GNU\0x\0\0\0"), good.clone()].concat();
         assert_eq!(find_build_id(&second), Some(&b"abc"[..]));
-        for broken in [note(4, 4, 3, b"GNU\0abc"), note(u32::MAX, u32::MAX, 3, b"GNU\0"), note(4, 0, 3, b"GN")] {
+        for broken in [
+            note(4, 4, 3, b"GNU\0abc"),
+            note(u32::MAX, u32::MAX, 3, b"GNU\0"),
+            note(4, 0, 3, b"GN"),
+        ] {
             assert_eq!(find_build_id(&broken), None);
         }
         for length in 0..good.len() {

@@ -85,6 +85,8 @@ pub const UNKNOWN_STATEMENT: Code = row(1243, "HY000", "26000");
 pub const UNKNOWN_PORTAL: Code = row(1243, "HY000", "34000");
 /// More prepared statements or portals than one connection may hold.
 pub const TOO_MANY_STATEMENTS: Code = row(1461, "42000", "53400");
+/// More parameters than the protocol can count.
+pub const TOO_MANY_PARAMETERS: Code = row(1390, "HY000", "54000");
 /// Parameters that do not fit the prepared statement: their number, or a value.
 pub const WRONG_ARGUMENTS: Code = row(1210, "HY000", "08P01");
 /// A parameter value that is not of its type.
@@ -149,6 +151,7 @@ mod tests {
             UNKNOWN_STATEMENT,
             UNKNOWN_PORTAL,
             TOO_MANY_STATEMENTS,
+            TOO_MANY_PARAMETERS,
             WRONG_ARGUMENTS,
             BAD_VALUE,
             BAD_TEXT,

@@ -2,7 +2,7 @@
 //! give: input is bounded, output is written in pieces of 64 KiB, and while a statement runs somebody is watching
 //! whether the client is still there. Called by the connections of `mysql` and `postgres`.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -12,7 +12,9 @@ use heapql_catalog::{Session, Slot};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
+use tokio::task::block_in_place;
 
 use crate::cursor::Malformed;
 
@@ -164,13 +166,15 @@ impl Link {
     }
 
     /// Runs a statement, or waits for its next rows, with an eye on the client: when it leaves, or the server stops,
-    /// the statement is cancelled.
+    /// the statement is cancelled. The engine plans without a pause, so that its work must not hold up the thread that
+    /// serves others.
     pub(crate) async fn watch<F: Future>(
         &mut self,
         session: &Session,
         work: F,
     ) -> Result<F::Output, LinkError> {
         let mut work = pin!(work);
+        let mut work = poll_fn(|context| apart(|| work.as_mut().poll(context)));
         let mut stopping = false;
         loop {
             let room = self.input.len() < READ_AHEAD;
@@ -198,6 +202,14 @@ impl Link {
     pub(crate) async fn close(&mut self) {
         let _ = self.flush().await;
         let _ = self.write.shutdown().await;
+    }
+}
+
+/// Lets the runtime's other tasks move to another thread while this one works.
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(work),
+        _ => work(),
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::address::{BindError, Protocol, check_bind};
+use crate::codes::code;
 use crate::link::Link;
 use crate::mysql::Mysql;
 use crate::postgres::Postgres;
@@ -81,14 +82,17 @@ impl Listeners {
     /// Serves until `shutdown` becomes true or its sender is dropped; then idle clients are told, running statements
     /// are cancelled, and after 3 s at most everything is closed.
     pub async fn serve(self, server: Arc<Server>, mut shutdown: watch::Receiver<bool>) {
-        let mut hall = Hall {
+        server.set_error_numbers(|kind| code(kind).mysql_errno);
+        let mut hall = info_span!("listen").in_scope(|| Hall {
             mysql: Arc::new(Mysql::new(Arc::clone(&server))),
             postgres: Arc::new(Postgres::new(Arc::clone(&server))),
             server,
             shutdown: shutdown.clone(),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
             tasks: JoinSet::new(),
-        };
+        });
+        // The server has recorded its own start in full.
+        hall.server.put_in_force();
         loop {
             tokio::select! {
                 biased;

@@ -34,9 +34,4 @@ impl Lines {
             Err(RecvTimeoutError::Timeout) => panic!("the program said nothing for {PATIENCE:?}"),
         }
     }
-
-    /// What is left, to the end.
-    pub(crate) fn rest(&self) -> Vec<String> {
-        std::iter::from_fn(|| self.next()).collect()
-    }
 }

@@ -42,7 +42,12 @@ fn bounded<T>(work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlE
 /// Runs a statement with the text protocol.
 pub(crate) async fn text_answer(conn: &mut Conn, sql: &str) -> Result<Answer, SqlError> {
     let mut result = conn.query_iter(sql).await.map_err(sql_error)?;
-    collect(&mut result).await
+    let answer = collect(&mut result).await?;
+    // Of several statements the first one's answer counts, and any one's error.
+    while !result.is_empty() {
+        collect(&mut result).await?;
+    }
+    Ok(answer)
 }
 
 async fn collect<P: mysql_async::prelude::Protocol>(

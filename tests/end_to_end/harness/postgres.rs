@@ -98,6 +98,20 @@ pub(crate) async fn extended_answer(
 /// A binary value of any type that our tables have, as the simple protocol would print it.
 struct Text(String);
 
+/// A binary NUMERIC without a fraction: four 16-bit words (digits, weight of the first, sign, scale), then the digits, each
+/// 0..9999, the most significant first.
+fn integer(raw: &[u8]) -> Option<i128> {
+    let words: Vec<i16> = raw.chunks_exact(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]])).collect();
+    let [count, weight, sign, scale, digits @ ..] = words.as_slice() else { return None };
+    if *scale != 0 || digits.len() != usize::try_from(*count).ok()? {
+        return None;
+    }
+    let digit = |place: usize| digits.get(place).copied().unwrap_or(0);
+    let places = usize::try_from(i32::from(*weight) + 1).ok()?;
+    let value = (0..places).fold(0, |value, place| value * 10_000 + i128::from(digit(place)));
+    Some(if *sign == 0 { value } else { -value })
+}
+
 impl<'a> FromSql<'a> for Text {
     fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Text, Box<dyn Error + Sync + Send>> {
         Ok(Text(match *kind {
@@ -108,6 +122,7 @@ impl<'a> FromSql<'a> for Text {
             Type::OID => u32::from_sql(kind, raw)?.to_string(),
             Type::FLOAT4 => f32::from_sql(kind, raw)?.to_string(),
             Type::FLOAT8 => f64::from_sql(kind, raw)?.to_string(),
+            Type::NUMERIC => integer(raw).ok_or("a fraction has no text here: cast it")?.to_string(),
             _ => String::from_utf8(raw.to_vec()).map_err(|_| format!("a binary {kind} has no text here: cast it"))?,
         }))
     }

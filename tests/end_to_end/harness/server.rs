@@ -132,11 +132,6 @@ impl Server {
         .into()
     }
 
-    /// The lines that were not read yet, once it has ended.
-    pub(crate) fn rest(&self) -> Vec<String> {
-        self.stdout.rest()
-    }
-
     pub(crate) fn mysql(&self) -> Mysql {
         Mysql::connect(&self.endpoints.mysql, &Login::root()).expect("the MySQL login succeeds")
     }

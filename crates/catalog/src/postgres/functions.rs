@@ -4,7 +4,8 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -45,6 +46,7 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         ("pg_get_function_arguments", text("")),
         ("pg_get_function_identity_arguments", text("")),
         ("pg_get_functiondef", nothing.clone()),
+        ("pg_get_function_sqlbody", nothing.clone()),
         ("pg_get_viewdef", nothing.clone()),
         ("pg_get_indexdef", nothing.clone()),
         ("pg_get_ruledef", nothing.clone()),
@@ -59,6 +61,13 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         ("pg_operator_is_visible", yes.clone()),
         ("pg_collation_is_visible", yes.clone()),
         ("pg_opclass_is_visible", yes.clone()),
+        ("pg_opfamily_is_visible", yes.clone()),
+        ("pg_conversion_is_visible", yes.clone()),
+        ("pg_statistics_obj_is_visible", yes.clone()),
+        ("pg_ts_config_is_visible", yes.clone()),
+        ("pg_ts_dict_is_visible", yes.clone()),
+        ("pg_ts_parser_is_visible", yes.clone()),
+        ("pg_ts_template_is_visible", yes.clone()),
         ("has_function_privilege", yes.clone()),
         ("has_column_privilege", yes.clone()),
         ("has_sequence_privilege", yes.clone()),
@@ -72,10 +81,17 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         ("pg_size_pretty", text("0 bytes")),
         ("pg_char_to_encoding", ScalarValue::Int32(Some(6))),
     ];
-    functions.into_iter().map(|(name, answer)| constant(name, answer)).collect()
+    functions
+        .into_iter()
+        .map(|(name, answer)| constant(name, answer))
+        .collect()
 }
 
 fn constant(name: &'static str, answer: ScalarValue) -> ScalarUDF {
     let any = TypeSignature::OneOf(vec![TypeSignature::VariadicAny, TypeSignature::Nullary]);
-    ScalarUDF::from(Constant { name, answer, signature: Signature::new(any, Volatility::Stable) })
+    ScalarUDF::from(Constant {
+        name,
+        answer,
+        signature: Signature::new(any, Volatility::Stable),
+    })
 }

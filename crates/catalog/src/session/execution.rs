@@ -15,11 +15,18 @@ use crate::failure::{Failure, FailureKind};
 use crate::listing::Listing;
 use crate::query::{Constants, Query, Tree, Values, parameter_count};
 use crate::statements::{self, Answer, Context};
+use crate::stoppable::{StopSign, stoppable};
 use crate::tables::{Diagnostics, Scope};
 use crate::text::tokens::{Lexed, lex};
 
 /// The name under which a hand-made answer is filtered by its WHERE.
 const LISTING: &str = "listing";
+
+/// What goes with a running statement.
+pub(super) struct Moment {
+    pub(super) diagnostics: Diagnostics,
+    pub(super) sign: Arc<StopSign>,
+}
 
 /// A statement that is done, or whose rows may be asked for.
 pub(super) enum Started {
@@ -32,18 +39,24 @@ impl Session {
         &self,
         lexed: &Lexed<'_>,
         values: &[ScalarValue],
-        diagnostics: &Diagnostics,
+        at: &Moment,
     ) -> Result<Started, Failure> {
         if lexed.is_empty() {
             return Ok(Started::Done(String::new()));
         }
-        let context = Context { session: self, diagnostics, effective: true };
+        let context = Context {
+            session: self,
+            diagnostics: &at.diagnostics,
+            effective: true,
+        };
         match statements::answer(&context, lexed)? {
             Some(Answer::Done(tag)) => Ok(Started::Done(tag)),
             Some(Answer::Rows(listing, None)) => listed(&listing),
-            Some(Answer::Rows(listing, Some(condition))) => self.filtered(&listing, &condition, diagnostics).await,
-            Some(Answer::Query(text)) => self.query(&lex(&text, self.dialect)?, values, diagnostics).await,
-            None => self.query(lexed, values, diagnostics).await,
+            Some(Answer::Rows(listing, Some(condition))) => {
+                self.filtered(&listing, &condition, at).await
+            }
+            Some(Answer::Query(text)) => self.query(&lex(&text, self.dialect)?, values, at).await,
+            None => self.query(lexed, values, at).await,
         }
     }
 
@@ -51,28 +64,56 @@ impl Session {
         &self,
         lexed: &Lexed<'_>,
         values: &[ScalarValue],
-        diagnostics: &Diagnostics,
+        at: &Moment,
     ) -> Result<Started, Failure> {
         let tree = Tree::parse(lexed, self.dialect, &Constants(self))?;
-        let state = self.state_of_statement(diagnostics, None);
+        let state = self.state_of_statement(&at.diagnostics, None);
         let query = tree.plan(&state, &Values::Bound(values)).await?;
-        run(&state, query).await
+        run(&state, query, &at.sign).await
     }
 
     /// A hand-made answer with a WHERE: the engine filters it under lower-case names, the headings stay.
-    async fn filtered(&self, listing: &Listing, condition: &str, diagnostics: &Diagnostics) -> Result<Started, Failure> {
+    async fn filtered(
+        &self,
+        listing: &Listing,
+        condition: &str,
+        at: &Moment,
+    ) -> Result<Started, Failure> {
         let batch = listing.batch()?;
-        let lower = |field: &Arc<Field>| field.as_ref().clone().with_name(field.name().to_lowercase());
-        let schema = Arc::new(Schema::new(batch.schema_ref().fields().iter().map(lower).collect::<Vec<_>>()));
+        let lower = |field: &Arc<Field>| {
+            field
+                .as_ref()
+                .clone()
+                .with_name(field.name().to_lowercase())
+        };
+        let schema = Arc::new(Schema::new(
+            batch
+                .schema_ref()
+                .fields()
+                .iter()
+                .map(lower)
+                .collect::<Vec<_>>(),
+        ));
         let batch = RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())
             .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
         let place = MemorySchemaProvider::new();
-        place.register_table(LISTING.to_owned(), Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))?;
+        place.register_table(
+            LISTING.to_owned(),
+            Arc::new(MemTable::try_new(schema, vec![vec![batch]])?),
+        )?;
         let text = format!("SELECT * FROM {LISTING} WHERE {condition}");
         let tree = Tree::parse(&lex(&text, self.dialect)?, self.dialect, &Constants(self))?;
-        let state = self.state_of_statement(diagnostics, Some(Arc::new(place)));
+        let state = self.state_of_statement(&at.diagnostics, Some(Arc::new(place)));
         let query = tree.plan(&state, &Values::Bound(&[])).await?;
-        run(&state, Query { plan: query.plan, schema: listing.schema() }).await
+        run(
+            &state,
+            Query {
+                plan: query.plan,
+                schema: listing.schema(),
+            },
+            &at.sign,
+        )
+        .await
     }
 
     /// What PREPARE tells: nothing runs and nothing changes.
@@ -84,24 +125,38 @@ impl Session {
     ) -> Result<Prepared, Failure> {
         let lexed = lex(text, self.dialect)?;
         let count = parameter_count(&lexed).max(types.len());
-        let prepared = |parameters, schema| Prepared { parameters, schema, text: text.to_owned() };
+        let prepared = |parameters, schema| Prepared {
+            parameters,
+            schema,
+            text: text.to_owned(),
+        };
         if lexed.is_empty() {
             return Ok(prepared(Vec::new(), None));
         }
-        let context = Context { session: self, diagnostics, effective: false };
+        let context = Context {
+            session: self,
+            diagnostics,
+            effective: false,
+        };
         let answer = statements::answer(&context, &lexed)?;
         if answer.is_some() && count > 0 {
-            return Err(Failure::new(FailureKind::Unsupported, "parameters are for queries only"));
+            return Err(Failure::new(
+                FailureKind::Unsupported,
+                "parameters are for queries only",
+            ));
         }
         match answer {
             Some(Answer::Done(_)) => Ok(prepared(Vec::new(), None)),
             Some(Answer::Rows(listing, _)) => Ok(prepared(Vec::new(), Some(listing.schema()))),
             Some(Answer::Query(rewritten)) => {
-                let (parameters, schema) = self.described(&lex(&rewritten, self.dialect)?, types, 0, diagnostics).await?;
+                let (parameters, schema) = self
+                    .described(&lex(&rewritten, self.dialect)?, types, 0, diagnostics)
+                    .await?;
                 Ok(prepared(parameters, Some(schema)))
             }
             None => {
-                let (parameters, schema) = self.described(&lexed, types, count, diagnostics).await?;
+                let (parameters, schema) =
+                    self.described(&lexed, types, count, diagnostics).await?;
                 Ok(prepared(parameters, Some(schema)))
             }
         }
@@ -117,28 +172,48 @@ impl Session {
     ) -> Result<(Vec<DataType>, SchemaRef), Failure> {
         let tree = Tree::parse(lexed, self.dialect, &Constants(self))?;
         let state = self.state_of_statement(diagnostics, None);
-        let inferred = if count > 0 { tree.inferred_types(&state, count).await } else { Vec::new() };
+        let inferred = if count > 0 {
+            tree.inferred_types(&state, count).await
+        } else {
+            Vec::new()
+        };
         let type_of = |(index, inferred): (usize, Option<DataType>)| {
-            declared.get(index).cloned().flatten().or(inferred).unwrap_or(DataType::Utf8)
+            declared
+                .get(index)
+                .cloned()
+                .flatten()
+                .or(inferred)
+                .unwrap_or(DataType::Utf8)
         };
         let types: Vec<DataType> = inferred.into_iter().enumerate().map(type_of).collect();
         let query = tree.plan(&state, &Values::Typed(&types)).await?;
         Ok((types, query.schema))
     }
 
-    fn state_of_statement(&self, diagnostics: &Diagnostics, extra: Option<Arc<dyn SchemaProvider>>) -> SessionState {
-        let scope =
-            Scope { server: Arc::clone(&self.server), tenant: self.tenant, diagnostics: diagnostics.clone() };
+    fn state_of_statement(
+        &self,
+        diagnostics: &Diagnostics,
+        extra: Option<Arc<dyn SchemaProvider>>,
+    ) -> SessionState {
         let catalog = match self.dialect {
             Dialect::MySql => "def".to_owned(),
             Dialect::Postgres => self.database(),
         };
-        self.server.engine().statement(self.dialect, &catalog, &Arc::new(scope), extra)
+        let (server, diagnostics) = (Arc::clone(&self.server), diagnostics.clone());
+        let scope = Scope {
+            server,
+            tenant: self.tenant,
+            catalog,
+            diagnostics,
+        };
+        self.server
+            .engine()
+            .statement(self.dialect, &Arc::new(scope), extra)
     }
 }
 
-async fn run(state: &SessionState, query: Query) -> Result<Started, Failure> {
-    let plan = state.create_physical_plan(&query.plan).await?;
+async fn run(state: &SessionState, query: Query, sign: &Arc<StopSign>) -> Result<Started, Failure> {
+    let plan = stoppable(state.create_physical_plan(&query.plan).await?, sign)?;
     let rows = execute_stream(plan, state.task_ctx())?;
     Ok(Started::Rows(query.schema, rows))
 }
@@ -146,5 +221,8 @@ async fn run(state: &SessionState, query: Query) -> Result<Started, Failure> {
 fn listed(listing: &Listing) -> Result<Started, Failure> {
     let batch = listing.batch()?;
     let rows = futures::stream::iter([Ok(batch)]);
-    Ok(Started::Rows(listing.schema(), Box::pin(RecordBatchStreamAdapter::new(listing.schema(), rows))))
+    Ok(Started::Rows(
+        listing.schema(),
+        Box::pin(RecordBatchStreamAdapter::new(listing.schema(), rows)),
+    ))
 }

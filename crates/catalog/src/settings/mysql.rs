@@ -7,8 +7,43 @@ use crate::server::Server;
 use crate::session::VERSION;
 
 pub(super) const FIXED: [&str; 12] = [
-    "hostname", "port", "socket", "license", "lower_case_table_names", "protocol_version", "have_ssl", "have_openssl",
-    "have_query_cache", "performance_schema", "read_only", "system_time_zone",
+    "hostname",
+    "port",
+    "socket",
+    "license",
+    "lower_case_table_names",
+    "protocol_version",
+    "have_ssl",
+    "have_openssl",
+    "have_query_cache",
+    "performance_schema",
+    "read_only",
+    "system_time_zone",
+];
+
+/// Read as 0 or 1, listed as OFF or ON.
+pub(super) const SWITCHES: [&str; 21] = [
+    "autocommit",
+    "big_tables",
+    "explicit_defaults_for_timestamp",
+    "foreign_key_checks",
+    "local_infile",
+    "log_bin",
+    "performance_schema",
+    "profiling",
+    "read_only",
+    "session_track_schema",
+    "show_old_temporals",
+    "sql_auto_is_null",
+    "sql_big_selects",
+    "sql_notes",
+    "sql_quote_show_create",
+    "sql_safe_updates",
+    "sql_warnings",
+    "super_read_only",
+    "transaction_read_only",
+    "tx_read_only",
+    "unique_checks",
 ];
 
 /// Name and value; the ones that depend on the server follow in `defaults`.
@@ -94,9 +129,15 @@ const VARIABLES: &[(&str, &str)] = &[
 ];
 
 pub(super) fn defaults(server: &Server) -> BTreeMap<&'static str, String> {
-    let mut all: BTreeMap<_, _> = VARIABLES.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let mut all: BTreeMap<_, _> = VARIABLES
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
     all.insert("version", VERSION.to_owned());
-    all.insert("version_comment", format!("HeapQL {}, OceanBase compatible", env!("CARGO_PKG_VERSION")));
+    all.insert(
+        "version_comment",
+        format!("HeapQL {}, OceanBase compatible", env!("CARGO_PKG_VERSION")),
+    );
     all.insert("version_compile_machine", std::env::consts::ARCH.to_owned());
     all.insert("version_compile_os", std::env::consts::OS.to_owned());
     all.insert("hostname", server.svr_ip().to_owned());

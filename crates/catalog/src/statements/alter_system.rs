@@ -12,7 +12,10 @@ use crate::text::tokens::Cursor;
 
 const TAG: &str = "ALTER SYSTEM";
 
-pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Option<Answer>, Failure> {
+pub(super) fn run(
+    context: &Context<'_>,
+    cursor: &mut Cursor<'_>,
+) -> Result<Option<Answer>, Failure> {
     if cursor.words("REFRESH MEMORY STAT") {
         // The tables are live already.
         cursor.end()?;
@@ -51,25 +54,37 @@ fn parse(cursor: &mut Cursor<'_>) -> Result<Vec<Item>, Failure> {
 }
 
 fn item(cursor: &mut Cursor<'_>) -> Result<Item, Failure> {
-    let name = cursor.name().ok_or_else(|| cursor.unexpected("the name of a parameter"))?;
+    let name = cursor
+        .name()
+        .ok_or_else(|| cursor.unexpected("the name of a parameter"))?;
     // TO is PostgreSQL's way to write it.
     if !cursor.take(&Token::Eq) && !cursor.take(&Token::Assignment) && !cursor.words("TO") {
         return Err(cursor.unexpected("'='"));
     }
-    let value = cursor.literal().ok_or_else(|| cursor.unexpected("a value"))?;
-    let mut item = Item { name, value, ..Item::default() };
+    let value = cursor
+        .literal()
+        .ok_or_else(|| cursor.unexpected("a value"))?;
+    let mut item = Item {
+        name,
+        value,
+        ..Item::default()
+    };
     while option(cursor, &mut item)? {}
     Ok(item)
 }
 
 fn option(cursor: &mut Cursor<'_>, item: &mut Item) -> Result<bool, Failure> {
-    let Some(option) = cursor.any_word(&["COMMENT", "SCOPE", "SERVER", "ZONE", "TENANT"]) else { return Ok(false) };
+    let Some(option) = cursor.any_word(&["COMMENT", "SCOPE", "SERVER", "ZONE", "TENANT"]) else {
+        return Ok(false);
+    };
     cursor.take(&Token::Eq);
     if option == "SCOPE" {
         item.scope = Some(scope(cursor)?);
         return Ok(true);
     }
-    let value = cursor.literal().ok_or_else(|| cursor.unexpected("a value"))?;
+    let value = cursor
+        .literal()
+        .ok_or_else(|| cursor.unexpected("a value"))?;
     match option {
         "SERVER" => item.server = Some(value),
         "ZONE" => item.zone = Some(value),
@@ -105,34 +120,54 @@ fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<Change, Failure
         known_place("zone", wanted, ZONE)?;
     }
     let value = value(name, &item.value)?;
-    Ok(Change { name, value, reach: item.scope.unwrap_or(Reach::Both) })
+    Ok(Change {
+        name,
+        value,
+        reach: item.scope.unwrap_or(Reach::Both),
+    })
 }
 
 fn unknown(name: &str) -> Failure {
-    Failure::new(FailureKind::UnknownParameter, format!("System config unknown: '{name}'"))
-        .hint(format!("the parameters are {} and {}", parameters::MIN, parameters::MAX))
+    Failure::new(
+        FailureKind::UnknownParameter,
+        format!("System config unknown: '{name}'"),
+    )
+    .hint(format!(
+        "the parameters are {} and {}",
+        parameters::MIN,
+        parameters::MAX
+    ))
 }
 
 fn known_place(what: &str, wanted: &str, own: &str) -> Result<(), Failure> {
     if wanted == own {
         return Ok(());
     }
-    Err(Failure::new(FailureKind::UnknownServer, format!("Incorrect arguments to {what}: '{wanted}' is not known"))
-        .hint(format!("this {what} is '{own}'")))
+    Err(Failure::new(
+        FailureKind::UnknownServer,
+        format!("Incorrect arguments to {what}: '{wanted}' is not known"),
+    )
+    .hint(format!("this {what} is '{own}'")))
 }
 
 /// Decimal or `0x` hex, nothing else.
 fn value(name: &str, text: &str) -> Result<u32, Failure> {
     let refuse = |why: &str| {
-        Failure::new(FailureKind::InvalidParameter, format!("Invalid config: {name} = '{text}' {why} [{LOWEST}, {HIGHEST}]"))
-            .hint(format!("for example: ALTER SYSTEM SET {name} = 16"))
+        Failure::new(
+            FailureKind::InvalidParameter,
+            format!("Invalid config: {name} = '{text}' {why} [{LOWEST}, {HIGHEST}]"),
+        )
+        .hint(format!("for example: ALTER SYSTEM SET {name} = 16"))
     };
     let not_integer = || refuse("is not an integer in");
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
         None => (1, text),
     };
-    let (digits, radix) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+    let (digits, radix) = match digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         Some(hex) => (hex, 16),
         None => (digits, 10),
     };
@@ -157,34 +192,68 @@ mod tests {
 
     fn parsed(text: &str) -> Result<Vec<Item>, Failure> {
         let items = parse(&mut lex(text, Dialect::MySql)?.cursor())?;
-        assert_eq!(parse(&mut lex(text, Dialect::Postgres)?.cursor())?, items, "both dialects");
+        assert_eq!(
+            parse(&mut lex(text, Dialect::Postgres)?.cursor())?,
+            items,
+            "both dialects"
+        );
         Ok(items)
     }
 
     fn one(name: &str, value: &str) -> Item {
-        Item { name: name.into(), value: value.into(), ..Item::default() }
+        Item {
+            name: name.into(),
+            value: value.into(),
+            ..Item::default()
+        }
     }
 
     #[test]
     fn the_seeds_spellings() {
-        assert_eq!(parsed("SET _min_malloc_sample_interval=10000"), Ok(vec![one("_min_malloc_sample_interval", "10000")]));
+        assert_eq!(
+            parsed("SET _min_malloc_sample_interval=10000"),
+            Ok(vec![one("_min_malloc_sample_interval", "10000")])
+        );
         assert_eq!(parsed("a = '16'"), Ok(vec![one("a", "16")]));
-        assert_eq!(parsed("set A = 0x10, b=-1"), Ok(vec![one("A", "0x10"), one("b", "-1")]));
+        assert_eq!(
+            parsed("set A = 0x10, b=-1"),
+            Ok(vec![one("A", "0x10"), one("b", "-1")])
+        );
         assert_eq!(parsed("set a to 16"), Ok(vec![one("a", "16")]));
     }
 
     #[test]
     fn options_in_any_order() {
-        let items = parsed("SET a=1 COMMENT 'why' SCOPE=MEMORY SERVER='h:1', b=2 TENANT = t SCOPE = spfile ZONE 'z'");
-        let first = Item { scope: Some(Reach::Memory), server: Some("h:1".into()), ..one("a", "1") };
-        let second =
-            Item { scope: Some(Reach::File), tenant: Some("t".into()), zone: Some("z".into()), ..one("b", "2") };
+        let items = parsed(
+            "SET a=1 COMMENT 'why' SCOPE=MEMORY SERVER='h:1', b=2 TENANT = t SCOPE = spfile ZONE 'z'",
+        );
+        let first = Item {
+            scope: Some(Reach::Memory),
+            server: Some("h:1".into()),
+            ..one("a", "1")
+        };
+        let second = Item {
+            scope: Some(Reach::File),
+            tenant: Some("t".into()),
+            zone: Some("z".into()),
+            ..one("b", "2")
+        };
         assert_eq!(items, Ok(vec![first, second]));
     }
 
     #[test]
     fn refuses_what_is_not_the_grammar() {
-        for text in ["", "SET", "SET a", "SET a=", "SET a=1,", "SET a=1 b", "SET a=1 SCOPE=DISK", "SET =1", "SET a=1 2"] {
+        for text in [
+            "",
+            "SET",
+            "SET a",
+            "SET a=",
+            "SET a=1,",
+            "SET a=1 b",
+            "SET a=1 SCOPE=DISK",
+            "SET =1",
+            "SET a=1 2",
+        ] {
             let kind = parsed(text).expect_err(text).kind;
             assert_eq!(kind, FailureKind::Syntax, "{text}");
         }
@@ -192,14 +261,36 @@ mod tests {
 
     #[test]
     fn values() {
-        for (text, number) in [("1", 1), ("10000", 10_000), ("0x10", 16), ("0X2710", 10_000), ("0016", 16)] {
+        for (text, number) in [
+            ("1", 1),
+            ("10000", 10_000),
+            ("0x10", 16),
+            ("0X2710", 10_000),
+            ("0016", 16),
+        ] {
             assert_eq!(value("a", text), Ok(number), "{text}");
         }
-        for text in ["", "0", "10001", "16.5", "1e3", "abc", "-1", "0x", "0x2711", " 16", "1_0", "99999999999999999999"] {
+        for text in [
+            "",
+            "0",
+            "10001",
+            "16.5",
+            "1e3",
+            "abc",
+            "-1",
+            "0x",
+            "0x2711",
+            " 16",
+            "1_0",
+            "99999999999999999999",
+        ] {
             let failure = value("a", text).expect_err(text);
             assert_eq!(failure.kind, FailureKind::InvalidParameter);
             assert!(failure.message.starts_with("Invalid config"), "{failure}");
-            assert!(failure.message.contains("[1, 10000]") && failure.message.contains(text), "{failure}");
+            assert!(
+                failure.message.contains("[1, 10000]") && failure.message.contains(text),
+                "{failure}"
+            );
         }
     }
 

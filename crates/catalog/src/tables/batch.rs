@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use datafusion::arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder,
+    TimestampMicrosecondArray,
 };
 
-use super::{Batches, Column, Request, schema_of};
+use super::{Batches, Column, Order, Request, schema_of};
 
 const BATCH_ROWS: usize = 8192;
 
@@ -18,23 +19,59 @@ pub(crate) fn batches<R: Send + 'static>(
     rows: Vec<R>,
     cells: impl Fn(&'static str, &[R]) -> ArrayRef + Send + 'static,
 ) -> Batches {
-    let chosen: Vec<Column> = request.columns.iter().map(|&index| columns[index]).collect();
+    let chosen: Vec<Column> = request
+        .columns
+        .iter()
+        .map(|&index| columns[index])
+        .collect();
     let schema = schema_of(&chosen);
     let mut start = 0;
     Box::new(std::iter::from_fn(move || {
-        let chunk = rows.get(start..rows.len().min(start + BATCH_ROWS)).filter(|chunk| !chunk.is_empty())?;
+        let chunk = rows
+            .get(start..rows.len().min(start + BATCH_ROWS))
+            .filter(|chunk| !chunk.is_empty())?;
         start += chunk.len();
-        let arrays = chosen.iter().map(|column| cells(column.name, chunk)).collect();
+        let arrays = chosen
+            .iter()
+            .map(|column| cells(column.name, chunk))
+            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(chunk.len()));
-        Some(RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options).map_err(Into::into))
+        Some(
+            RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options)
+                .map_err(Into::into),
+        )
     }))
 }
 
-pub(crate) fn texts<'a, R>(rows: &'a [R], text: impl Fn(&'a R) -> &'a str) -> ArrayRef {
-    Arc::new(rows.iter().map(|row| Some(text(row))).collect::<StringViewArray>())
+/// Puts rows into the wanted order and drops those beyond the limit; sorts no more than it must.
+pub(crate) fn arrange<R>(rows: &mut Vec<R>, request: &Request, number: impl Fn(&R, &str) -> i64) {
+    let Some(Order { column, descending }) = &request.order else {
+        return;
+    };
+    let key = |row: &R| {
+        let number = i128::from(number(row, column));
+        if *descending { -number } else { number }
+    };
+    let limit = request.limit.unwrap_or(usize::MAX);
+    if limit < rows.len() {
+        rows.select_nth_unstable_by_key(limit, key);
+        rows.truncate(limit);
+    }
+    rows.sort_unstable_by_key(key);
 }
 
-pub(crate) fn texts_or_null<'a, R>(rows: &'a [R], text: impl Fn(&'a R) -> Option<&'a str>) -> ArrayRef {
+pub(crate) fn texts<'a, R>(rows: &'a [R], text: impl Fn(&'a R) -> &'a str) -> ArrayRef {
+    Arc::new(
+        rows.iter()
+            .map(|row| Some(text(row)))
+            .collect::<StringViewArray>(),
+    )
+}
+
+pub(crate) fn texts_or_null<'a, R>(
+    rows: &'a [R],
+    text: impl Fn(&'a R) -> Option<&'a str>,
+) -> ArrayRef {
     Arc::new(rows.iter().map(text).collect::<StringViewArray>())
 }
 
@@ -63,7 +100,9 @@ pub(crate) fn times<R>(rows: &[R], time: impl Fn(&R) -> SystemTime) -> ArrayRef 
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     };
-    Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| micros(time(row)))))
+    Arc::new(TimestampMicrosecondArray::from_iter_values(
+        rows.iter().map(|row| micros(time(row))),
+    ))
 }
 
 pub(crate) fn same_text(rows: usize, text: &str) -> ArrayRef {

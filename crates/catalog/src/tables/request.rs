@@ -10,34 +10,49 @@ pub(crate) enum Literal {
     Int(i64),
 }
 
-/// Projected columns (indices into the table's), pushed equalities, and the most rows worth making.
+/// By which column rows come, smallest first unless it says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) column: String,
+    pub(crate) descending: bool,
+}
+
+/// Projected columns (indices into the table's), pushed equalities, the order, and the most rows that are wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) columns: Vec<usize>,
     pub(crate) equal: Vec<(String, Literal)>,
+    pub(crate) order: Option<Order>,
     pub(crate) limit: Option<usize>,
 }
 
 impl Request {
     /// Whether a row with this text in `column` passes.
     pub(crate) fn passes_text(&self, column: &str, value: &str) -> bool {
-        self.wanted(column).all(|literal| matches!(literal, Literal::Text(text) if text == value))
+        self.wanted(column)
+            .all(|literal| matches!(literal, Literal::Text(text) if text == value))
     }
 
     /// Whether a row with this number in `column` passes.
     pub(crate) fn passes_int(&self, column: &str, value: i64) -> bool {
-        self.wanted(column).all(|literal| *literal == Literal::Int(value))
+        self.wanted(column)
+            .all(|literal| *literal == Literal::Int(value))
     }
 
     /// All literals that `column` must equal.
     pub(crate) fn wanted<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a Literal> {
-        self.equal.iter().filter(move |(name, _)| name == column).map(|(_, literal)| literal)
+        self.equal
+            .iter()
+            .filter(move |(name, _)| name == column)
+            .map(|(_, literal)| literal)
     }
 }
 
 /// `column = literal` or `literal = column`, if that is what the filter says about one of `columns`.
 pub(crate) fn equality(filter: &Expr, columns: &[&str]) -> Option<(String, Literal)> {
-    let Expr::BinaryExpr(binary) = filter else { return None };
+    let Expr::BinaryExpr(binary) = filter else {
+        return None;
+    };
     if binary.op != Operator::Eq {
         return None;
     }
@@ -77,16 +92,30 @@ mod tests {
             equality(&col("mod_name").eq(lit("a")), &columns),
             Some(("mod_name".into(), Literal::Text("a".into())))
         );
-        assert_eq!(equality(&lit(500i64).eq(col("tenant_id")), &columns), Some(("tenant_id".into(), Literal::Int(500))));
+        assert_eq!(
+            equality(&lit(500i64).eq(col("tenant_id")), &columns),
+            Some(("tenant_id".into(), Literal::Int(500)))
+        );
         assert_eq!(equality(&col("alloc_bytes").eq(lit(1i64)), &columns), None);
         assert_eq!(equality(&col("mod_name").not_eq(lit("a")), &columns), None);
-        assert_eq!(equality(&col("mod_name").eq(lit(ScalarValue::Utf8(None))), &columns), None);
+        assert_eq!(
+            equality(&col("mod_name").eq(lit(ScalarValue::Utf8(None))), &columns),
+            None
+        );
     }
 
     #[test]
     fn two_equalities_of_one_column_both_hold() {
-        let equal = vec![("a".to_owned(), Literal::Int(1)), ("a".to_owned(), Literal::Int(2))];
-        let request = Request { columns: vec![], equal, limit: None };
+        let equal = vec![
+            ("a".to_owned(), Literal::Int(1)),
+            ("a".to_owned(), Literal::Int(2)),
+        ];
+        let request = Request {
+            columns: vec![],
+            equal,
+            order: None,
+            limit: None,
+        };
         assert!(!request.passes_int("a", 1));
         assert!(request.passes_int("b", 1));
     }

@@ -18,6 +18,14 @@ pub(crate) enum Tenant {
 }
 
 impl Tenant {
+    /// OceanBase numbers user tenants from 1001. None can log in yet.
+    pub(crate) fn named(name: &str) -> Option<Tenant> {
+        if name.eq_ignore_ascii_case("sys") {
+            return Some(Tenant::Sys);
+        }
+        name.parse().ok().filter(|id| *id > 1000).map(Tenant::User)
+    }
+
     pub(crate) fn id(self) -> i64 {
         match self {
             Tenant::Sys => 1,
@@ -56,5 +64,7 @@ impl Diagnostics {
 pub(crate) struct Scope {
     pub(crate) server: Arc<Server>,
     pub(crate) tenant: Tenant,
+    /// The engine's name of what holds the databases; PostgreSQL's current database.
+    pub(crate) catalog: String,
     pub(crate) diagnostics: Diagnostics,
 }

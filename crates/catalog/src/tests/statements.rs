@@ -16,7 +16,10 @@ async fn the_seeds_statements_in_its_order() {
             ("_max_malloc_sample_interval=256", false),
         ];
         for (step, warned) in steps {
-            assert_eq!(client.done(&format!("ALTER SYSTEM SET {step};")).await, "ALTER SYSTEM");
+            assert_eq!(
+                client.done(&format!("ALTER SYSTEM SET {step};")).await,
+                "ALTER SYSTEM"
+            );
             assert_eq!(!client.session.warnings().is_empty(), warned, "{step}");
         }
         client.done("ALTER SYSTEM REFRESH MEMORY STAT").await;
@@ -27,23 +30,73 @@ async fn the_seeds_statements_in_its_order() {
 async fn bad_parameters() {
     let house = House::new();
     let cases = [
-        ("_min_malloc_sample_interval = 0", FailureKind::InvalidParameter, "Invalid config"),
-        ("_min_malloc_sample_interval = '16.5'", FailureKind::InvalidParameter, "Invalid config"),
-        ("_min_malloc_sample_interval = ''", FailureKind::InvalidParameter, "Invalid config"),
-        ("_min_malloc_sample_interval = 16.5", FailureKind::InvalidParameter, "Invalid config"),
-        ("_min_malloc_sample_interval = 1e3", FailureKind::InvalidParameter, "Invalid config"),
-        ("_min_malloc_sample_interval = abc", FailureKind::InvalidParameter, "Invalid config"),
-        ("none_such = 1", FailureKind::UnknownParameter, "System config unknown"),
-        ("_min_malloc_sample_interval = 1 TENANT = all", FailureKind::UnknownParameter, "System config unknown"),
-        ("_min_malloc_sample_interval = 1 SERVER = '1.2.3.4:5'", FailureKind::UnknownServer, "Incorrect arguments to server"),
-        ("_min_malloc_sample_interval = 1 ZONE = 'z9'", FailureKind::UnknownServer, "Incorrect arguments to zone"),
-        ("_min_malloc_sample_interval = 1, none_such = 2", FailureKind::UnknownParameter, "System config unknown"),
+        (
+            "_min_malloc_sample_interval = 0",
+            FailureKind::InvalidParameter,
+            "Invalid config",
+        ),
+        (
+            "_min_malloc_sample_interval = '16.5'",
+            FailureKind::InvalidParameter,
+            "Invalid config",
+        ),
+        (
+            "_min_malloc_sample_interval = ''",
+            FailureKind::InvalidParameter,
+            "Invalid config",
+        ),
+        (
+            "_min_malloc_sample_interval = 16.5",
+            FailureKind::InvalidParameter,
+            "Invalid config",
+        ),
+        (
+            "_min_malloc_sample_interval = 1e3",
+            FailureKind::InvalidParameter,
+            "Invalid config",
+        ),
+        (
+            "_min_malloc_sample_interval = abc",
+            FailureKind::InvalidParameter,
+            "Invalid config",
+        ),
+        (
+            "none_such = 1",
+            FailureKind::UnknownParameter,
+            "System config unknown",
+        ),
+        (
+            "_min_malloc_sample_interval = 1 TENANT = all",
+            FailureKind::UnknownParameter,
+            "System config unknown",
+        ),
+        (
+            "_min_malloc_sample_interval = 1 SERVER = '1.2.3.4:5'",
+            FailureKind::UnknownServer,
+            "Incorrect arguments to server",
+        ),
+        (
+            "_min_malloc_sample_interval = 1 ZONE = 'z9'",
+            FailureKind::UnknownServer,
+            "Incorrect arguments to zone",
+        ),
+        (
+            "_min_malloc_sample_interval = 1, none_such = 2",
+            FailureKind::UnknownParameter,
+            "System config unknown",
+        ),
     ];
     for client in [house.mysql(), house.postgres()] {
         for (text, kind, words) in cases {
-            let failure = client.ask(&format!("alter system set {text}")).await.expect_err(text);
+            let failure = client
+                .ask(&format!("alter system set {text}"))
+                .await
+                .expect_err(text);
             assert_eq!(failure.kind, kind, "{text}");
-            assert!(failure.message.starts_with(words) && failure.hint.is_some(), "{failure}");
+            assert!(
+                failure.message.starts_with(words) && failure.hint.is_some(),
+                "{failure}"
+            );
         }
         let value = "select value from gv$ob_parameters where name = '_min_malloc_sample_interval'";
         assert_eq!(client.one(value).await, "16", "nothing was applied");
@@ -57,22 +110,50 @@ async fn show_parameters() {
     for client in [house.mysql(), house.postgres()] {
         assert!(client.rows("show parameters").await.is_empty());
         assert_eq!(client.session.warnings()[0].level, "Note");
-        let Answer { headings, rows } = client.ask("SHOW PARAMETERS LIKE '_min_malloc%'").await.expect("answers");
+        let Answer { headings, rows } = client
+            .ask("SHOW PARAMETERS LIKE '_min_malloc%'")
+            .await
+            .expect("answers");
         assert_eq!(
             headings.join(","),
             "zone,svr_type,svr_ip,svr_port,name,data_type,value,info,section,scope,source,edit_level,default_value,isdefault"
         );
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0][4], "_min_malloc_sample_interval");
-        assert_eq!((&*rows[0][6], &*rows[0][12], &*rows[0][13]), ("16", "16", "1"));
+        assert_eq!(
+            (&*rows[0][6], &*rows[0][12], &*rows[0][13]),
+            ("16", "16", "1")
+        );
         assert_eq!(client.rows(r"show parameters like '\_m%'").await.len(), 2);
         assert_eq!(client.rows("show parameters like 'zmin%'").await.len(), 0);
-        assert_eq!(client.rows("show parameters where name = '_max_malloc_sample_interval'").await.len(), 1);
-        client.done("alter system set _min_malloc_sample_interval = 5").await;
+        assert_eq!(
+            client
+                .rows("show parameters where name = '_max_malloc_sample_interval'")
+                .await
+                .len(),
+            1
+        );
+        client
+            .done("alter system set _min_malloc_sample_interval = 5")
+            .await;
         assert_eq!(client.rows("show parameters").await.len(), 1);
-        client.done("alter system set _min_malloc_sample_interval = 16").await;
-        for table in ["gv$ob_parameters", "GV$OB_PARAMETERS", "oceanbase.GV$OB_PARAMETERS", "__ALL_VIRTUAL_SYS_PARAMETER_STAT"] {
-            assert_eq!(client.rows(&format!("select NAME from {table}")).await.len(), 2, "{table}");
+        client
+            .done("alter system set _min_malloc_sample_interval = 16")
+            .await;
+        for table in [
+            "gv$ob_parameters",
+            "GV$OB_PARAMETERS",
+            "oceanbase.GV$OB_PARAMETERS",
+            "__ALL_VIRTUAL_SYS_PARAMETER_STAT",
+        ] {
+            assert_eq!(
+                client
+                    .rows(&format!("select NAME from {table}"))
+                    .await
+                    .len(),
+                2,
+                "{table}"
+            );
         }
     }
 }
@@ -81,8 +162,14 @@ async fn show_parameters() {
 async fn desc_is_as_documented() {
     let house = House::new();
     let client = house.mysql();
-    let Answer { headings, rows } = client.ask("DESC __all_virtual_malloc_sample_info").await.expect("answers");
-    assert_eq!(headings, ["Field", "Type", "Null", "Key", "Default", "Extra"]);
+    let Answer { headings, rows } = client
+        .ask("DESC __all_virtual_malloc_sample_info")
+        .await
+        .expect("answers");
+    assert_eq!(
+        headings,
+        ["Field", "Type", "Null", "Key", "Default", "Extra"]
+    );
     let documented = [
         ("svr_ip", "varchar(46)"),
         ("svr_port", "bigint(20)"),
@@ -104,46 +191,132 @@ async fn desc_is_as_documented() {
     ] {
         assert_eq!(client.rows(same).await, documented, "{same}");
     }
-    assert_eq!(client.rows("desc __all_virtual_malloc_sample_info alloc_bytes").await.len(), 1);
-    assert_eq!(client.rows("show full columns from processes where field like '%interval'").await.len(), 2);
-    assert_eq!(client.refused("desc none_such").await, FailureKind::UnknownTable);
-    assert_eq!(client.refused("show columns from x.y").await, FailureKind::UnknownDatabase);
+    assert_eq!(
+        client
+            .rows("desc __all_virtual_malloc_sample_info alloc_bytes")
+            .await
+            .len(),
+        1
+    );
+    assert_eq!(
+        client
+            .rows("show full columns from processes where field like '%interval'")
+            .await
+            .len(),
+        2
+    );
+    assert_eq!(
+        client.refused("desc none_such").await,
+        FailureKind::UnknownTable
+    );
+    assert_eq!(
+        client.refused("show columns from x.y").await,
+        FailureKind::UnknownDatabase
+    );
 }
 
 #[tokio::test]
 async fn shows() {
     let house = House::new();
     let client = house.mysql();
-    let heading = async |text: &str| client.ask(text).await.unwrap_or_else(|failure| panic!("{text}: {failure}")).headings;
+    let heading = async |text: &str| {
+        client
+            .ask(text)
+            .await
+            .unwrap_or_else(|failure| panic!("{text}: {failure}"))
+            .headings
+    };
     assert_eq!(heading("show tables").await, ["Tables_in_oceanbase"]);
-    assert_eq!(heading("show full tables from heapql like 'p%'").await, ["Tables_in_heapql (p%)", "Table_type"]);
-    assert_eq!(client.rows("show tables from heapql like 'P%'").await, [["processes"]]);
-    assert_eq!(client.rows("show databases").await, [["heapql"], ["information_schema"], ["oceanbase"]]);
-    assert_eq!(client.rows("show variables like 'version_comm%'").await.len(), 1);
-    assert_eq!(client.rows("SHOW VARIABLES WHERE Variable_name IN ('autocommit', \"sql_mode\")").await.len(), 2);
-    assert_eq!(client.rows("show session variables where `Variable_name` = 'autocommit'").await, [["autocommit", "1"]]);
-    assert_eq!(heading("show create table processes").await, ["Table", "Create Table"]);
+    assert_eq!(
+        heading("show full tables from heapql like 'p%'").await,
+        ["Tables_in_heapql (p%)", "Table_type"]
+    );
+    assert_eq!(
+        client.rows("show tables from heapql like 'P%'").await,
+        [["processes"]]
+    );
+    assert_eq!(
+        client.rows("show databases").await,
+        [["heapql"], ["information_schema"], ["oceanbase"]]
+    );
+    assert_eq!(
+        client
+            .rows("show variables like 'version_comm%'")
+            .await
+            .len(),
+        1
+    );
+    assert_eq!(
+        client
+            .rows("SHOW VARIABLES WHERE Variable_name IN ('autocommit', \"sql_mode\")")
+            .await
+            .len(),
+        2
+    );
+    assert_eq!(
+        client
+            .rows("show session variables where `Variable_name` = 'autocommit'")
+            .await,
+        [["autocommit", "ON"]]
+    );
+    assert_eq!(
+        heading("show create table processes").await,
+        ["Table", "Create Table"]
+    );
     let all = [
-        "show schemas", "show global variables", "show status", "show global status like 'x%'", "show engines",
-        "show charset", "show character set", "show collation where charset = 'utf8mb4'", "show full processlist",
-        "show index from processes", "show keys from processes", "show grants", "show grants for current_user()",
-        "show table status", "show table status from heapql like 'p%'", "show plugins", "show triggers from heapql",
-        "show events", "show procedure status", "show open tables", "show storage engines", "show privileges",
-        "show warnings", "show errors", "show count(*) warnings", "show create database oceanbase", "show profiles",
-        "show warnings limit 10", "show master status",
+        "show schemas",
+        "show global variables",
+        "show status",
+        "show global status like 'x%'",
+        "show engines",
+        "show charset",
+        "show character set",
+        "show collation where charset = 'utf8mb4'",
+        "show full processlist",
+        "show index from processes",
+        "show keys from processes",
+        "show grants",
+        "show grants for current_user()",
+        "show table status",
+        "show table status from heapql like 'p%'",
+        "show plugins",
+        "show triggers from heapql",
+        "show events",
+        "show procedure status",
+        "show open tables",
+        "show storage engines",
+        "show privileges",
+        "show warnings",
+        "show errors",
+        "show count(*) warnings",
+        "show create database oceanbase",
+        "show profiles",
+        "show warnings limit 10",
+        "show master status",
     ];
     for text in all {
         heading(text).await;
     }
-    assert_eq!(client.refused("show nonsense").await, FailureKind::Unsupported);
+    assert_eq!(
+        client.refused("show nonsense").await,
+        FailureKind::Unsupported
+    );
 }
 
 #[tokio::test]
 async fn warnings_are_of_the_statement_before() {
     let house = House::new();
-    house.server.set_error_numbers(|kind| if kind == FailureKind::InvalidParameter { 4147 } else { 1105 });
+    house.server.set_error_numbers(|kind| {
+        if kind == FailureKind::InvalidParameter {
+            4147
+        } else {
+            1105
+        }
+    });
     let client = house.mysql();
-    client.done("alter system set _min_malloc_sample_interval = 10000").await;
+    client
+        .done("alter system set _min_malloc_sample_interval = 10000")
+        .await;
     for _ in 0..2 {
         let rows = client.rows("show warnings").await;
         assert_eq!(rows[0][..2], ["Warning", "4147"]);
@@ -154,72 +327,10 @@ async fn warnings_are_of_the_statement_before() {
     assert_eq!(client.session.warnings(), []);
     client.rows("select 1").await;
     assert!(client.rows("show warnings").await.is_empty());
+    assert_eq!(client.one("select @@none_such").await, "NULL");
+    assert!(client.session.warnings()[0].message.contains("none_such"));
     client.done("set none_such = 1").await;
     assert!(client.session.warnings()[0].message.contains("ignored"));
-}
-
-#[tokio::test]
-async fn mysql_clients_start_up() {
-    let house = House::new();
-    let client = house.mysql();
-    let connector_j = "/* mysql-connector-j-8.0.33 */SELECT  @@session.auto_increment_increment AS auto_increment_increment, \
-        @@character_set_client AS character_set_client, @@character_set_connection AS character_set_connection, \
-        @@character_set_results AS character_set_results, @@character_set_server AS character_set_server, \
-        @@collation_server AS collation_server, @@collation_connection AS collation_connection, \
-        @@init_connect AS init_connect, @@interactive_timeout AS interactive_timeout, @@license AS license, \
-        @@lower_case_table_names AS lower_case_table_names, @@max_allowed_packet AS max_allowed_packet, \
-        @@net_write_timeout AS net_write_timeout, @@performance_schema AS performance_schema, \
-        @@query_cache_size AS query_cache_size, @@query_cache_type AS query_cache_type, @@sql_mode AS sql_mode, \
-        @@system_time_zone AS system_time_zone, @@time_zone AS time_zone, \
-        @@transaction_isolation AS transaction_isolation, @@wait_timeout AS wait_timeout";
-    let row = &client.rows(connector_j).await[0];
-    assert!(row.len() == 21 && row.iter().all(|cell| cell != "NULL"), "{row:?}");
-    let settings = [
-        "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci", "set names 'utf8'", "SET autocommit=1", "set @@session.autocommit = ON",
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET character_set_results = NULL", "set sql_safe_updates=1, sql_select_limit=DEFAULT",
-        "SET sql_mode=(SELECT CONCAT(@@sql_mode,',PIPES_AS_CONCAT'))", "/*!40101 SET NAMES utf8 */", "set global wait_timeout = 5",
-        "begin", "start transaction", "commit", "rollback", "use heapql", "set foreign_key_checks = 0", "unlock tables", "SET TRANSACTION READ ONLY",
-    ];
-    for text in settings {
-        client.done(text).await;
-    }
-    for name in ["event_scheduler", "default_tmp_storage_engine", "default_storage_engine", "socket", "version_comment"] {
-        assert_eq!(client.ask(&format!("select @@{name} limit 1")).await.expect(name).headings, [format!("@@{name}")]);
-    }
-    assert_eq!(client.one("select database() from dual").await, "heapql");
-    assert_eq!(client.one("SELECT USER()").await, "root@127.0.0.1");
-    assert!(client.one("select version()").await.starts_with("5.7.25-OceanBase"));
-    assert_eq!(client.one("select connection_id()").await, client.slot.id().to_string());
-    assert_eq!(client.rows("select @@autocommit, @@autocommit, 1, 1").await, [["ON", "ON", "1", "1"]]);
-    assert_eq!(client.done("-- nothing").await, "");
-}
-
-#[tokio::test]
-async fn mysql_expressions() {
-    let house = House::new();
-    let client = house.mysql();
-    let cases = [
-        ("select if(1 > 2, 'a', 'b')", "b"),
-        ("select ifnull(null, 'c')", "c"),
-        ("select group_concat(a order by a desc separator '-') from (select 1 as a union all select 2) t", "2-1"),
-        ("select group_concat(a) from (select 'x' as a) t", "x"),
-        ("select 1 <=> null", "false"),
-        ("select 'Abc' regexp 'b'", "true"),
-        ("select 5 / 2", "2.5"),
-        ("select 5 / 0", "NULL"),
-        ("select \"a'b\"", "a'b"),
-        ("select a from (select 1 as `A`, 2 as `order`) t where `order` = 2", "1"),
-        ("select last_insert_id()", "0"),
-        ("select 1 for update", "1"),
-        ("select sql_no_cache 1", "1"),
-    ];
-    for (text, value) in cases {
-        assert_eq!(client.one(text).await, value, "{text}");
-    }
-    assert_eq!(client.rows("select value from generate_series(1, 5) order by 1 limit 1, 2").await, [["2"], ["3"]]);
-    let headings = client.ask("select SUM( pid ), Count(*), pid + 1 as P from processes group by pid + 1").await;
-    assert_eq!(headings.expect("answers").headings, ["SUM( pid )", "Count(*)", "P"]);
-    client.rows("select mod_name, sum(alloc_bytes) from __all_virtual_malloc_sample_info group by mod_name order by sum(alloc_bytes) desc").await;
 }
 
 #[tokio::test]
@@ -241,12 +352,34 @@ async fn errors_are_short_and_of_their_kind() {
         for (text, kind) in cases {
             let failure = client.ask(text).await.expect_err(text);
             assert_eq!(failure.kind, kind, "{text}: {failure}");
-            for noise in ["DataFusion", "Error during", "search path", "backtrace", "\n"] {
+            for noise in [
+                "DataFusion",
+                "Error during",
+                "search path",
+                "backtrace",
+                "\n",
+            ] {
                 assert!(!failure.message.contains(noise), "{text}: {failure}");
             }
         }
         let hint = |failure: crate::Failure| failure.hint.expect("a hint");
-        assert!(hint(client.ask("select * from procesess").await.expect_err("none")).contains("processes"));
-        assert!(hint(client.ask("select pidd from processes").await.expect_err("none")).contains("pid"));
+        assert!(
+            hint(
+                client
+                    .ask("select * from procesess")
+                    .await
+                    .expect_err("none")
+            )
+            .contains("processes")
+        );
+        assert!(
+            hint(
+                client
+                    .ask("select pidd from processes")
+                    .await
+                    .expect_err("none")
+            )
+            .contains("pid")
+        );
     }
 }

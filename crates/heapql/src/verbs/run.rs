@@ -26,8 +26,6 @@ use crate::talk::say;
 
 /// What blocking work may take of the time after the end: none of it matters any more.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
-/// A key at the terminal signals the target and us at the same moment; ours may be seen after the target's end.
-const SAME_MOMENT: Duration = Duration::from_millis(50);
 
 /// What to run and how to talk about it.
 pub(super) struct Recording {
@@ -91,25 +89,29 @@ impl Recording {
     /// From the program's start to its end; with `--keep` until somebody ends the server.
     async fn attend(&self, service: &Service, launch: Launch<'_>) -> Result<ExitStatus, Error> {
         let failed = |what: &str, error: io::Error| Error::new(format!("cannot {what}: {error}"));
-        let mut signals =
-            Signals::catch(&signals::FORWARDED).map_err(|error| failed("catch signals", error))?;
-        let mut child = launch.start()?;
-        self.announce(service, &child);
+        let not_caught = |error| failed("catch signals", error);
+        let mut signals = Signals::catch(&signals::FORWARDED).map_err(not_caught)?;
+        let (mut child, is_recorded) = launch.start()?;
+        signals.catch_ignored().map_err(not_caught)?;
+        self.announce(service, &child, is_recorded);
         let ended = launch::wait(&mut child, &mut signals).await;
         let ended = ended.map_err(|error| failed(&format!("wait for '{}'", self.title), error))?;
         if self.keep {
             self.announce_end(ended);
-            tokio::time::sleep(SAME_MOMENT).await;
-            signals.forget();
-            signals.ending().await;
+            signals.ending_after_target().await;
         }
         Ok(ended)
     }
 
-    fn announce(&self, service: &Service, child: &Child) {
+    fn announce(&self, service: &Service, child: &Child, is_recorded: bool) {
         if !self.quiet {
             let pid = child.id().unwrap_or_default();
-            banner::recording(service, &self.title, pid, &intervals::words(self.intervals));
+            let how = if is_recorded {
+                intervals::words(self.intervals)
+            } else {
+                "not recorded".to_owned()
+            };
+            banner::recording(service, &self.title, pid, &how);
         }
     }
 

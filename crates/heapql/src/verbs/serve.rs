@@ -37,8 +37,12 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
         parameter_file: Some(data_dir.join(PARAMETER_FILE)),
     };
     service::runtime()?.block_on(async {
-        let mut signals = Signals::catch(&signals::ENDING)
-            .map_err(|error| Error::new(format!("cannot catch signals: {error}")))?;
+        let caught = Signals::catch(&signals::ENDING).and_then(|mut signals| {
+            signals.catch_ignored()?;
+            Ok(signals)
+        });
+        let mut signals =
+            caught.map_err(|error| Error::new(format!("cannot catch signals: {error}")))?;
         let service = Service::start(plan).await?;
         banner::serving(&service, &root, arguments.dir.is_none());
         signals.ending().await;

@@ -12,6 +12,6 @@ mod step;
 
 pub(crate) use reduce::{REGISTERS, reduce};
 pub use registers::Registers;
-pub(crate) use registers::{dl_find_object_address, libc_stack_end_address, system_call, thread_pointer};
+pub(crate) use registers::{libc_stack_end_address, r_debug_address, system_call, thread_pointer};
 pub(crate) use rule::Rule;
 pub(crate) use step::{State, Step, Trace};

@@ -37,18 +37,8 @@ impl Registers {
     }
 }
 
-global_asm!(".weak _dl_find_object", ".weak __libc_stack_end");
-
-/// glibc's `_dl_find_object` (2.35 and later), or 0.
-pub(crate) fn dl_find_object_address() -> usize {
-    let address;
-    // SAFETY: loads a word of our own global offset table.
-    unsafe {
-        asm!("mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]", out(reg) address,
-            options(pure, readonly, nostack, preserves_flags));
-    }
-    address
-}
+// The dynamic loader's: whoever links this may not know it.
+global_asm!(".weak __libc_stack_end", ".weak _r_debug");
 
 /// The address of glibc's `__libc_stack_end`, or 0.
 pub(crate) fn libc_stack_end_address() -> usize {
@@ -61,11 +51,24 @@ pub(crate) fn libc_stack_end_address() -> usize {
     address
 }
 
+/// The address of the dynamic loader's `_r_debug`, or 0.
+pub(crate) fn r_debug_address() -> usize {
+    let address;
+    // SAFETY: loads a word of our own global offset table.
+    unsafe {
+        asm!("mov {}, qword ptr [rip + _r_debug@GOTPCREL]", out(reg) address,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    address
+}
+
 /// The thread control block. glibc puts it at the upper end of the stacks that it allocates.
 pub(crate) fn thread_pointer() -> usize {
     let address;
     // SAFETY: the ABI has the thread pointer's own address at its offset 0.
-    unsafe { asm!("mov {}, fs:[0]", out(reg) address, options(pure, readonly, nostack, preserves_flags)) };
+    unsafe {
+        asm!("mov {}, fs:[0]", out(reg) address, options(pure, readonly, nostack, preserves_flags))
+    };
     address
 }
 
@@ -74,7 +77,10 @@ pub(crate) fn thread_pointer() -> usize {
 /// # Safety
 ///
 /// As the call's: the arguments do not make the kernel write to memory that somebody else uses.
-pub(crate) unsafe fn system_call(number: libc::c_long, arguments: [usize; 3]) -> Result<usize, i32> {
+pub(crate) unsafe fn system_call(
+    number: libc::c_long,
+    arguments: [usize; 3],
+) -> Result<usize, i32> {
     let [first, second, third] = arguments;
     let result: isize;
     // SAFETY: the kernel's calling convention; the call's own demands are the caller's.
@@ -83,7 +89,11 @@ pub(crate) unsafe fn system_call(number: libc::c_long, arguments: [usize; 3]) ->
             in("rdi") first, in("rsi") second, in("rdx") third,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    if (-4095..0).contains(&result) { Err(-result as i32) } else { Ok(result as usize) }
+    if (-4095..0).contains(&result) {
+        Err(-result as i32)
+    } else {
+        Ok(result as usize)
+    }
 }
 
 #[cfg(test)]
@@ -103,11 +113,23 @@ mod tests {
     }
 
     #[test]
+    fn the_dynamic_loaders_variables_are_found() {
+        assert_ne!(r_debug_address(), 0);
+        assert_ne!(libc_stack_end_address(), 0);
+    }
+
+    #[test]
     fn a_system_call_reports_its_error() {
         // SAFETY: neither call writes memory.
         unsafe {
-            assert_eq!(system_call(libc::SYS_getpid, [0; 3]), Ok(std::process::id() as usize));
-            assert_eq!(system_call(libc::SYS_close, [usize::MAX, 0, 0]), Err(libc::EBADF));
+            assert_eq!(
+                system_call(libc::SYS_getpid, [0; 3]),
+                Ok(std::process::id() as usize)
+            );
+            assert_eq!(
+                system_call(libc::SYS_close, [usize::MAX, 0, 0]),
+                Err(libc::EBADF)
+            );
         }
     }
 }

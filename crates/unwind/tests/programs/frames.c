@@ -8,6 +8,11 @@
 #include <string.h>
 #include <ucontext.h>
 
+// Another size, the same code but for a number.
+#ifndef LARGE
+#define LARGE 100000
+#endif
+
 typedef void (*probe_t)(void);
 static probe_t probe;
 volatile int zero;
@@ -24,7 +29,7 @@ __attribute__((noinline)) static int saves_registers(int a, int b, int c, int d,
 }
 
 __attribute__((noinline)) static int large_frame(void) {
-    char buffer[100000];
+    char buffer[LARGE];
     escaped = buffer; buffer[zero] = 1;
     int x = saves_registers(1, 2, 3, 4, 5, 6);
     AFTER(buffer[zero]);

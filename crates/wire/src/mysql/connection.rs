@@ -27,7 +27,6 @@ pub(super) struct Connection<'a> {
     /// The database at log-in, to which COM_RESET_CONNECTION returns.
     home: String,
     multi_statements: bool,
-    in_transaction: bool,
     connected_at: Instant,
     pub(super) statements: Statements,
 }
@@ -46,7 +45,6 @@ impl<'a> Connection<'a> {
             home: guest.session.database(),
             multi_statements: guest.capabilities & CLIENT_MULTI_STATEMENTS != 0,
             guest,
-            in_transaction: false,
             connected_at: Instant::now(),
             statements: Statements::default(),
         }
@@ -104,7 +102,7 @@ impl<'a> Connection<'a> {
     }
 
     pub(super) fn status(&self, more: bool) -> u16 {
-        let transaction = if self.in_transaction {
+        let transaction = if self.guest.session.in_transaction() {
             SERVER_STATUS_IN_TRANS
         } else {
             0
@@ -195,8 +193,7 @@ impl<'a> Connection<'a> {
         let deprecate_eof = self.deprecate_eof();
         let sent = match outcome {
             Err(failure) => Err(failure),
-            Ok(Outcome::Done { tag }) => {
-                self.note_transaction(&tag);
+            Ok(Outcome::Done { .. }) => {
                 self.ok(more, warnings());
                 Ok(())
             }
@@ -223,14 +220,6 @@ impl<'a> Connection<'a> {
             reply::failure(self.wire, failure);
         }
         Ok(sent.is_ok())
-    }
-
-    fn note_transaction(&mut self, tag: &str) {
-        match tag {
-            "BEGIN" | "START TRANSACTION" => self.in_transaction = true,
-            "COMMIT" | "ROLLBACK" => self.in_transaction = false,
-            _ => {}
-        }
     }
 
     fn use_database(&mut self, body: &[u8]) {
@@ -321,7 +310,6 @@ impl<'a> Connection<'a> {
     fn become_new(&mut self, session: Session) {
         self.guest.session = Arc::new(session);
         self.statements = Statements::default();
-        self.in_transaction = false;
     }
 
     async fn change_user(&mut self, body: &Bytes) -> Result<Next, LinkError> {

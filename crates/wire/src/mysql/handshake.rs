@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
-use heapql_catalog::{Dialect, FailureKind, Login, Server, Session};
+use heapql_catalog::{Dialect, FailureKind, Login, Server, Session, VERSION};
 use tracing::{Span, warn};
 
 use super::auth::{self, Plugin, Salt};
@@ -14,9 +14,6 @@ use super::reply;
 use crate::codes::{self, code};
 use crate::cursor::{Cursor, Malformed};
 use crate::link::{LIMIT_AFTER_LOGIN, LinkError};
-
-/// OceanBase's, so that what asks for its version takes the same paths.
-const VERSION: &str = concat!("5.7.25-OceanBase-v4.3.5-HeapQL-", env!("CARGO_PKG_VERSION"));
 
 /// Who came in.
 pub(super) struct Guest {

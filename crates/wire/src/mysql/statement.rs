@@ -118,6 +118,10 @@ impl Connection<'_> {
             .watch(&session, session.prepare(text, &[]))
             .await?;
         match prepared {
+            Ok(prepared) if prepared.parameters.len() > usize::from(u16::MAX) => {
+                let message = "Prepared statement contains too many placeholders";
+                reply::error(self.wire, codes::TOO_MANY_PARAMETERS, message);
+            }
             Ok(prepared) => {
                 let prepared = Arc::new(prepared);
                 let id = self

@@ -23,7 +23,6 @@ pub(super) struct Connection<'a> {
     pub(super) link: &'a mut Link,
     pub(super) session: Arc<Session>,
     pub(super) tables: Tables,
-    in_transaction: bool,
     /// After an error of the extended protocol, up to Sync.
     skipping: bool,
 }
@@ -40,7 +39,6 @@ impl<'a> Connection<'a> {
             link,
             session,
             tables: Tables::default(),
-            in_transaction: false,
             skipping: false,
         }
     }
@@ -67,10 +65,10 @@ impl<'a> Connection<'a> {
 
     async fn sync(&mut self) -> Result<(), LinkError> {
         self.skipping = false;
-        if !self.in_transaction {
+        if !self.session.in_transaction() {
             self.tables.portals.clear();
         }
-        reply::ready(self.link, self.in_transaction);
+        reply::ready(self.link, self.session.in_transaction());
         self.link.flush().await
     }
 
@@ -120,7 +118,7 @@ impl<'a> Connection<'a> {
                 }
             }
         }
-        reply::ready(self.link, self.in_transaction);
+        reply::ready(self.link, self.session.in_transaction());
         self.link.flush().await
     }
 
@@ -275,13 +273,17 @@ impl<'a> Connection<'a> {
 
     fn done(&mut self, statement: &str, tag: String) {
         self.notices(statement);
-        match tag.as_str() {
-            "BEGIN" | "START TRANSACTION" => self.in_transaction = true,
-            "COMMIT" | "ROLLBACK" => self.in_transaction = false,
-            "DISCARD ALL" => self.tables = Tables::default(),
-            _ => {}
+        if tag == "DISCARD ALL" {
+            self.tables = Tables::default();
         }
-        reply::complete(self.link, tag);
+        if tag.is_empty() {
+            send(
+                self.link,
+                &Backend::EmptyQueryResponse(EmptyQueryResponse::new()),
+            );
+        } else {
+            reply::complete(self.link, tag);
+        }
     }
 
     fn notices(&mut self, statement: &str) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
-use heapql_catalog::{Dialect, Failure, FailureKind, Login, Server, Session};
+use heapql_catalog::{Dialect, Failure, FailureKind, Login, POSTGRES_VERSION, Server, Session};
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
@@ -259,10 +259,7 @@ fn welcome(link: &mut Link, user: &str, parameters: &BTreeMap<String, String>) {
         ("IntervalStyle", "postgres"),
         ("is_superuser", "on"),
         ("server_encoding", "UTF8"),
-        (
-            "server_version",
-            concat!("15.0 (HeapQL ", env!("CARGO_PKG_VERSION"), ")"),
-        ),
+        ("server_version", POSTGRES_VERSION),
         ("session_authorization", user),
         ("standard_conforming_strings", "on"),
         ("TimeZone", "UTC"),

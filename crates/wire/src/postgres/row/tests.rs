@@ -14,11 +14,11 @@ fn batch(array: impl Array + 'static) -> RecordBatch {
 /// The one column's values, without row headers.
 fn values(array: impl Array + 'static, format: i16) -> Vec<Option<Vec<u8>>> {
     let batch = batch(array);
-    let shape = Shape::of(&batch.schema(), &[format]).ok().expect("a shape");
-    let mut rows = Rows::of(&shape, &batch).ok().expect("rows");
+    let shape = Shape::of(&batch.schema(), &[format]).expect("a shape");
+    let mut rows = Rows::of(&shape, &batch).expect("rows");
     let mut values = Vec::new();
     let mut out = BytesMut::new();
-    while rows.put_next(&shape, &mut out).ok().expect("a row") {
+    while rows.put_next(&shape, &mut out).expect("a row") {
         assert_eq!(
             i32::from_be_bytes([out[1], out[2], out[3], out[4]]) as usize,
             out.len() - 1
@@ -47,7 +47,7 @@ fn some(values: &[&str]) -> Vec<Option<String>> {
 
 fn type_of(array: impl Array + 'static) -> Type {
     let batch = batch(array);
-    let shape = Shape::of(&batch.schema(), &[]).ok().expect("a shape");
+    let shape = Shape::of(&batch.schema(), &[]).expect("a shape");
     shape.columns[0].info.datatype().clone()
 }
 

@@ -1,0 +1,69 @@
+//! The server's own memory by label: spans of the reader wing become scopes of the recorder.
+//!
+//! The wings do not know each other: `wire`, `catalog` and `registry` open `tracing` spans, and this layer enters a scope of
+//! tenant 500 while a thread is inside one. It writes no log (`logging`). Used by `logging::start`.
+
+use std::cell::RefCell;
+
+use heapql_sampler::{Label, Scope};
+use tracing::{Id, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Rows of the server itself, and of everything that belongs to no tenant.
+const SERVER: u64 = 500;
+/// DEFAULT_CTX_ID.
+const DEFAULT: u64 = 0;
+
+static SQL: Label = Label::new(SERVER, DEFAULT, "sql");
+static WIRE: Label = Label::new(SERVER, DEFAULT, "wire");
+static REGISTRY: Label = Label::new(SERVER, DEFAULT, "registry");
+
+thread_local! {
+    /// Scopes of the spans that this thread is inside, innermost last.
+    static INSIDE: RefCell<Vec<Option<Scope>>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(crate) struct Labels;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Labels {
+    fn on_enter(&self, span: &Id, context: Context<'_, S>) {
+        let label = context
+            .metadata(span)
+            .and_then(|metadata| label_of(metadata.target()));
+        // Gone at the end of a thread: what it allocates then has no label.
+        let _ = INSIDE.try_with(|inside| inside.borrow_mut().push(label.map(Label::enter)));
+    }
+
+    fn on_exit(&self, _: &Id, _: Context<'_, S>) {
+        let left = INSIDE.try_with(|inside| inside.borrow_mut().pop());
+        drop(left);
+    }
+}
+
+/// By the crate that opened the span.
+fn label_of(target: &str) -> Option<&'static Label> {
+    match target.split("::").next()? {
+        "heapql_catalog" => Some(&SQL),
+        "heapql_wire" => Some(&WIRE),
+        "heapql_registry" => Some(&REGISTRY),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_labelled_by_the_crate_that_opens_them() {
+        let same = |target: &str, label: &'static Label| {
+            label_of(target).is_some_and(|found| std::ptr::eq(found, label))
+        };
+        assert!(same("heapql_catalog::session", &SQL));
+        assert!(same("heapql_wire", &WIRE));
+        assert!(same("heapql_registry::source", &REGISTRY));
+        assert!(label_of("datafusion").is_none());
+    }
+}

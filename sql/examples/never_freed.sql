@@ -1,0 +1,6 @@
+-- Stacks of which nothing that was sampled was ever freed: where to look for a leak first.
+SELECT pid, label, sampled_live_count, sampled_live_bytes, back_trace
+FROM heapql.callsites
+WHERE sampled_live_count = sampled_total_count AND sampled_live_count > 1
+ORDER BY sampled_live_bytes DESC
+LIMIT 10;

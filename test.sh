@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Everything that must pass: formatting, lints, all tests. Arguments are passed on to `cargo test`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./install.sh
+
+need_cargo
+need g++ g++ addr2line binutils mariadb mariadb-client psql postgresql-client sqlite3 sqlite3 python3 python3
+# For the drivers that the tests install into target/test-venv. A command does not tell whether Python can do that.
+python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv python3-venv
+
+# rustup's minimal profile comes without them.
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+step() {
+  echo "== $*" >&2
+  "$@"
+}
+step cargo fmt --all --check
+step cargo clippy --workspace --all-targets -- -D warnings
+# The end-to-end tests run the binary as it was built.
+step cargo build -p heapql
+step cargo test --workspace "$@"
+echo "all passed" >&2
