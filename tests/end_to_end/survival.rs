@@ -174,20 +174,23 @@ fn a_damaged_ledger_is_a_row_that_says_why() {
     }
 }
 
-/// Copies of a real ledger, each with another piece of its header, labels or callsites overwritten.
-fn write_damaged_copies(real: &[u8], into: &Path) -> usize {
+/// Copies of a process's ledger, each with a pid that no process has and another piece of its header, labels or callsites
+/// overwritten. Returns how many.
+fn write_damaged_copies(real: &[u8], pid: i32, into: &Path) -> usize {
+    let pid_at = real.chunks_exact(4).position(|word| word == pid.to_ne_bytes()).expect("the header names the pid") * 4;
     let pieces = (16..1024).step_by(56).map(|at| (at, 128)).chain((1024..120_000).step_by(4000).map(|at| (at, 900)));
     let mut count = 0;
     for (at, bytes) in pieces {
         for value in [0xff_u8, 0x7f, 0x01] {
+            let own_pid: i32 = 5_000_000 + count;
             let mut copy = real.to_vec();
-            let end = (at + bytes).min(copy.len());
-            copy[at.min(end)..end].fill(value);
-            std::fs::write(into.join(format!("{}-1.heapql", 100_000 + count)), copy).expect("a file");
+            copy[pid_at..pid_at + 4].copy_from_slice(&own_pid.to_ne_bytes());
+            copy[at..at + bytes].fill(value);
+            std::fs::write(into.join(format!("{own_pid}-1.heapql")), copy).expect("a file");
             count += 1;
         }
     }
-    count
+    usize::try_from(count).expect("a count")
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn damaged_ledgers_do_the_server_no_harm() {
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{pid}-"))))
         .expect("the program's ledger");
     let real = std::fs::read(ledger).expect("the ledger can be read");
-    let count = write_damaged_copies(&real, &run.ledgers());
+    let count = write_damaged_copies(&real, pid, &run.ledgers());
     let served = Launch::serve(&home).start();
     for mut client in served.clients() {
         let client = client.as_mut();

@@ -60,7 +60,6 @@ impl Tree {
             Dialect::Postgres => {}
         }
         constants.put_into(&mut statement);
-        headings::make_unique(&mut statement);
         Ok(Tree {
             statement,
             headings,
@@ -109,7 +108,9 @@ impl Tree {
     }
 }
 
-async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan, Failure> {
+async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan, Failure> {
+    // Only now: parameters that are not bound yet differ in their names, and their values need not.
+    headings::make_unique(&mut statement);
     Ok(state
         .statement_to_plan(EngineStatement::Statement(Box::new(statement)))
         .await?)

@@ -47,6 +47,8 @@ pub(crate) async fn text_answer(conn: &mut Conn, sql: &str) -> Result<Answer, Sq
     while !result.is_empty() {
         collect(&mut result).await?;
     }
+    // An error of a later statement is kept until somebody asks for what comes next.
+    result.next().await.map_err(sql_error)?;
     Ok(answer)
 }
 

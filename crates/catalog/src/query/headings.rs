@@ -2,10 +2,13 @@
 //! of the column or function, else `?column?`. The engine needs unique names of its own, so names are put on afterwards.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, SetExpr, Statement, Value};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Select, SelectItem, SetExpr, Statement, Value, VisitMut, VisitorMut,
+};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
@@ -256,7 +259,7 @@ pub(super) fn make_unique(statement: &mut Statement) {
     let mut seen = HashSet::new();
     for (index, item) in select.projection.iter_mut().enumerate() {
         let key = match item {
-            SelectItem::UnnamedExpr(expr) => expr.to_string(),
+            SelectItem::UnnamedExpr(expr) => engine_name(expr),
             SelectItem::ExprWithAlias { alias, .. } => alias.to_string(),
             _ => continue,
         };
@@ -275,6 +278,29 @@ pub(super) fn make_unique(statement: &mut Statement) {
             _ => {}
         }
     }
+}
+
+/// What the engine tells two columns apart by: neither casts nor qualifiers are part of it.
+fn engine_name(expr: &Expr) -> String {
+    struct Plain;
+    impl VisitorMut for Plain {
+        type Break = ();
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Cast { expr: inner, .. } | Expr::Nested(inner) => *expr = (**inner).clone(),
+                Expr::CompoundIdentifier(parts) => {
+                    if let Some(last) = parts.pop() {
+                        *expr = Expr::Identifier(last);
+                    }
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut plain = expr.clone();
+    let _ = plain.visit(&mut Plain);
+    plain.to_string()
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ impl VisitorMut for Rewrite {
         match expr {
             // `\du` asks for the roles a role is in; there are none.
             Expr::Function(function) if is_array_of_query(function) => *expr = text(NOTHING),
+            // `\dT` asks whether a type is the row type of a table; the catalog has none.
+            Expr::Subquery(query) if query.to_string().contains("relkind = 'c'") => {
+                *expr = Expr::value(Value::Boolean(false));
+            }
             // Options and privileges that no relation here has.
             Expr::Function(function) if is_text_of_nothing(function) => *expr = text(""),
             Expr::CompoundIdentifier(parts)

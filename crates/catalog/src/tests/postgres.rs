@@ -162,6 +162,13 @@ async fn prepared_statements() {
                 .await
                 .is_err()
         );
+    }
+}
+
+#[tokio::test]
+async fn preparing_changes_nothing() {
+    let house = House::new();
+    for client in [house.mysql(), house.postgres()] {
         let set = client
             .session
             .prepare("alter system set _min_malloc_sample_interval = 9", &[])
@@ -235,4 +242,17 @@ ORDER BY 1,2;"#;
   ARRAY(SELECT b.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles b ON (m.roleid = b.oid) WHERE m.member = r.oid) as memberof
 , r.rolreplication, r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY 1;"#;
     assert_eq!(names(&client, du, 0).await, ["root"]);
+    let dt = r#"SELECT n.nspname as "Schema", pg_catalog.format_type(t.oid, NULL) AS "Name"
+FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE (t.typrelid = 0 OR (SELECT c.relkind = 'c' FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid))
+  AND NOT EXISTS(SELECT 1 FROM pg_catalog.pg_type el WHERE el.oid = t.typelem AND el.typarray = t.oid)
+  AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema' AND pg_catalog.pg_type_is_visible(t.oid)
+ORDER BY 1, 2;"#;
+    assert!(client.rows(dt).await.is_empty());
+    let dn = r#"SELECT n.nspname AS "Name", pg_catalog.pg_get_userbyid(n.nspowner) AS "Owner",
+  pg_catalog.array_to_string(n.nspacl, E'\n') AS "Access privileges",
+  pg_catalog.obj_description(n.oid, 'pg_namespace') AS "Description"
+FROM pg_catalog.pg_namespace n
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1;"#;
+    assert_eq!(names(&client, dn, 0).await, ["heapql", "oceanbase"]);
 }

@@ -215,6 +215,39 @@ async fn desc_is_as_documented() {
     );
 }
 
+/// What clients ask besides.
+const ALL_SHOWS: &[&str] = &[
+    "show schemas",
+    "show global variables",
+    "show status",
+    "show global status like 'x%'",
+    "show engines",
+    "show charset",
+    "show character set",
+    "show collation where charset = 'utf8mb4'",
+    "show full processlist",
+    "show index from processes",
+    "show keys from processes",
+    "show grants",
+    "show grants for current_user()",
+    "show table status",
+    "show table status from heapql like 'p%'",
+    "show plugins",
+    "show triggers from heapql",
+    "show events",
+    "show procedure status",
+    "show open tables",
+    "show storage engines",
+    "show privileges",
+    "show warnings",
+    "show errors",
+    "show count(*) warnings",
+    "show create database oceanbase",
+    "show profiles",
+    "show warnings limit 10",
+    "show master status",
+];
+
 #[tokio::test]
 async fn shows() {
     let house = House::new();
@@ -263,38 +296,7 @@ async fn shows() {
         heading("show create table processes").await,
         ["Table", "Create Table"]
     );
-    let all = [
-        "show schemas",
-        "show global variables",
-        "show status",
-        "show global status like 'x%'",
-        "show engines",
-        "show charset",
-        "show character set",
-        "show collation where charset = 'utf8mb4'",
-        "show full processlist",
-        "show index from processes",
-        "show keys from processes",
-        "show grants",
-        "show grants for current_user()",
-        "show table status",
-        "show table status from heapql like 'p%'",
-        "show plugins",
-        "show triggers from heapql",
-        "show events",
-        "show procedure status",
-        "show open tables",
-        "show storage engines",
-        "show privileges",
-        "show warnings",
-        "show errors",
-        "show count(*) warnings",
-        "show create database oceanbase",
-        "show profiles",
-        "show warnings limit 10",
-        "show master status",
-    ];
-    for text in all {
+    for text in ALL_SHOWS {
         heading(text).await;
     }
     assert_eq!(
