@@ -44,13 +44,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     watch(&workspace);
     let built = build(&workspace, &out.join("preload-target"))?;
-    let library =
-        fs::read(&built).map_err(|error| format!("cannot read '{}': {error}", built.display()))?;
+    let library = fs::read(&built).map_err(|error| format!("cannot read '{}': {error}", built.display()))?;
     fs::write(out.join(LIBRARY), &library)?;
-    println!(
-        "cargo::rustc-env=HEAPQL_PRELOAD_HASH={:016x}",
-        hash(&library)
-    );
+    println!("cargo::rustc-env=HEAPQL_PRELOAD_HASH={:016x}", hash(&library));
     Ok(())
 }
 
@@ -91,23 +87,15 @@ fn build(workspace: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>>
     for name in NOT_INHERITED {
         cargo.env_remove(name);
     }
-    let ran = cargo
-        .output()
-        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    let ran = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;
     if !ran.status.success() {
         let said = String::from_utf8_lossy(&ran.stderr);
-        return Err(format!(
-            "the preload library could not be built, {}:\n{said}",
-            ran.status
-        )
-        .into());
+        return Err(format!("the preload library could not be built, {}:\n{said}", ran.status).into());
     }
     Ok(place.join(PROFILE).join(LIBRARY))
 }
 
 /// FNV-1a, 64 bits: names the file that the library is unpacked to. Its contents are compared as well.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

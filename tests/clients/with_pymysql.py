@@ -3,11 +3,15 @@
 The server records a program that holds 12 objects of 1009 bytes. Prints "ok", or dies where it is wrong.
 """
 
+import faulthandler
 import sys
 import threading
 
 import pymysql
 import pymysql.cursors
+
+# Where it hangs, should it hang.
+faulthandler.dump_traceback_later(50, exit=True)
 
 PORT = int(sys.argv[1])
 TABLE = "__all_virtual_malloc_sample_info"

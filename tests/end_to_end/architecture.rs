@@ -74,7 +74,10 @@ fn the_writer_wing_links_next_to_nothing() {
     for name in WRITER_WING {
         let package = crates.get(name).unwrap_or_else(|| panic!("there is no heapql-{name}"));
         for used in links(package).into_iter().filter(|used| short(used).is_none()) {
-            assert!(WRITER_LINKS.contains(&used), "heapql-{name} uses {used}; the writer wing may use {WRITER_LINKS:?}");
+            assert!(
+                WRITER_LINKS.contains(&used),
+                "heapql-{name} uses {used}; the writer wing may use {WRITER_LINKS:?}"
+            );
         }
     }
 }

@@ -13,7 +13,8 @@ fn python() -> &'static PathBuf {
         let venv = target.parent().expect("target/ holds the profile's directory").join("test-venv");
         let python = venv.join("bin/python");
         let ready = |python: &PathBuf| {
-            python.exists() && Command::new(python).args(["-c", "import pymysql, psycopg"]).status().is_ok_and(|it| it.success())
+            python.exists()
+                && Command::new(python).args(["-c", "import pymysql, psycopg"]).status().is_ok_and(|it| it.success())
         };
         if !ready(&python) {
             make(&venv, &python);

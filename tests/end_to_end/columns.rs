@@ -54,8 +54,7 @@ fn types_are_varchar_and_bigint() {
 fn desc_and_show_columns_print_what_oceanbase_prints() {
     let server = recorded();
     let mut client = server.mysql();
-    let expected: Vec<Vec<&str>> =
-        COLUMNS.iter().map(|&(name, kind)| vec![name, kind, "NO", "", "NULL", ""]).collect();
+    let expected: Vec<Vec<&str>> = COLUMNS.iter().map(|&(name, kind)| vec![name, kind, "NO", "", "NULL", ""]).collect();
     let statements = [
         format!("DESC {TABLE}"),
         format!("DESCRIBE oceanbase.{TABLE}"),

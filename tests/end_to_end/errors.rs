@@ -51,7 +51,8 @@ fn values_out_of_range_or_not_integers() {
         postgres: "22023",
         words: vec!["Invalid config", "[1, 10000]", MIN, literal.trim_matches('\'')],
     };
-    let literals = ["0", "10001", "-1", "99999999999999999999", "16.5", "'16.5'", "'1e3'", "'abc'", "''", "'0x2711'", "' '"];
+    let literals =
+        ["0", "10001", "-1", "99999999999999999999", "16.5", "'16.5'", "'1e3'", "'abc'", "''", "'0x2711'", "' '"];
     assert_cases(&literals.map(bad));
 }
 
@@ -106,7 +107,13 @@ fn mistakes_in_queries() {
         case("ALTER SYSTEM SET x", 1064, "42000", "42601", &[]),
         case("SELECT * FROM no_such_table", 1146, "42S02", "42P01", &["no_such_table"]),
         case("SELECT * FROM oceanbase.no_such_table", 1146, "42S02", "42P01", &["no_such_table"]),
-        case("SELECT no_such_column FROM __all_virtual_malloc_sample_info", 1054, "42S22", "42703", &["no_such_column"]),
+        case(
+            "SELECT no_such_column FROM __all_virtual_malloc_sample_info",
+            1054,
+            "42S22",
+            "42703",
+            &["no_such_column"],
+        ),
     ]);
 }
 

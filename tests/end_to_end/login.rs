@@ -25,7 +25,10 @@ fn with_password() -> Server {
 fn logins(server: &Server, login: &Login) -> [Result<Box<dyn Client>, SqlError>; 2] {
     let boxed = |client: Mysql| Box::new(client) as Box<dyn Client>;
     let also = |client: Postgres| Box::new(client) as Box<dyn Client>;
-    [Mysql::connect(&server.endpoints.mysql, login).map(boxed), Postgres::connect(&server.endpoints.postgres, login).map(also)]
+    [
+        Mysql::connect(&server.endpoints.mysql, login).map(boxed),
+        Postgres::connect(&server.endpoints.postgres, login).map(also),
+    ]
 }
 
 fn assert_denied(server: &Server, login: &Login) {

@@ -23,7 +23,10 @@ fn alternating_sites_are_both_sampled() {
     // Each interval is even or odd with nearly the same chance, so each sample is of A or B as a coin falls.
     assert!(((a - b) as f64).abs() < SIGMAS * samples.sqrt(), "{a} samples of A, {b} of B");
     let all = f64::from(2 * each);
-    assert!(samples >= (all / 256.0).floor() - 1.0 && samples <= (all / 16.0).ceil() + 1.0, "{samples} samples of {all}");
+    assert!(
+        samples >= (all / 256.0).floor() - 1.0 && samples <= (all / 16.0).ceil() + 1.0,
+        "{samples} samples of {all}"
+    );
     // A renewal process: mean interval 136, variance (241^2 - 1) / 12.
     let (mean, variance) = (136.0_f64, (241.0_f64 * 241.0 - 1.0) / 12.0);
     let deviation = (all * variance / mean.powi(3)).sqrt();
@@ -61,8 +64,16 @@ fn every_interval_lies_between_min_and_max() {
         ));
         server.order("");
         let positions = sampled_positions(&mut client);
-        assert!(positions.first().is_some_and(|&first| first < max), "{min}..{max}: the first is {:?}", positions.first());
-        assert!(positions.last().is_some_and(|&last| last >= 8192 - max), "{min}..{max}: the last is {:?}", positions.last());
+        assert!(
+            positions.first().is_some_and(|&first| first < max),
+            "{min}..{max}: the first is {:?}",
+            positions.first()
+        );
+        assert!(
+            positions.last().is_some_and(|&last| last >= 8192 - max),
+            "{min}..{max}: the last is {:?}",
+            positions.last()
+        );
         for pair in positions.windows(2) {
             let gap = pair[1] - pair[0];
             assert!((min..=max).contains(&gap), "{min}..{max}: {gap} allocations between two samples");

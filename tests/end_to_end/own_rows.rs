@@ -71,7 +71,8 @@ fn a_rust_program_gets_rows_per_label() {
     let served = Launch::serve(&home).start();
     for mut client in served.clients() {
         let client = client.as_mut();
-        let expected = [["500", "0", "rust_alloc", "50"], ["1005", "2", "rows_of_memory", "200"], ["1006", "0", "a", "100"]];
+        let expected =
+            [["500", "0", "rust_alloc", "50"], ["1005", "2", "rows_of_memory", "200"], ["1006", "0", "a", "100"]];
         assert_eq!(labels_of_size(client, 1009), expected);
         let expected: Vec<[String; 4]> =
             (0..4).map(|nth| [format!("{}", 1000 + nth), "0".into(), format!("thread{nth}"), "30".into()]).collect();

@@ -30,8 +30,20 @@ fn show_parameters_lists_what_the_pattern_names() {
     for mut client in server.clients() {
         let answer = client.query("SHOW PARAMETERS LIKE '_min_malloc%'");
         let headings = [
-            "zone", "svr_type", "svr_ip", "svr_port", "name", "data_type", "value", "info", "section", "scope", "source",
-            "edit_level", "default_value", "isdefault",
+            "zone",
+            "svr_type",
+            "svr_ip",
+            "svr_port",
+            "name",
+            "data_type",
+            "value",
+            "info",
+            "section",
+            "scope",
+            "source",
+            "edit_level",
+            "default_value",
+            "isdefault",
         ];
         assert_eq!(answer.columns, headings);
         assert_eq!(answer.column("name"), [MIN]);
@@ -64,8 +76,11 @@ fn hidden_parameters_show_once_they_are_changed() {
 fn the_parameter_tables_always_list_them() {
     let server = served();
     for mut client in server.clients() {
-        for table in ["GV$OB_PARAMETERS", "gv$ob_parameters", "oceanbase.GV$OB_PARAMETERS", "__all_virtual_sys_parameter_stat"] {
-            let sql = format!("SELECT name, value FROM {table} WHERE name LIKE '%malloc_sample_interval' ORDER BY name");
+        for table in
+            ["GV$OB_PARAMETERS", "gv$ob_parameters", "oceanbase.GV$OB_PARAMETERS", "__all_virtual_sys_parameter_stat"]
+        {
+            let sql =
+                format!("SELECT name, value FROM {table} WHERE name LIKE '%malloc_sample_interval' ORDER BY name");
             assert_eq!(client.query(&sql).rows, [[MAX, "256"], [MIN, "16"]], "{table}");
         }
     }
@@ -148,7 +163,10 @@ fn a_list_is_checked_before_any_of_it_is_applied() {
         client.refused(&format!("ALTER SYSTEM SET {MIN} = 5, no_such_parameter = 1"));
         client.refused(&format!("ALTER SYSTEM SET {MIN} = 5, {MAX} ="));
         assert_eq!(values(client), pair(16, 256));
-        assert_eq!(client.try_query(&format!("ALTER SYSTEM SET {MIN} = 5, {MIN} = 6")).is_ok(), values(client) == pair(6, 256));
+        assert_eq!(
+            client.try_query(&format!("ALTER SYSTEM SET {MIN} = 5, {MIN} = 6")).is_ok(),
+            values(client) == pair(6, 256)
+        );
         client.query(&format!("ALTER SYSTEM SET {MIN} = 16"));
     }
 }

@@ -16,7 +16,9 @@ fn assert_refused(client: &mut dyn Client, sql: &str) {
     let error = client.refused(sql);
     let known = match error.number {
         Some(number) => [1290, 1064, 1235, 1146, 1227, 1193, 1105, 1305].contains(&number),
-        None => ["25006", "42601", "0A000", "42P01", "42501", "42704", "22000", "42883"].contains(&error.state.as_str()),
+        None => {
+            ["25006", "42601", "0A000", "42P01", "42501", "42704", "22000", "42883"].contains(&error.state.as_str())
+        }
     };
     assert!(known, "{}: {sql}: {error}", client.protocol());
     assert!(!error.message.is_empty(), "{sql}");
@@ -54,7 +56,11 @@ fn statements_that_write_are_refused() {
         for sql in &statements {
             read_only(client.as_mut(), sql);
         }
-        assert_eq!(client.query(&format!("SELECT * FROM {TABLE} LIMIT 0")).columns.len(), 9, "the table is still there");
+        assert_eq!(
+            client.query(&format!("SELECT * FROM {TABLE} LIMIT 0")).columns.len(),
+            9,
+            "the table is still there"
+        );
         client.assert_alive();
     }
 }
@@ -150,7 +156,9 @@ fn settings_of_one_session_are_not_anothers() {
 #[test]
 fn what_is_ignored_is_warned_of() {
     let server = served();
-    for (mut client, sql) in server.clients().into_iter().zip(["SET SESSION no_such_variable = 1", "SET no_such_setting = 1"]) {
+    for (mut client, sql) in
+        server.clients().into_iter().zip(["SET SESSION no_such_variable = 1", "SET no_such_setting = 1"])
+    {
         match client.try_query(sql) {
             Ok(_) => {
                 let warnings = client.warnings();

@@ -175,7 +175,8 @@ fn signals_reach_the_program() {
 #[test]
 fn bad_intervals_of_the_environment_are_a_line_on_stderr() {
     let program = Program::new("exact.c").path();
-    let launch = Launch::run("/bin/sh", &["-c", "HEAPQL_MIN=abc HEAPQL_LABEL=x \"$0\"", program.to_str().expect("UTF-8")]);
+    let launch =
+        Launch::run("/bin/sh", &["-c", "HEAPQL_MIN=abc HEAPQL_LABEL=x \"$0\"", program.to_str().expect("UTF-8")]);
     let output = tool(&mut launch.command(), "malloc 10 10\nquit\n");
     assert_eq!(output.ended, Ended::Status(0), "{}", output.stderr);
     assert!(output.stdout.ends_with("ok\n"), "{}", output.stdout);

@@ -13,10 +13,10 @@ const SETS: [&str; 6] = [
     "ALTER SYSTEM SET _max_malloc_sample_interval=256;",
 ];
 
-const SELECT: &str = "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC limit 10;";
+const SELECT: &str =
+    "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC limit 10;";
 
-const HEADINGS: &str =
-    "svr_ip svr_port tenant_id ctx_id mod_name back_trace ctx_name alloc_count alloc_bytes";
+const HEADINGS: &str = "svr_ip svr_port tenant_id ctx_id mod_name back_trace ctx_name alloc_count alloc_bytes";
 
 /// After these the minimum is above the maximum.
 const INCONSISTENT: [usize; 2] = [0, 4];

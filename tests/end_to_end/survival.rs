@@ -214,7 +214,8 @@ fn damaged_ledgers_do_the_server_no_harm() {
             client.query(&format!("SELECT * FROM {table}"));
         }
         client.query("ALTER SYSTEM SET _min_malloc_sample_interval = 1, _max_malloc_sample_interval = 1");
-        let own = format!("SELECT sampled_live_count FROM heapql.callsites WHERE pid = {pid} AND sampled_live_bytes = 7063");
+        let own =
+            format!("SELECT sampled_live_count FROM heapql.callsites WHERE pid = {pid} AND sampled_live_bytes = 7063");
         assert!(client.query(&own).column("sampled_live_count").contains(&"7"), "one bad source empties no answer");
         client.assert_alive();
     }

@@ -53,21 +53,15 @@ pub struct Slot {
 
 impl Connections {
     pub(crate) fn new() -> Connections {
-        Connections {
-            entries: Mutex::default(),
-            next: Mutex::new(1),
-        }
+        Connections { entries: Mutex::default(), next: Mutex::new(1) }
     }
 
     /// A place for a new connection. `peer` is shown in SHOW PROCESSLIST.
     pub fn admit(self: &Arc<Self>, peer: &str) -> Result<Slot, Failure> {
         let mut entries = self.entries.lock();
         if entries.len() >= MAX_CONNECTIONS {
-            return Err(
-                Failure::new(FailureKind::TooManyConnections, "Too many connections").hint(
-                    format!("at most {MAX_CONNECTIONS} at a time; close one first"),
-                ),
-            );
+            return Err(Failure::new(FailureKind::TooManyConnections, "Too many connections")
+                .hint(format!("at most {MAX_CONNECTIONS} at a time; close one first")));
         }
         let id = self.free_id(&entries);
         let secret: i32 = rand::random();
@@ -83,21 +77,8 @@ impl Connections {
             connected_at: SystemTime::now(),
             info: None,
         };
-        entries.insert(
-            id,
-            Entry {
-                line,
-                secret,
-                statement: watch::channel(0).0,
-                killed,
-            },
-        );
-        Ok(Slot {
-            connections: Arc::clone(self),
-            id,
-            secret,
-            killed: watcher,
-        })
+        entries.insert(id, Entry { line, secret, statement: watch::channel(0).0, killed });
+        Ok(Slot { connections: Arc::clone(self), id, secret, killed: watcher })
     }
 
     fn free_id(&self, entries: &BTreeMap<u32, Entry>) -> u32 {
@@ -113,11 +94,7 @@ impl Connections {
 
     /// Every connection, by id.
     pub fn list(&self) -> Vec<Connection> {
-        self.entries
-            .lock()
-            .values()
-            .map(|entry| entry.line.clone())
-            .collect()
+        self.entries.lock().values().map(|entry| entry.line.clone()).collect()
     }
 
     /// Stops the running statement of a connection; false when there is no such connection.
@@ -133,11 +110,7 @@ impl Connections {
 
     /// PostgreSQL's cancel request: only who knows the secret may cancel.
     pub fn cancel_with_secret(&self, id: u32, secret: i32) -> bool {
-        let known = self
-            .entries
-            .lock()
-            .get(&id)
-            .is_some_and(|entry| entry.secret == secret);
+        let known = self.entries.lock().get(&id).is_some_and(|entry| entry.secret == secret);
         known && self.cancel(id)
     }
 
@@ -174,10 +147,7 @@ impl Connections {
 
     /// Whoever listens sees the number change when the running statement is to stop.
     pub(crate) fn cancellations(&self, id: u32) -> Option<watch::Receiver<u64>> {
-        self.entries
-            .lock()
-            .get(&id)
-            .map(|entry| entry.statement.subscribe())
+        self.entries.lock().get(&id).map(|entry| entry.statement.subscribe())
     }
 }
 

@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider,
-};
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider};
 use datafusion::common::config::Dialect as EngineDialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -18,9 +16,7 @@ use crate::failure::Failure;
 use crate::functions::sleep;
 use crate::postgres;
 use crate::session::Dialect;
-use crate::tables::{
-    Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA, Scope, SearchPath,
-};
+use crate::tables::{Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA, Scope, SearchPath};
 
 /// What all running queries together may hold.
 const MEMORY_BYTES: usize = 256 << 20;
@@ -46,12 +42,7 @@ impl Engine {
         runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
         let mysql = state(&runtime, Dialect::MySql);
         let (postgres, pg_catalog) = postgres::equip(state(&runtime, Dialect::Postgres))?;
-        Ok(Engine {
-            runtime,
-            mysql,
-            postgres,
-            pg_catalog,
-        })
+        Ok(Engine { runtime, mysql, postgres, pg_catalog })
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
@@ -80,19 +71,10 @@ impl Engine {
         state
     }
 
-    fn catalog(
-        &self,
-        dialect: Dialect,
-        scope: &Arc<Scope>,
-        extra: Option<Arc<dyn SchemaProvider>>,
-    ) -> Catalog {
-        let database =
-            |name| -> Arc<dyn SchemaProvider> { Arc::new(Database::new(name, Arc::clone(scope))) };
+    fn catalog(&self, dialect: Dialect, scope: &Arc<Scope>, extra: Option<Arc<dyn SchemaProvider>>) -> Catalog {
+        let database = |name| -> Arc<dyn SchemaProvider> { Arc::new(Database::new(name, Arc::clone(scope))) };
         let (oceanbase, heapql) = (database(OCEANBASE), database(HEAPQL));
-        let mut path: Vec<_> = extra
-            .into_iter()
-            .chain([Arc::clone(&oceanbase), Arc::clone(&heapql)])
-            .collect();
+        let mut path: Vec<_> = extra.into_iter().chain([Arc::clone(&oceanbase), Arc::clone(&heapql)]).collect();
         let mut schemas = vec![(HEAPQL, heapql), (OCEANBASE, oceanbase)];
         match dialect {
             Dialect::MySql => schemas.push((INFORMATION_SCHEMA, database(INFORMATION_SCHEMA))),
@@ -144,10 +126,7 @@ impl CatalogProvider for Catalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let found = self
-            .0
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, schema)| Arc::clone(schema))
     }
 }

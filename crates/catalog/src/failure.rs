@@ -59,29 +59,17 @@ pub struct Warning {
 
 impl Warning {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Warning {
-        Warning {
-            level: "Warning",
-            kind,
-            message: message.into(),
-        }
+        Warning { level: "Warning", kind, message: message.into() }
     }
 
     pub fn note(message: impl Into<String>) -> Warning {
-        Warning {
-            level: "Note",
-            kind: FailureKind::Query,
-            message: message.into(),
-        }
+        Warning { level: "Note", kind: FailureKind::Query, message: message.into() }
     }
 }
 
 impl Failure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
-        Failure {
-            kind,
-            message: message.into(),
-            hint: None,
-        }
+        Failure { kind, message: message.into(), hint: None }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
@@ -90,18 +78,12 @@ impl Failure {
     }
 
     pub(crate) fn read_only(what: &str) -> Failure {
-        Failure::new(
-            FailureKind::ReadOnly,
-            format!("{what} is refused: this server is read-only"),
-        )
-        .hint("only queries, SHOW, EXPLAIN, SET and ALTER SYSTEM SET are served")
+        Failure::new(FailureKind::ReadOnly, format!("{what} is refused: this server is read-only"))
+            .hint("only queries, SHOW, EXPLAIN, SET and ALTER SYSTEM SET are served")
     }
 
     pub(crate) fn unknown_table(name: &str) -> Failure {
-        let failure = Failure::new(
-            FailureKind::UnknownTable,
-            format!("table '{name}' does not exist"),
-        );
+        let failure = Failure::new(FailureKind::UnknownTable, format!("table '{name}' does not exist"));
         match tables::closest(name) {
             Some(known) => failure.hint(format!("did you mean '{known}'?")),
             None => failure.hint("SHOW TABLES lists what there is"),
@@ -109,11 +91,8 @@ impl Failure {
     }
 
     pub(crate) fn unknown_database(name: &str) -> Failure {
-        Failure::new(
-            FailureKind::UnknownDatabase,
-            format!("Unknown database '{name}'"),
-        )
-        .hint("SHOW DATABASES lists them")
+        Failure::new(FailureKind::UnknownDatabase, format!("Unknown database '{name}'"))
+            .hint("SHOW DATABASES lists them")
     }
 
     /// What the engine says, in the words a client should read: no prefixes, no source positions.
@@ -122,9 +101,7 @@ impl Failure {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
                 Failure::from_datafusion(*inner)
             }
-            DataFusionError::Collection(mut all) if !all.is_empty() => {
-                Failure::from_datafusion(all.swap_remove(0))
-            }
+            DataFusionError::Collection(mut all) if !all.is_empty() => Failure::from_datafusion(all.swap_remove(0)),
             DataFusionError::External(inner) => match inner.downcast::<Failure>() {
                 Ok(own) => *own,
                 Err(inner) => match inner.downcast::<DataFusionError>() {
@@ -139,31 +116,23 @@ impl Failure {
     fn from_engine(error: &DataFusionError) -> Failure {
         match error {
             DataFusionError::Shared(inner) => Failure::from_engine(inner),
-            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
-                Failure::from_engine(inner)
-            }
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Failure::from_engine(inner),
             DataFusionError::Collection(all) if !all.is_empty() => Failure::from_engine(&all[0]),
             DataFusionError::External(inner) => match inner.downcast_ref::<Failure>() {
                 Some(own) => own.clone(),
                 None => Failure::new(FailureKind::Query, tidy(&inner.to_string())),
             },
-            DataFusionError::SQL(parse, _) => {
-                Failure::new(FailureKind::Syntax, tidy(&parse.to_string()))
-            }
+            DataFusionError::SQL(parse, _) => Failure::new(FailureKind::Syntax, tidy(&parse.to_string())),
             DataFusionError::SchemaError(schema, _) => from_schema(schema),
             DataFusionError::Plan(text) => from_plan(&tidy(text)),
-            DataFusionError::NotImplemented(text) => {
-                Failure::new(FailureKind::Unsupported, tidy(text))
+            DataFusionError::NotImplemented(text) => Failure::new(FailureKind::Unsupported, tidy(text)),
+            DataFusionError::ResourcesExhausted(_) => {
+                Failure::new(FailureKind::OutOfMemory, "the query needs more memory than this server grants to queries")
+                    .hint("select fewer columns, filter earlier or add LIMIT")
             }
-            DataFusionError::ResourcesExhausted(_) => Failure::new(
-                FailureKind::OutOfMemory,
-                "the query needs more memory than this server grants to queries",
-            )
-            .hint("select fewer columns, filter earlier or add LIMIT"),
-            DataFusionError::ExecutionJoin(_) | DataFusionError::Internal(_) => Failure::new(
-                FailureKind::Internal,
-                tidy(&first_line(&error.strip_backtrace())),
-            ),
+            DataFusionError::ExecutionJoin(_) | DataFusionError::Internal(_) => {
+                Failure::new(FailureKind::Internal, tidy(&first_line(&error.strip_backtrace())))
+            }
             other => Failure::new(FailureKind::Query, tidy(&other.strip_backtrace())),
         }
     }
@@ -178,25 +147,12 @@ fn from_schema(error: &SchemaError) -> Failure {
         None => (first.trim_end_matches('.'), None),
     };
     let fields = |line: &str| {
-        let names = line
-            .trim_start_matches("Valid fields are ")
-            .trim_end_matches('.');
-        let bare: Vec<_> = names
-            .split(", ")
-            .map(|name| name.rsplit('.').next().unwrap_or(name))
-            .collect();
+        let names = line.trim_start_matches("Valid fields are ").trim_end_matches('.');
+        let bare: Vec<_> = names.split(", ").map(|name| name.rsplit('.').next().unwrap_or(name)).collect();
         format!("columns are {}", bare.join(", "))
     };
-    let hint = hint.or_else(|| {
-        lines
-            .find(|line| line.starts_with("Valid fields"))
-            .map(fields)
-    });
-    Failure {
-        kind: FailureKind::UnknownColumn,
-        message: lower_first(message),
-        hint,
-    }
+    let hint = hint.or_else(|| lines.find(|line| line.starts_with("Valid fields")).map(fields));
+    Failure { kind: FailureKind::UnknownColumn, message: lower_first(message), hint }
 }
 
 /// Planning errors carry no kind of their own: the engine's fixed wordings are the only sign.
@@ -208,31 +164,16 @@ fn from_plan(text: &str) -> Failure {
         return Failure::unknown_database(name);
     }
     if let Some(call) = between(text, "the given name and argument types '", "'.") {
-        let failure = Failure::new(
-            FailureKind::Query,
-            format!("function {call} does not exist"),
-        );
-        let known = text
-            .split_once("Candidate functions:")
-            .map(|(_, known)| known.split_whitespace().collect::<Vec<_>>());
-        return failure.hint(
-            known.map_or("check the types of its arguments".to_owned(), |known| {
-                known.join(" ")
-            }),
-        );
+        let failure = Failure::new(FailureKind::Query, format!("function {call} does not exist"));
+        let known =
+            text.split_once("Candidate functions:").map(|(_, known)| known.split_whitespace().collect::<Vec<_>>());
+        return failure.hint(known.map_or("check the types of its arguments".to_owned(), |known| known.join(" ")));
     }
-    match text
-        .split_once(". Did you mean ")
-        .or_else(|| text.split_once("\nDid you mean "))
-    {
+    match text.split_once(". Did you mean ").or_else(|| text.split_once("\nDid you mean ")) {
         Some((message, guess)) if is_near(message, guess) => {
-            Failure::new(FailureKind::Query, lower_first(message))
-                .hint(format!("did you mean {guess}"))
+            Failure::new(FailureKind::Query, lower_first(message)).hint(format!("did you mean {guess}"))
         }
-        Some((message, _)) => Failure::new(
-            FailureKind::Query,
-            lower_first(message.trim_end_matches('.')),
-        ),
+        Some((message, _)) => Failure::new(FailureKind::Query, lower_first(message.trim_end_matches('.'))),
         None => Failure::new(FailureKind::Query, first_line(text)),
     }
 }
@@ -247,11 +188,7 @@ fn is_near(message: &str, guess: &str) -> bool {
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let rest = &text[text.find(before)? + before.len()..];
-    Some(if after.is_empty() {
-        rest
-    } else {
-        &rest[..rest.find(after)?]
-    })
+    Some(if after.is_empty() { rest } else { &rest[..rest.find(after)?] })
 }
 
 /// The engine nests its prefixes ("Error during planning: Execution error: ..."); none of them helps a client.
@@ -271,11 +208,7 @@ fn tidy(text: &str) -> String {
         "caused by",
     ];
     let text = text.split("\n\nbacktrace:").next().unwrap_or(text);
-    let mut rest = text
-        .split(".\nThis issue was likely caused by a bug")
-        .next()
-        .unwrap_or(text)
-        .trim();
+    let mut rest = text.split(".\nThis issue was likely caused by a bug").next().unwrap_or(text).trim();
     while let Some(shorter) = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
         rest = shorter.trim_start();
     }

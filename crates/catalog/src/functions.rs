@@ -7,9 +7,7 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::scalar::ScalarValue;
 
 use crate::session::Dialect;
@@ -28,12 +26,7 @@ pub(crate) fn sleep(dialect: Dialect) -> ScalarUDF {
         Dialect::Postgres => ("pg_sleep", ScalarValue::Utf8(Some(String::new()))),
     };
     let signature = Signature::exact(vec![DataType::Float64], Volatility::Volatile);
-    AsyncScalarUDF::new(std::sync::Arc::new(Sleep {
-        name,
-        answer,
-        signature,
-    }))
-    .into_scalar_udf()
+    AsyncScalarUDF::new(std::sync::Arc::new(Sleep { name, answer, signature })).into_scalar_udf()
 }
 
 impl ScalarUDFImpl for Sleep {
@@ -50,10 +43,7 @@ impl ScalarUDFImpl for Sleep {
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Err(DataFusionError::Internal(format!(
-            "{} only runs asynchronously",
-            self.name
-        )))
+        Err(DataFusionError::Internal(format!("{} only runs asynchronously", self.name)))
     }
 }
 
@@ -63,12 +53,7 @@ impl AsyncScalarUDFImpl for Sleep {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         for seconds in arrays[0].as_primitive::<Float64Type>().iter().flatten() {
             let pause = Duration::try_from_secs_f64(seconds);
-            let refused = |_| {
-                DataFusionError::Execution(format!(
-                    "{} cannot wait for {seconds} seconds",
-                    self.name
-                ))
-            };
+            let refused = |_| DataFusionError::Execution(format!("{} cannot wait for {seconds} seconds", self.name));
             tokio::time::sleep(pause.map_err(refused)?).await;
         }
         let rows = args.number_rows;

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray,
-    TimestampMicrosecondArray,
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::Result;
@@ -80,23 +79,12 @@ pub(crate) struct Listing {
 impl Listing {
     /// Text columns with these headings; `int` turns one into a number.
     pub(crate) fn new<const N: usize>(headings: [&str; N]) -> Listing {
-        let text = |name: &str| Heading {
-            name: name.to_owned(),
-            kind: Kind::Text,
-            mysql_type: "varchar(4096)",
-        };
-        Listing {
-            headings: headings.map(text).into(),
-            rows: Vec::new(),
-        }
+        let text = |name: &str| Heading { name: name.to_owned(), kind: Kind::Text, mysql_type: "varchar(4096)" };
+        Listing { headings: headings.map(text).into(), rows: Vec::new() }
     }
 
     pub(crate) fn int(mut self, heading: &str) -> Listing {
-        for column in self
-            .headings
-            .iter_mut()
-            .filter(|column| column.name == heading)
-        {
+        for column in self.headings.iter_mut().filter(|column| column.name == heading) {
             column.kind = Kind::Int;
             column.mysql_type = "bigint(20)";
         }
@@ -111,11 +99,7 @@ impl Listing {
     /// Keeps rows whose first column is like the pattern, whatever its case (as MySQL's SHOW).
     pub(crate) fn like(mut self, pattern: &str) -> Listing {
         let pattern = pattern.to_lowercase();
-        self.rows.retain(|row| {
-            row[0]
-                .text()
-                .is_some_and(|text| like::matches(&pattern, &text.to_lowercase()))
-        });
+        self.rows.retain(|row| row[0].text().is_some_and(|text| like::matches(&pattern, &text.to_lowercase())));
         self
     }
 
@@ -129,21 +113,13 @@ impl Listing {
             let metadata = HashMap::from([(MYSQL_TYPE.to_owned(), heading.mysql_type.to_owned())]);
             Field::new(&heading.name, kind, true).with_metadata(metadata)
         };
-        Arc::new(Schema::new(
-            self.headings.iter().map(field).collect::<Vec<_>>(),
-        ))
+        Arc::new(Schema::new(self.headings.iter().map(field).collect::<Vec<_>>()))
     }
 
     pub(crate) fn batch(&self) -> Result<RecordBatch> {
-        let column = |(index, heading): (usize, &Heading)| {
-            cells(heading.kind, self.rows.iter().map(|row| &row[index]))
-        };
+        let column = |(index, heading): (usize, &Heading)| cells(heading.kind, self.rows.iter().map(|row| &row[index]));
         let arrays = self.headings.iter().enumerate().map(column).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
-        Ok(RecordBatch::try_new_with_options(
-            self.schema(),
-            arrays,
-            &options,
-        )?)
+        Ok(RecordBatch::try_new_with_options(self.schema(), arrays, &options)?)
     }
 }

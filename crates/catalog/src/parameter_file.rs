@@ -21,11 +21,7 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub(crate) fn new(intervals: Intervals) -> Stored {
-        Stored {
-            min: intervals.min,
-            max: intervals.max,
-            in_force: intervals,
-        }
+        Stored { min: intervals.min, max: intervals.max, in_force: intervals }
     }
 }
 
@@ -52,42 +48,22 @@ pub(crate) fn load(path: &Path) -> Result<Option<Stored>, Failure> {
         Err(error) => return Err(bad(path, &error.to_string())),
     };
     let file: File = toml::from_str(&text).map_err(|error| bad(path, error.message()))?;
-    let values = [
-        file._min_malloc_sample_interval,
-        file._max_malloc_sample_interval,
-        file.in_force.min,
-        file.in_force.max,
-    ];
-    if let Some(value) = values
-        .iter()
-        .find(|value| !(LOWEST..=HIGHEST).contains(*value))
-    {
-        return Err(bad(
-            path,
-            &format!("{value} is not in [{LOWEST}, {HIGHEST}]"),
-        ));
+    let values =
+        [file._min_malloc_sample_interval, file._max_malloc_sample_interval, file.in_force.min, file.in_force.max];
+    if let Some(value) = values.iter().find(|value| !(LOWEST..=HIGHEST).contains(*value)) {
+        return Err(bad(path, &format!("{value} is not in [{LOWEST}, {HIGHEST}]")));
     }
     let [min, max, ..] = values;
     if file.in_force.min > file.in_force.max {
         return Err(bad(path, "in_force.min is greater than in_force.max"));
     }
-    Ok(Some(Stored {
-        min,
-        max,
-        in_force: Intervals {
-            min: file.in_force.min,
-            max: file.in_force.max,
-        },
-    }))
+    Ok(Some(Stored { min, max, in_force: Intervals { min: file.in_force.min, max: file.in_force.max } }))
 }
 
 fn bad(path: &Path, why: &str) -> Failure {
     Failure::new(
         FailureKind::InvalidParameter,
-        format!(
-            "the parameter file '{}' cannot be used: {why}",
-            path.display()
-        ),
+        format!("the parameter file '{}' cannot be used: {why}", path.display()),
     )
     .hint("correct it, or remove it to start from the defaults")
 }
@@ -97,42 +73,25 @@ pub(crate) fn save(path: &Path, stored: &Stored) -> Result<(), Failure> {
     let file = File {
         _min_malloc_sample_interval: stored.min,
         _max_malloc_sample_interval: stored.max,
-        in_force: Pair {
-            min: stored.in_force.min,
-            max: stored.in_force.max,
-        },
+        in_force: Pair { min: stored.in_force.min, max: stored.in_force.max },
     };
     let text = toml::to_string(&file).map_err(|error| cannot(path, &error.to_string()))?;
     replace(path, &text).map_err(|error| cannot(path, &error.to_string()))
 }
 
 fn cannot(path: &Path, why: &str) -> Failure {
-    Failure::new(
-        FailureKind::Internal,
-        format!(
-            "the parameter file '{}' cannot be written: {why}",
-            path.display()
-        ),
-    )
-    .hint("nothing was changed; SCOPE = MEMORY changes without writing")
+    Failure::new(FailureKind::Internal, format!("the parameter file '{}' cannot be written: {why}", path.display()))
+        .hint("nothing was changed; SCOPE = MEMORY changes without writing")
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let fresh = PathBuf::from(name);
     let write = || {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)?;
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(b"# kept by heapql; ALTER SYSTEM SET changes it\n")?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -154,16 +113,10 @@ mod tests {
     fn round_trip() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/parameters.toml");
-        let stored = Stored {
-            min: 10_000,
-            max: 256,
-            in_force: Intervals { min: 16, max: 256 },
-        };
+        let stored = Stored { min: 10_000, max: 256, in_force: Intervals { min: 16, max: 256 } };
         save(&path, &stored).expect("saved");
         assert_eq!(load(&path).expect("loaded"), Some(stored));
-        let left: Vec<_> = fs::read_dir(path.parent().expect("a parent"))
-            .expect("listed")
-            .collect();
+        let left: Vec<_> = fs::read_dir(path.parent().expect("a parent")).expect("listed").collect();
         assert_eq!(left.len(), 1, "no file is left behind");
     }
 
@@ -171,11 +124,8 @@ mod tests {
     fn a_bad_file_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("p.toml");
-        let bad = [
-            "",
-            "x",
-            "_min_malloc_sample_interval = 0\n_max_malloc_sample_interval = 1\nin_force = {min=1,max=1}",
-        ];
+        let bad =
+            ["", "x", "_min_malloc_sample_interval = 0\n_max_malloc_sample_interval = 1\nin_force = {min=1,max=1}"];
         for text in bad {
             fs::write(&path, text).expect("written");
             let failure = load(&path).expect_err(text);

@@ -65,10 +65,7 @@ pub(crate) struct Change {
 
 /// A name that exists, in any case.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
-    SPECS
-        .iter()
-        .map(|spec| spec.name)
-        .find(|known| known.eq_ignore_ascii_case(name))
+    SPECS.iter().map(|spec| spec.name).find(|known| known.eq_ignore_ascii_case(name))
 }
 
 pub(crate) struct Parameters {
@@ -90,13 +87,7 @@ impl Parameters {
             None => None,
         };
         let memory = kept.unwrap_or_else(|| Stored::new(initial));
-        Ok(Parameters {
-            file,
-            state: Mutex::new(State {
-                on_disk: memory.clone(),
-                memory,
-            }),
-        })
+        Ok(Parameters { file, state: Mutex::new(State { on_disk: memory.clone(), memory }) })
     }
 
     /// The last consistent pair.
@@ -134,10 +125,8 @@ impl Parameters {
         }
         let waiting = changes.iter().filter(|change| change.reach == Reach::File);
         warnings.extend(waiting.map(|change| {
-            let message = format!(
-                "{} = {} is stored and takes effect when the server restarts",
-                change.name, change.value
-            );
+            let message =
+                format!("{} = {} is stored and takes effect when the server restarts", change.name, change.value);
             Warning::new(FailureKind::InvalidParameter, message)
         }));
         Ok(warnings)
@@ -180,19 +169,12 @@ impl Stored {
     }
 
     fn set(&mut self, name: &str, value: u32) {
-        *(if name == MIN {
-            &mut self.min
-        } else {
-            &mut self.max
-        }) = value;
+        *(if name == MIN { &mut self.min } else { &mut self.max }) = value;
     }
 
     fn settle(&mut self) {
         if self.min <= self.max {
-            self.in_force = Intervals {
-                min: self.min,
-                max: self.max,
-            };
+            self.in_force = Intervals { min: self.min, max: self.max };
         }
     }
 
@@ -216,11 +198,7 @@ mod tests {
 
     fn set(parameters: &Parameters, name: &'static str, value: u32) -> (Intervals, Vec<Warning>) {
         let mut applied = None;
-        let change = Change {
-            name,
-            value,
-            reach: Reach::Both,
-        };
+        let change = Change { name, value, reach: Reach::Both };
         let warnings = parameters.change(&[change], |pair| {
             applied = Some(pair);
             Vec::new()
@@ -252,11 +230,7 @@ mod tests {
         let parameters = Parameters::load(None, NORMAL).expect("no file");
         let (_, warnings) = set(&parameters, MIN, 10_000);
         for part in ["10000", "256", "16..256", MIN, MAX] {
-            assert!(
-                warnings[0].message.contains(part),
-                "{part} in {}",
-                warnings[0].message
-            );
+            assert!(warnings[0].message.contains(part), "{part} in {}", warnings[0].message);
         }
     }
 
@@ -277,13 +251,9 @@ mod tests {
         let path = folder.path().join("parameters.toml");
         let parameters = Parameters::load(Some(path.clone()), NORMAL).expect("fresh");
         let change = |name, value, reach| Change { name, value, reach };
-        parameters
-            .change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new())
-            .expect("memory");
+        parameters.change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new()).expect("memory");
         assert!(!path.exists());
-        let warnings = parameters
-            .change(&[change(MAX, 99, Reach::File)], |_| panic!("applied"))
-            .expect("file");
+        let warnings = parameters.change(&[change(MAX, 99, Reach::File)], |_| panic!("applied")).expect("file");
         assert!(warnings[0].message.contains("restart"));
         assert_eq!(parameters.in_force(), Intervals { min: 5, max: 256 });
         let again = Parameters::load(Some(path), NORMAL).expect("loads");

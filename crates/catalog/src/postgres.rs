@@ -7,8 +7,8 @@ mod roles;
 use std::sync::Arc;
 
 use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-    MemorySchemaProvider, SchemaProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
 };
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
@@ -19,9 +19,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::tables::{HEAPQL, OCEANBASE, listed, schema_of};
 
 /// The state with PostgreSQL's functions and types, and the schema `pg_catalog`.
-pub(crate) fn equip(
-    mut state: SessionState,
-) -> Result<(SessionState, Arc<dyn SchemaProvider>), Failure> {
+pub(crate) fn equip(mut state: SessionState) -> Result<(SessionState, Arc<dyn SchemaProvider>), Failure> {
     let database = MemoryCatalogProvider::new();
     for name in [HEAPQL, OCEANBASE] {
         database.register_schema(name, Arc::new(described(name)?))?;
@@ -33,14 +31,12 @@ pub(crate) fn equip(
     list.register_catalog(HEAPQL.to_owned(), Arc::new(MemoryCatalogProvider::new()));
     state.register_catalog_list(Arc::new(list));
     let context = SessionContext::new_with_state(state);
-    setup_pg_catalog(&context, OCEANBASE, roles::Roles)
-        .map_err(|error| Failure::from_datafusion(*error))?;
+    setup_pg_catalog(&context, OCEANBASE, roles::Roles).map_err(|error| Failure::from_datafusion(*error))?;
     for function in functions::all() {
         context.register_udf(function);
     }
     let catalog = database.schema("pg_catalog");
-    let catalog =
-        catalog.ok_or_else(|| Failure::new(FailureKind::Internal, "pg_catalog was not set up"))?;
+    let catalog = catalog.ok_or_else(|| Failure::new(FailureKind::Internal, "pg_catalog was not set up"))?;
     Ok((context.state(), catalog))
 }
 

@@ -44,45 +44,26 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    pub(crate) fn parse(
-        lexed: &Lexed<'_>,
-        dialect: Dialect,
-        constants: &Constants<'_>,
-    ) -> Result<Tree, Failure> {
+    pub(crate) fn parse(lexed: &Lexed<'_>, dialect: Dialect, constants: &Constants<'_>) -> Result<Tree, Failure> {
         let mut statement = parse::statement(lexed, dialect)?;
         guard::check_statement(&statement)?;
         let headings = Headings::of(&statement, lexed, dialect);
         match dialect {
             Dialect::MySql => mysql::rewrite(&mut statement),
-            Dialect::Postgres if parse::asks_for_catalog(lexed) => {
-                postgres::rewrite(&mut statement)
-            }
+            Dialect::Postgres if parse::asks_for_catalog(lexed) => postgres::rewrite(&mut statement),
             Dialect::Postgres => {}
         }
         constants.put_into(&mut statement);
-        Ok(Tree {
-            statement,
-            headings,
-        })
+        Ok(Tree { statement, headings })
     }
 
     /// The types that the engine can tell from how the parameters are used.
-    pub(crate) async fn inferred_types(
-        &self,
-        state: &SessionState,
-        count: usize,
-    ) -> Vec<Option<DataType>> {
+    pub(crate) async fn inferred_types(&self, state: &SessionState, count: usize) -> Vec<Option<DataType>> {
         let mut types = vec![None; count];
         let planned = plan(state, self.statement.clone()).await;
-        let known = planned
-            .ok()
-            .and_then(|plan| plan.get_parameter_types().ok())
-            .unwrap_or_default();
+        let known = planned.ok().and_then(|plan| plan.get_parameter_types().ok()).unwrap_or_default();
         for (name, known) in known {
-            let index = name
-                .trim_start_matches('$')
-                .parse::<usize>()
-                .unwrap_or_default();
+            let index = name.trim_start_matches('$').parse::<usize>().unwrap_or_default();
             if let Some(place) = index.checked_sub(1).and_then(|index| types.get_mut(index)) {
                 *place = known.map(literal::plain);
             }
@@ -95,11 +76,7 @@ impl Tree {
         types
     }
 
-    pub(crate) async fn plan(
-        mut self,
-        state: &SessionState,
-        values: &Values<'_>,
-    ) -> Result<Query, Failure> {
+    pub(crate) async fn plan(mut self, state: &SessionState, values: &Values<'_>) -> Result<Query, Failure> {
         literal::bind(&mut self.statement, values)?;
         let plan = plan(state, self.statement).await?;
         guard::check_plan(&plan)?;
@@ -111,7 +88,5 @@ impl Tree {
 async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan, Failure> {
     // Only now: parameters that are not bound yet differ in their names, and their values need not.
     headings::make_unique(&mut statement);
-    Ok(state
-        .statement_to_plan(EngineStatement::Statement(Box::new(statement)))
-        .await?)
+    Ok(state.statement_to_plan(EngineStatement::Statement(Box::new(statement))).await?)
 }

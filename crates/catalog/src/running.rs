@@ -41,24 +41,12 @@ impl Drop for Listed {
 }
 
 impl Running {
-    pub(crate) fn begin(
-        connections: &Arc<Connections>,
-        id: u32,
-        text: &str,
-        timeout: Option<Duration>,
-    ) -> Running {
+    pub(crate) fn begin(connections: &Arc<Connections>, id: u32, text: &str, timeout: Option<Duration>) -> Running {
         connections.begin(id, "Query", text);
         let sign = Arc::new(StopSign::new(connections.cancellations(id), timeout));
         let stop = Arc::clone(&sign).wait().boxed();
-        let listed = Listed {
-            connections: Arc::clone(connections),
-            id,
-        };
-        Running {
-            stop,
-            sign,
-            _listed: listed,
-        }
+        let listed = Listed { connections: Arc::clone(connections), id };
+        Running { stop, sign, _listed: listed }
     }
 
     pub(crate) fn sign(&self) -> Arc<StopSign> {
@@ -66,10 +54,7 @@ impl Running {
     }
 
     /// Runs the part of a statement that makes no rows.
-    pub(crate) async fn guard<T>(
-        &mut self,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+    pub(crate) async fn guard<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let work = AssertUnwindSafe(work).catch_unwind();
         tokio::select! {
             biased;
@@ -85,11 +70,7 @@ impl Running {
         schema: SchemaRef,
         diagnostics: Diagnostics,
     ) -> SendableRecordBatchStream {
-        Box::pin(Rows {
-            schema,
-            diagnostics,
-            live: Some((rows, self)),
-        })
+        Box::pin(Rows { schema, diagnostics, live: Some((rows, self)) })
     }
 }
 
@@ -104,11 +85,7 @@ impl Rows {
     fn end(&mut self, failure: Option<Failure>) -> Option<EngineResult<RecordBatch>> {
         self.live = None;
         let failure = failure?;
-        self.diagnostics.push(Warning {
-            level: "Error",
-            kind: failure.kind,
-            message: failure.message.clone(),
-        });
+        self.diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
         Some(Err(failure.into()))
     }
 
@@ -118,11 +95,7 @@ impl Rows {
         }
         // Types are the same; only names differ, and nullability, which the engine may have narrowed.
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(
-            Arc::clone(&self.schema),
-            batch.columns().to_vec(),
-            &options,
-        )?)
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), batch.columns().to_vec(), &options)?)
     }
 }
 
@@ -141,9 +114,7 @@ impl Stream for Rows {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(None)) => Poll::Ready(self.end(None)),
             Ok(Poll::Ready(Some(Ok(batch)))) => Poll::Ready(Some(self.named(batch))),
-            Ok(Poll::Ready(Some(Err(error)))) => {
-                Poll::Ready(self.end(Some(Failure::from_datafusion(error))))
-            }
+            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(self.end(Some(Failure::from_datafusion(error)))),
             Err(panic) => Poll::Ready(self.end(Some(panicked(&*panic)))),
         }
     }
@@ -157,14 +128,8 @@ impl RecordBatchStream for Rows {
 
 /// A panic is our error or the engine's, never the client's and never the end of the server.
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("no message");
     tracing::error!("a statement panicked: {text}");
-    Failure::new(
-        FailureKind::Internal,
-        format!("the statement failed inside the server: {text}"),
-    )
+    Failure::new(FailureKind::Internal, format!("the statement failed inside the server: {text}"))
 }

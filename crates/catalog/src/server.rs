@@ -129,14 +129,9 @@ impl Server {
 
     fn apply(&self, pair: Intervals) -> Vec<Warning> {
         let warning = |(source, error): (String, std::io::Error)| {
-            let message =
-                format!("{source} keeps its intervals, the new ones could not be written: {error}");
+            let message = format!("{source} keeps its intervals, the new ones could not be written: {error}");
             Warning::new(FailureKind::Internal, message)
         };
-        self.registry
-            .set_intervals(pair)
-            .into_iter()
-            .map(warning)
-            .collect()
+        self.registry.set_intervals(pair).into_iter().map(warning).collect()
     }
 }

@@ -21,10 +21,7 @@ use crate::text::tokens::lex;
 use execution::{Moment, Started};
 
 /// What MySQL clients are told; OceanBase's own begins so.
-pub const VERSION: &str = concat!(
-    "5.7.25-OceanBase-v4.3.5.0-HeapQL-",
-    env!("CARGO_PKG_VERSION")
-);
+pub const VERSION: &str = concat!("5.7.25-OceanBase-v4.3.5.0-HeapQL-", env!("CARGO_PKG_VERSION"));
 
 /// What PostgreSQL clients are told: the version whose catalog is served.
 pub const POSTGRES_VERSION: &str = "15.0";
@@ -73,7 +70,9 @@ pub enum Outcome {
         stream: SendableRecordBatchStream,
     },
     /// "SET", "ALTER SYSTEM", "BEGIN" ..; empty for a text without a statement.
-    Done { tag: String },
+    Done {
+        tag: String,
+    },
 }
 
 impl std::fmt::Debug for Outcome {
@@ -101,11 +100,7 @@ impl Session {
         // The cluster may follow the tenant: root@sys#cluster.
         let tenant = tenant.split('#').next().unwrap_or(tenant);
         if name != "root" || Tenant::named(tenant) != Some(Tenant::Sys) {
-            let message = format!(
-                "Access denied for user '{}'@'{}'",
-                login.user,
-                host(&login.peer)
-            );
+            let message = format!("Access denied for user '{}'@'{}'", login.user, host(&login.peer));
             return Err(Failure::new(FailureKind::AccessDenied, message));
         }
         let session = Session {
@@ -127,13 +122,7 @@ impl Session {
             line.tenant_id = session.tenant.id();
             line.command = "Sleep";
         });
-        session.use_database(
-            login
-                .database
-                .as_deref()
-                .filter(|name| !name.is_empty())
-                .unwrap_or(OCEANBASE),
-        )?;
+        session.use_database(login.database.as_deref().filter(|name| !name.is_empty()).unwrap_or(OCEANBASE))?;
         Ok(session)
     }
 
@@ -148,24 +137,14 @@ impl Session {
     }
 
     /// Checks a statement and tells its parameters and columns. `types` are those that the client declared.
-    pub async fn prepare(
-        &self,
-        statement: &str,
-        types: &[Option<DataType>],
-    ) -> Result<Prepared, Failure> {
+    pub async fn prepare(&self, statement: &str, types: &[Option<DataType>]) -> Result<Prepared, Failure> {
         let mut running = self.begin(statement);
         let diagnostics = Diagnostics::default();
-        running
-            .guard(self.describe(statement, types, &diagnostics))
-            .await
+        running.guard(self.describe(statement, types, &diagnostics)).await
     }
 
     /// Runs a prepared statement with a value for every parameter.
-    pub async fn execute_prepared(
-        &self,
-        prepared: &Prepared,
-        values: Vec<ScalarValue>,
-    ) -> Result<Outcome, Failure> {
+    pub async fn execute_prepared(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome, Failure> {
         let (wanted, given) = (prepared.parameters.len(), values.len());
         if wanted != given {
             let message = format!("the statement has {wanted} parameters, {given} were given");
@@ -176,10 +155,7 @@ impl Session {
 
     /// Of the last statement that was not itself about warnings; of a query they are complete when its rows have ended.
     pub fn warnings(&self) -> Vec<Warning> {
-        self.diagnosed()
-            .into_iter()
-            .filter(|warning| warning.level != "Error")
-            .collect()
+        self.diagnosed().into_iter().filter(|warning| warning.level != "Error").collect()
     }
 
     /// Stops the running statement.
@@ -198,9 +174,7 @@ impl Session {
         if tables::listed(&lower).is_none() {
             return Err(Failure::unknown_database(name));
         }
-        self.server
-            .connections()
-            .change(self.connection_id, |line| line.database.clone_from(&lower));
+        self.server.connections().change(self.connection_id, |line| line.database.clone_from(&lower));
         self.state.lock().database = lower;
         Ok(())
     }
@@ -211,12 +185,7 @@ impl Session {
     }
 
     fn begin(&self, text: &str) -> Running {
-        Running::begin(
-            self.server.connections(),
-            self.connection_id,
-            text,
-            self.settings.timeout(),
-        )
+        Running::begin(self.server.connections(), self.connection_id, text, self.settings.timeout())
     }
 
     async fn run(&self, text: &str, values: &[ScalarValue]) -> Result<Outcome, Failure> {
@@ -226,25 +195,15 @@ impl Session {
         if !lexed.as_ref().is_ok_and(statements::is_diagnostic) {
             self.state.lock().diagnostics = diagnostics.clone();
         }
-        let moment = Moment {
-            diagnostics: diagnostics.clone(),
-            sign: running.sign(),
-        };
-        match running
-            .guard(async { self.start(&lexed?, values, &moment).await })
-            .await
-        {
+        let moment = Moment { diagnostics: diagnostics.clone(), sign: running.sign() };
+        match running.guard(async { self.start(&lexed?, values, &moment).await }).await {
             Ok(Started::Done(tag)) => Ok(Outcome::Done { tag }),
             Ok(Started::Rows(schema, rows)) => {
                 let stream = running.stream(rows, Arc::clone(&schema), diagnostics);
                 Ok(Outcome::Rows { schema, stream })
             }
             Err(failure) => {
-                diagnostics.push(Warning {
-                    level: "Error",
-                    kind: failure.kind,
-                    message: failure.message.clone(),
-                });
+                diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
                 Err(failure)
             }
         }

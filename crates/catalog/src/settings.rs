@@ -39,11 +39,7 @@ impl Settings {
             Dialect::MySql => mysql::defaults(server),
             Dialect::Postgres => postgres::defaults(user),
         };
-        Settings {
-            defaults,
-            changed: Mutex::default(),
-            dialect,
-        }
+        Settings { defaults, changed: Mutex::default(), dialect }
     }
 
     /// The value of a variable; `@user` variables live beside the system's.
@@ -67,11 +63,7 @@ impl Settings {
         if name == self.timeout_name() {
             self.duration(&name, value)?;
         }
-        let value = if self.is_switch(&name) {
-            switched(value)
-        } else {
-            value
-        };
+        let value = if self.is_switch(&name) { switched(value) } else { value };
         let mut changed = self.changed.lock();
         if !changed.contains_key(&name) && changed.len() >= MAX_CHANGED {
             return Err(Failure::new(
@@ -120,19 +112,10 @@ impl Settings {
     /// How long a statement may run, if there is a limit.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         let name = self.timeout_name();
-        let own = self
-            .get(name)
-            .and_then(|value| self.duration(name, &value).ok());
+        let own = self.get(name).and_then(|value| self.duration(name, &value).ok());
         // OceanBase's own variable counts microseconds.
-        let theirs = self
-            .get("ob_query_timeout")
-            .and_then(|value| value.parse().ok())
-            .map(Duration::from_micros);
-        [own, theirs]
-            .into_iter()
-            .flatten()
-            .filter(|limit| !limit.is_zero())
-            .min()
+        let theirs = self.get("ob_query_timeout").and_then(|value| value.parse().ok()).map(Duration::from_micros);
+        [own, theirs].into_iter().flatten().filter(|limit| !limit.is_zero()).min()
     }
 
     /// Milliseconds, or in PostgreSQL a number with a unit.
@@ -147,14 +130,9 @@ impl Settings {
             _ => 0,
         };
         match digits.parse::<u64>() {
-            Ok(count) if millis > 0 => Ok(Duration::from_millis(
-                count.saturating_mul(millis).min(u64::from(u32::MAX)),
-            )),
-            _ => Err(Failure::new(
-                FailureKind::InvalidParameter,
-                format!("invalid value for '{name}': '{text}'"),
-            )
-            .hint("milliseconds, 0 = no limit; PostgreSQL also takes '500ms', '5s', '1min'")),
+            Ok(count) if millis > 0 => Ok(Duration::from_millis(count.saturating_mul(millis).min(u64::from(u32::MAX)))),
+            _ => Err(Failure::new(FailureKind::InvalidParameter, format!("invalid value for '{name}': '{text}'"))
+                .hint("milliseconds, 0 = no limit; PostgreSQL also takes '500ms', '5s', '1min'")),
         }
     }
 }
@@ -177,39 +155,20 @@ mod tests {
     use super::*;
 
     fn settings(dialect: Dialect) -> Settings {
-        let name = if dialect == Dialect::MySql {
-            "max_execution_time"
-        } else {
-            "statement_timeout"
-        };
-        Settings {
-            defaults: BTreeMap::from([(name, "0".to_owned())]),
-            changed: Mutex::default(),
-            dialect,
-        }
+        let name = if dialect == Dialect::MySql { "max_execution_time" } else { "statement_timeout" };
+        Settings { defaults: BTreeMap::from([(name, "0".to_owned())]), changed: Mutex::default(), dialect }
     }
 
     #[test]
     fn timeouts() {
         let postgres = settings(Dialect::Postgres);
         assert_eq!(postgres.timeout(), None);
-        for (text, millis) in [
-            ("5s", 5_000),
-            ("250", 250),
-            ("100 ms", 100),
-            ("1min", 60_000),
-        ] {
+        for (text, millis) in [("5s", 5_000), ("250", 250), ("100 ms", 100), ("1min", 60_000)] {
             assert_eq!(postgres.set("Statement_Timeout", text), Ok(Accepted::Yes));
             assert_eq!(postgres.timeout(), Some(Duration::from_millis(millis)));
         }
         for text in ["-1", "soon", "", "1 fortnight"] {
-            assert_eq!(
-                postgres
-                    .set("statement_timeout", text)
-                    .expect_err(text)
-                    .kind,
-                FailureKind::InvalidParameter
-            );
+            assert_eq!(postgres.set("statement_timeout", text).expect_err(text).kind, FailureKind::InvalidParameter);
         }
         postgres.reset("statement_timeout");
         assert_eq!(postgres.timeout(), None);

@@ -104,6 +104,5 @@ pub(crate) fn answer(context: &Context<'_>, lexed: &Lexed<'_>) -> Result<Option<
 /// Whether the statement only looks at the warnings of the one before, and so must not replace them.
 pub(crate) fn is_diagnostic(lexed: &Lexed<'_>) -> bool {
     let mut cursor = lexed.cursor();
-    cursor.words("SHOW")
-        && (cursor.words("WARNINGS") || cursor.words("ERRORS") || cursor.words("COUNT"))
+    cursor.words("SHOW") && (cursor.words("WARNINGS") || cursor.words("ERRORS") || cursor.words("COUNT"))
 }

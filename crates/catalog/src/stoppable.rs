@@ -32,15 +32,8 @@ pub(crate) struct StopSign {
 }
 
 impl StopSign {
-    pub(crate) fn new(
-        cancelled: Option<watch::Receiver<u64>>,
-        limit: Option<Duration>,
-    ) -> StopSign {
-        StopSign {
-            cancelled,
-            limit,
-            began: Instant::now(),
-        }
+    pub(crate) fn new(cancelled: Option<watch::Receiver<u64>>, limit: Option<Duration>) -> StopSign {
+        StopSign { cancelled, limit, began: Instant::now() }
     }
 
     /// Returns when the statement is to stop, with the reason.
@@ -66,11 +59,7 @@ impl StopSign {
     }
 
     fn check(&self) -> Result<()> {
-        if self
-            .cancelled
-            .as_ref()
-            .is_some_and(|watch| watch.has_changed().unwrap_or(true))
-        {
+        if self.cancelled.as_ref().is_some_and(|watch| watch.has_changed().unwrap_or(true)) {
             return Err(was_cancelled().into());
         }
         match self.limit {
@@ -86,31 +75,20 @@ fn was_cancelled() -> Failure {
 
 fn was_late(limit: Duration) -> Failure {
     let millis = limit.as_millis();
-    Failure::new(
-        FailureKind::Timeout,
-        format!("the statement was stopped after its time limit of {millis} ms"),
-    )
-    .hint("MySQL: SET max_execution_time = 0; PostgreSQL: SET statement_timeout = 0")
+    Failure::new(FailureKind::Timeout, format!("the statement was stopped after its time limit of {millis} ms"))
+        .hint("MySQL: SET max_execution_time = 0; PostgreSQL: SET statement_timeout = 0")
 }
 
 /// The same plan, stoppable inside its joins.
-pub(crate) fn stoppable(
-    plan: Arc<dyn ExecutionPlan>,
-    sign: &Arc<StopSign>,
-) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, sign: &Arc<StopSign>) -> Result<Arc<dyn ExecutionPlan>> {
     let transformed = plan.transform_up(|plan| match joined(&plan, sign)? {
-        Some(join) => Ok(Transformed::yes(
-            Arc::new(CooperativeExec::new(join)) as Arc<dyn ExecutionPlan>
-        )),
+        Some(join) => Ok(Transformed::yes(Arc::new(CooperativeExec::new(join)) as Arc<dyn ExecutionPlan>)),
         None => Ok(Transformed::no(plan)),
     })?;
     Ok(transformed.data)
 }
 
-fn joined(
-    plan: &Arc<dyn ExecutionPlan>,
-    sign: &Arc<StopSign>,
-) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn joined(plan: &Arc<dyn ExecutionPlan>, sign: &Arc<StopSign>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>()
         && let Some(filter) = join.filter()
     {
@@ -121,11 +99,7 @@ fn joined(
     if let Some(join) = plan.downcast_ref::<HashJoinExec>()
         && let Some(filter) = join.filter()
     {
-        return Ok(Some(
-            join.builder()
-                .with_filter(Some(watched(filter, sign)))
-                .build_exec()?,
-        ));
+        return Ok(Some(join.builder().with_filter(Some(watched(filter, sign))).build_exec()?));
     }
     let is_join = plan.is::<NestedLoopJoinExec>()
         || plan.is::<HashJoinExec>()
@@ -136,15 +110,8 @@ fn joined(
 
 fn watched(filter: &JoinFilter, sign: &Arc<StopSign>) -> JoinFilter {
     let inner = Arc::clone(filter.expression());
-    let expression = Arc::new(Watched {
-        inner,
-        sign: Arc::clone(sign),
-    });
-    JoinFilter::new(
-        expression,
-        filter.column_indices().to_vec(),
-        Arc::clone(filter.schema()),
-    )
+    let expression = Arc::new(Watched { inner, sign: Arc::clone(sign) });
+    JoinFilter::new(expression, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
 }
 
 /// An expression that looks at the sign before every batch.
@@ -192,15 +159,9 @@ impl PhysicalExpr for Watched {
         vec![&self.inner]
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> Result<Arc<dyn PhysicalExpr>> {
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         let inner = children.pop().unwrap_or_else(|| Arc::clone(&self.inner));
-        Ok(Arc::new(Watched {
-            inner,
-            sign: Arc::clone(&self.sign),
-        }))
+        Ok(Arc::new(Watched { inner, sign: Arc::clone(&self.sign) }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -53,11 +53,7 @@ impl House {
     }
 
     fn client(&self, dialect: Dialect) -> Client {
-        let slot = self
-            .server
-            .connections()
-            .admit("127.0.0.1:5000")
-            .expect("a slot");
+        let slot = self.server.connections().admit("127.0.0.1:5000").expect("a slot");
         let login = Login {
             user: "root@sys".to_owned(),
             database: None,
@@ -65,19 +61,12 @@ impl House {
             peer: "127.0.0.1:5000".to_owned(),
             connection_id: slot.id(),
         };
-        Client {
-            session: Session::open(&self.server, login).expect("a session"),
-            slot,
-        }
+        Client { session: Session::open(&self.server, login).expect("a session"), slot }
     }
 }
 
 fn server(folder: &std::path::Path, parameter_file: Option<std::path::PathBuf>) -> Arc<Server> {
-    let settings = Settings {
-        root: folder.to_owned(),
-        keep_dead_files: 16,
-        keep_dead_bytes: 1 << 30,
-    };
+    let settings = Settings { root: folder.to_owned(), keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
     Server::new(ServerConfig {
         registry: Arc::new(Registry::open(settings).expect("a registry")),
         svr_ip: "127.0.0.1".to_owned(),
@@ -128,27 +117,17 @@ async fn answer(outcome: Outcome) -> Result<Answer, Failure> {
         Outcome::Rows { schema, stream } => (schema, stream),
         Outcome::Done { tag } => panic!("no rows: {tag}"),
     };
-    let headings = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+    let headings = schema.fields().iter().map(|field| field.name().clone()).collect();
     let options = FormatOptions::default().with_null("NULL");
     let mut rows = Vec::new();
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(Failure::from_datafusion)?;
         assert_eq!(batch.schema(), schema);
-        let columns: Vec<_> = batch
-            .columns()
-            .iter()
-            .map(|array| ArrayFormatter::try_new(array, &options).expect("formats"))
-            .collect();
-        rows.extend((0..batch.num_rows()).map(|row| {
-            columns
-                .iter()
-                .map(|column| column.value(row).to_string())
-                .collect()
-        }));
+        let columns: Vec<_> =
+            batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options).expect("formats")).collect();
+        rows.extend(
+            (0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()),
+        );
     }
     Ok(Answer { headings, rows })
 }

@@ -10,7 +10,8 @@ use crate::shell::quoted;
 use crate::talk::say;
 
 /// The first question: what holds the heap.
-const NEXT: &str = "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC LIMIT 10;";
+const NEXT: &str =
+    "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC LIMIT 10;";
 
 /// Of `run`. `how` is how it samples.
 pub(crate) fn recording(service: &Service, title: &str, pid: u32, how: &str) {
@@ -22,16 +23,9 @@ pub(crate) fn recording(service: &Service, title: &str, pid: u32, how: &str) {
 /// Of `serve`. `is_default` is whether `heapql env` finds the directory by itself.
 pub(crate) fn serving(service: &Service, root: &Path, is_default: bool) {
     let root = quoted(&root.to_string_lossy());
-    say!(
-        "serving    every process recorded in {root}  pid {}",
-        std::process::id()
-    );
+    say!("serving    every process recorded in {root}  pid {}", std::process::id());
     clients(service);
-    let dir = if is_default {
-        String::new()
-    } else {
-        format!(" --dir {root}")
-    };
+    let dir = if is_default { String::new() } else { format!(" --dir {root}") };
     say!("record     eval \"$(heapql env{dir})\"    # and start programs from that shell");
     say!("next       {NEXT}");
 }
@@ -52,20 +46,12 @@ fn clients(service: &Service) {
 
 fn mysql(address: SocketAddr) -> String {
     let address = reachable(address);
-    format!(
-        "mysql -h{} -P{} -uroot@sys -Doceanbase",
-        address.ip(),
-        address.port()
-    )
+    format!("mysql -h{} -P{} -uroot@sys -Doceanbase", address.ip(), address.port())
 }
 
 fn psql(address: SocketAddr) -> String {
     let address = reachable(address);
-    format!(
-        "psql \"host={} port={} user=root dbname=oceanbase\"",
-        address.ip(),
-        address.port()
-    )
+    format!("psql \"host={} port={} user=root dbname=oceanbase\"", address.ip(), address.port())
 }
 
 #[cfg(test)]
@@ -74,14 +60,8 @@ mod tests {
 
     #[test]
     fn lines_can_be_pasted() {
-        assert_eq!(
-            mysql(([127, 0, 0, 1], 2881).into()),
-            "mysql -h127.0.0.1 -P2881 -uroot@sys -Doceanbase"
-        );
+        assert_eq!(mysql(([127, 0, 0, 1], 2881).into()), "mysql -h127.0.0.1 -P2881 -uroot@sys -Doceanbase");
         let psql = psql(([127, 0, 0, 1], 2883).into());
-        assert_eq!(
-            psql,
-            "psql \"host=127.0.0.1 port=2883 user=root dbname=oceanbase\""
-        );
+        assert_eq!(psql, "psql \"host=127.0.0.1 port=2883 user=root dbname=oceanbase\"");
     }
 }

@@ -205,10 +205,7 @@ mod tests {
 
     #[test]
     fn what_follows_the_program_is_its_own() {
-        for line in [
-            &["--keep", "--", "ls", "--quiet", "--", "-l"][..],
-            &["--keep", "ls", "--quiet", "--", "-l"],
-        ] {
+        for line in [&["--keep", "--", "ls", "--quiet", "--", "-l"][..], &["--keep", "ls", "--quiet", "--", "-l"]] {
             let arguments = run(line).expect("parsed");
             assert_eq!(arguments.command, ["ls", "--quiet", "--", "-l"]);
             assert!(arguments.keep && !arguments.quiet);

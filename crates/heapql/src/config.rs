@@ -39,11 +39,7 @@ pub(crate) fn complete(arguments: ServeArguments) -> Result<ServeArguments, Erro
             postgres: flags.postgres.or(config.postgres),
             http: flags.http.or(config.http),
             cluster: flags.cluster.or(config.cluster),
-            peer: if flags.peer.is_empty() {
-                config.peer
-            } else {
-                flags.peer
-            },
+            peer: if flags.peer.is_empty() { config.peer } else { flags.peer },
             endpoints: flags.endpoints.or(config.endpoints),
             password_file: flags.password_file.or(config.password_file),
         },
@@ -55,15 +51,12 @@ pub(crate) fn complete(arguments: ServeArguments) -> Result<ServeArguments, Erro
 
 fn read(path: &Path) -> Result<Config, Error> {
     let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| Error::usage(format!("cannot read --config '{name}': {error}")))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| Error::usage(format!("cannot read --config '{name}': {error}")))?;
     toml::from_str(&text).map_err(|error| {
         let before = error.span().map_or("", |span| &text[..span.start]);
         let line = before.matches('\n').count() + 1;
-        Error::usage(format!(
-            "--config '{name}', line {line}: {}",
-            error.message()
-        ))
+        Error::usage(format!("--config '{name}', line {line}: {}", error.message()))
     })
 }
 
@@ -74,12 +67,7 @@ mod tests {
     fn completed(text: &str, listen: ListenFlags) -> Result<ServeArguments, Error> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), text).expect("written");
-        complete(ServeArguments {
-            listen,
-            dir: None,
-            data_dir: None,
-            config: Some(file.path().to_owned()),
-        })
+        complete(ServeArguments { listen, dir: None, data_dir: None, config: Some(file.path().to_owned()) })
     }
 
     fn at(address: &str) -> Option<ListenAddress> {
@@ -88,12 +76,8 @@ mod tests {
 
     #[test]
     fn a_flag_wins() {
-        let text =
-            "mysql = '127.0.0.1:1'\npostgres = 'off'\npassword-file = '/p'\ndata-dir = '/d'\n";
-        let flags = ListenFlags {
-            mysql: at("127.0.0.1:2"),
-            ..ListenFlags::default()
-        };
+        let text = "mysql = '127.0.0.1:1'\npostgres = 'off'\npassword-file = '/p'\ndata-dir = '/d'\n";
+        let flags = ListenFlags { mysql: at("127.0.0.1:2"), ..ListenFlags::default() };
         let arguments = completed(text, flags).expect("completed");
         assert_eq!(arguments.listen.mysql, at("127.0.0.1:2"));
         assert_eq!(arguments.listen.postgres, Some(ListenAddress::Off));
@@ -103,9 +87,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_the_accepted_ones() {
-        let error = completed("\nmysq = 'off'\n", ListenFlags::default())
-            .expect_err("refused")
-            .to_string();
+        let error = completed("\nmysq = 'off'\n", ListenFlags::default()).expect_err("refused").to_string();
         for word in ["line 2", "mysq", "password-file", "data-dir"] {
             assert!(error.contains(word), "{error}");
         }
@@ -113,9 +95,7 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_an_error() {
-        let error = completed("mysql = '2881'", ListenFlags::default())
-            .expect_err("refused")
-            .to_string();
+        let error = completed("mysql = '2881'", ListenFlags::default()).expect_err("refused").to_string();
         assert!(error.contains("host:port"), "{error}");
     }
 }

@@ -31,20 +31,16 @@ impl EndpointsFile {
     pub(crate) fn claim(path: &Path) -> Result<EndpointsFile, Error> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot(path, &error)),
-            _ => Ok(EndpointsFile {
-                path: path.to_owned(),
-            }),
+            _ => Ok(EndpointsFile { path: path.to_owned() }),
         }
     }
 
     /// Whole, by rename.
     pub(crate) fn write(&self, endpoints: &Endpoints) -> Result<(), Error> {
-        let json =
-            serde_json::to_string(endpoints).map_err(|error| cannot(&self.path, &error.into()))?;
+        let json = serde_json::to_string(endpoints).map_err(|error| cannot(&self.path, &error.into()))?;
         let mut temporary = self.path.clone().into_os_string();
         temporary.push(format!(".{}", std::process::id()));
-        let write =
-            || fs::write(&temporary, json + "\n").and_then(|()| fs::rename(&temporary, &self.path));
+        let write = || fs::write(&temporary, json + "\n").and_then(|()| fs::rename(&temporary, &self.path));
         write().map_err(|error| {
             let _ = fs::remove_file(&temporary);
             cannot(&self.path, &error)
@@ -59,11 +55,8 @@ impl Drop for EndpointsFile {
 }
 
 fn cannot(path: &Path, error: &io::Error) -> Error {
-    Error::new(format!(
-        "cannot write --endpoints '{}': {error}",
-        path.display()
-    ))
-    .hint("name a file in a directory that exists and that you may write")
+    Error::new(format!("cannot write --endpoints '{}': {error}", path.display()))
+        .hint("name a file in a directory that exists and that you may write")
 }
 
 #[cfg(test)]
@@ -77,16 +70,9 @@ mod tests {
         fs::write(&path, "stale").expect("written");
         let file = EndpointsFile::claim(&path).expect("claimed");
         assert!(!path.exists(), "the stale one is gone at once");
-        let endpoints = Endpoints {
-            mysql: Some(([127, 0, 0, 1], 2881).into()),
-            postgres: None,
-            pid: 7,
-        };
+        let endpoints = Endpoints { mysql: Some(([127, 0, 0, 1], 2881).into()), postgres: None, pid: 7 };
         file.write(&endpoints).expect("written");
-        assert_eq!(
-            fs::read_to_string(&path).expect("read"),
-            "{\"mysql\":\"127.0.0.1:2881\",\"pid\":7}\n"
-        );
+        assert_eq!(fs::read_to_string(&path).expect("read"), "{\"mysql\":\"127.0.0.1:2881\",\"pid\":7}\n");
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
         drop(file);
         assert!(!path.exists());
@@ -94,19 +80,9 @@ mod tests {
 
     #[test]
     fn a_place_that_does_not_exist_is_named() {
-        let file =
-            EndpointsFile::claim(Path::new("/nonexistent/e.json")).expect("nothing to remove");
-        let endpoints = Endpoints {
-            mysql: None,
-            postgres: None,
-            pid: 1,
-        };
+        let file = EndpointsFile::claim(Path::new("/nonexistent/e.json")).expect("nothing to remove");
+        let endpoints = Endpoints { mysql: None, postgres: None, pid: 1 };
         let error = file.write(&endpoints).expect_err("cannot");
-        assert!(
-            error
-                .to_string()
-                .contains("--endpoints '/nonexistent/e.json'"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("--endpoints '/nonexistent/e.json'"), "{error}");
     }
 }

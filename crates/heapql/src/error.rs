@@ -24,18 +24,11 @@ pub(crate) struct Error {
 
 impl Error {
     pub(crate) fn new(message: impl Into<String>) -> Error {
-        Error {
-            message: message.into(),
-            hint: None,
-            status: FAILED,
-        }
+        Error { message: message.into(), hint: None, status: FAILED }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Error {
-        Error {
-            status: USAGE,
-            ..Error::new(message)
-        }
+        Error { status: USAGE, ..Error::new(message) }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Error {
@@ -72,10 +65,6 @@ impl fmt::Display for Error {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
-        Error {
-            message: failure.message,
-            hint: failure.hint,
-            status: FAILED,
-        }
+        Error { message: failure.message, hint: failure.hint, status: FAILED }
     }
 }

@@ -42,9 +42,7 @@ pub(crate) fn in_force(registry: &Registry) -> Intervals {
     let mut live = registry.sources();
     live.retain(|source| source.state() == State::Alive);
     let newest = live.iter().rev().find_map(|source| source.intervals());
-    newest
-        .or_else(|| stored(registry))
-        .unwrap_or(Intervals::DEFAULT)
+    newest.or_else(|| stored(registry)).unwrap_or(Intervals::DEFAULT)
 }
 
 fn stored(registry: &Registry) -> Option<Intervals> {
@@ -58,9 +56,7 @@ mod tests {
     use super::*;
 
     fn pair(min: Option<u32>, max: Option<u32>) -> Option<(u32, u32)> {
-        from_flags(min, max)
-            .ok()
-            .map(|intervals| (intervals.min, intervals.max))
+        from_flags(min, max).ok().map(|intervals| (intervals.min, intervals.max))
     }
 
     #[test]

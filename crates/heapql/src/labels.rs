@@ -29,9 +29,7 @@ pub(crate) struct Labels;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Labels {
     fn on_enter(&self, span: &Id, context: Context<'_, S>) {
-        let label = context
-            .metadata(span)
-            .and_then(|metadata| label_of(metadata.target()));
+        let label = context.metadata(span).and_then(|metadata| label_of(metadata.target()));
         // Gone at the end of a thread: what it allocates then has no label.
         let _ = INSIDE.try_with(|inside| inside.borrow_mut().push(label.map(Label::enter)));
     }
@@ -58,9 +56,8 @@ mod tests {
 
     #[test]
     fn spans_are_labelled_by_the_crate_that_opens_them() {
-        let same = |target: &str, label: &'static Label| {
-            label_of(target).is_some_and(|found| std::ptr::eq(found, label))
-        };
+        let same =
+            |target: &str, label: &'static Label| label_of(target).is_some_and(|found| std::ptr::eq(found, label));
         assert!(same("heapql_catalog::session", &SQL));
         assert!(same("heapql_wire", &WIRE));
         assert!(same("heapql_registry::source", &REGISTRY));

@@ -37,15 +37,8 @@ pub(crate) struct Launch<'a> {
 pub(crate) fn preload_list(library: &Path, existing: Option<&OsStr>) -> OsString {
     let mut list = library.as_os_str().as_bytes().to_vec();
     let separators = |byte: &u8| matches!(byte, b':' | b' ');
-    for entry in existing
-        .unwrap_or_default()
-        .as_bytes()
-        .split(separators)
-        .filter(|entry| !entry.is_empty())
-    {
-        let name = Path::new(OsStr::from_bytes(entry))
-            .file_name()
-            .unwrap_or_default();
+    for entry in existing.unwrap_or_default().as_bytes().split(separators).filter(|entry| !entry.is_empty()) {
+        let name = Path::new(OsStr::from_bytes(entry)).file_name().unwrap_or_default();
         // Two recorders in one process would each take the other's memory for foreign.
         if !name.as_bytes().starts_with(LIBRARY_PREFIX.as_bytes()) {
             list.push(b':');
@@ -75,10 +68,7 @@ impl Launch<'_> {
         let started = match command.args(self.arguments()).spawn() {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOEXEC) => {
                 // A script without `#!`: execvp and shells give it to the shell.
-                self.prepare(OsStr::new("/bin/sh"), &verdict)
-                    .arg(&path)
-                    .args(self.arguments())
-                    .spawn()
+                self.prepare(OsStr::new("/bin/sh"), &verdict).arg(&path).args(self.arguments()).spawn()
             }
             started => started,
         };
@@ -90,34 +80,22 @@ impl Launch<'_> {
         let mut command = Command::new(program);
         command.env("HEAPQL_DIR", self.dir);
         if !matches!(verdict, Verdict::Breaks(_)) {
-            command.env(
-                "LD_PRELOAD",
-                preload_list(self.library, env::var_os("LD_PRELOAD").as_deref()),
-            );
+            command.env("LD_PRELOAD", preload_list(self.library, env::var_os("LD_PRELOAD").as_deref()));
         }
         command
     }
 
     fn warn(&self, verdict: &Verdict) {
         if let Verdict::Ignores(why) | Verdict::Breaks(why) = verdict {
-            say!(
-                "warning: nothing of '{}' will be recorded: {why}",
-                self.program().display()
-            );
+            say!("warning: nothing of '{}' will be recorded: {why}", self.program().display());
         }
     }
 
     fn explain(&self, path: &Path, error: &io::Error) -> Error {
         match error.kind() {
-            io::ErrorKind::NotFound => {
-                self.cannot("the interpreter it names does not exist", NOT_FOUND)
-            }
-            io::ErrorKind::PermissionDenied if path.is_dir() => {
-                self.cannot("it is a directory", NOT_RUNNABLE)
-            }
-            io::ErrorKind::PermissionDenied => self
-                .cannot("it is not executable", NOT_RUNNABLE)
-                .hint("chmod +x it"),
+            io::ErrorKind::NotFound => self.cannot("the interpreter it names does not exist", NOT_FOUND),
+            io::ErrorKind::PermissionDenied if path.is_dir() => self.cannot("it is a directory", NOT_RUNNABLE),
+            io::ErrorKind::PermissionDenied => self.cannot("it is not executable", NOT_RUNNABLE).hint("chmod +x it"),
             _ => self.cannot(&error.to_string(), NOT_RUNNABLE),
         }
     }
@@ -147,12 +125,8 @@ pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result
 
 /// The exit status that stands for how the target ended: its own, or 128 and the signal, as in a shell.
 pub(crate) fn exit_status(ended: ExitStatus) -> u8 {
-    let status = ended
-        .code()
-        .or_else(|| ended.signal().map(|signal| 128 + signal));
-    status
-        .and_then(|status| u8::try_from(status).ok())
-        .unwrap_or(u8::MAX)
+    let status = ended.code().or_else(|| ended.signal().map(|signal| 128 + signal));
+    status.and_then(|status| u8::try_from(status).ok()).unwrap_or(u8::MAX)
 }
 
 /// In words.
@@ -173,10 +147,7 @@ mod tests {
     use super::*;
 
     fn list(existing: Option<&str>) -> String {
-        let list = preload_list(
-            Path::new("/a/libheapql_preload-1.so"),
-            existing.map(OsStr::new),
-        );
+        let list = preload_list(Path::new("/a/libheapql_preload-1.so"), existing.map(OsStr::new));
         list.into_string().expect("text")
     }
 
@@ -184,38 +155,24 @@ mod tests {
     fn what_was_preloaded_before_stays_behind_ours() {
         assert_eq!(list(None), "/a/libheapql_preload-1.so");
         assert_eq!(list(Some("")), "/a/libheapql_preload-1.so");
-        assert_eq!(
-            list(Some("/x.so y.so:/z.so")),
-            "/a/libheapql_preload-1.so:/x.so:y.so:/z.so"
-        );
+        assert_eq!(list(Some("/x.so y.so:/z.so")), "/a/libheapql_preload-1.so:/x.so:y.so:/z.so");
     }
 
     #[test]
     fn there_is_only_one_recorder() {
-        assert_eq!(
-            list(Some("/b/libheapql_preload-2.so:/x.so")),
-            "/a/libheapql_preload-1.so:/x.so"
-        );
+        assert_eq!(list(Some("/b/libheapql_preload-2.so:/x.so")), "/a/libheapql_preload-1.so:/x.so");
     }
 
     fn launch(command: &[&str]) -> Result<(Child, bool), Error> {
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
         let nowhere = Path::new("/nonexistent");
-        Launch {
-            command: &command,
-            library: nowhere,
-            dir: nowhere,
-        }
-        .start()
+        Launch { command: &command, library: nowhere, dir: nowhere }.start()
     }
 
     #[tokio::test]
     async fn what_cannot_be_started_says_why() {
         let error = launch(&["no-such-program-anywhere"]).expect_err("no such program");
-        assert!(
-            error.to_string().contains("'no-such-program-anywhere'"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("'no-such-program-anywhere'"), "{error}");
         let error = launch(&["/"]).expect_err("a directory");
         assert!(error.to_string().contains("directory"), "{error}");
         let error = launch(&["/etc/passwd"]).expect_err("not executable");

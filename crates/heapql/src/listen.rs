@@ -32,10 +32,7 @@ impl FromStr for ListenAddress {
         if text == "off" {
             return Ok(ListenAddress::Off);
         }
-        let wrong = || {
-            "expected host:port (port 0: the kernel picks) or off, for example 127.0.0.1:0"
-                .to_owned()
-        };
+        let wrong = || "expected host:port (port 0: the kernel picks) or off, for example 127.0.0.1:0".to_owned();
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         port.parse::<u16>().map_err(|_| wrong())?;
         // A colon in the host is an IPv6 address, which stands in brackets.
@@ -67,20 +64,15 @@ pub(crate) enum IfTaken {
 /// Refuses the flags of listeners that this version does not have.
 pub(crate) fn check_available(flags: &ListenFlags) -> Result<(), Error> {
     let missing = |flag: &str| {
-        Error::usage(format!("--{flag} is not available in this version")).hint(format!(
-            "leave --{flag} out; --mysql and --postgres are available"
-        ))
+        Error::usage(format!("--{flag} is not available in this version"))
+            .hint(format!("leave --{flag} out; --mysql and --postgres are available"))
     };
     for (flag, address) in [("http", &flags.http), ("cluster", &flags.cluster)] {
         if matches!(address, Some(ListenAddress::At(_))) {
             return Err(missing(flag));
         }
     }
-    if flags.peer.is_empty() {
-        Ok(())
-    } else {
-        Err(missing("peer"))
-    }
+    if flags.peer.is_empty() { Ok(()) } else { Err(missing("peer")) }
 }
 
 /// Binds what the flags ask for.
@@ -93,12 +85,8 @@ pub(crate) async fn bind(
     let mut listeners = Listeners::default();
     let mut bind = async |protocol, flag: &Option<ListenAddress>, port| match flag {
         Some(ListenAddress::Off) => Ok(None),
-        Some(ListenAddress::At(address)) => bound(&mut listeners, protocol, address, has_password)
-            .await
-            .map(Some),
-        None => at_default_port(&mut listeners, protocol, port, if_taken, has_password)
-            .await
-            .map(Some),
+        Some(ListenAddress::At(address)) => bound(&mut listeners, protocol, address, has_password).await.map(Some),
+        None => at_default_port(&mut listeners, protocol, port, if_taken, has_password).await.map(Some),
     };
     let endpoints = Endpoints {
         mysql: bind(Protocol::MySql, &flags.mysql, MYSQL_PORT).await?,
@@ -115,10 +103,7 @@ async fn at_default_port(
     if_taken: IfTaken,
     has_password: bool,
 ) -> Result<SocketAddr, Error> {
-    match listeners
-        .bind(protocol, &format!("{LOOPBACK}:{port}"), has_password)
-        .await
-    {
+    match listeners.bind(protocol, &format!("{LOOPBACK}:{port}"), has_password).await {
         Err(error) if error.is_in_use() && if_taken == IfTaken::PickAnother => {
             bound(listeners, protocol, &format!("{LOOPBACK}:0"), has_password).await
         }
@@ -132,19 +117,15 @@ async fn bound(
     address: &str,
     has_password: bool,
 ) -> Result<SocketAddr, Error> {
-    listeners
-        .bind(protocol, address, has_password)
-        .await
-        .map_err(|error| cannot(protocol, &error))
+    listeners.bind(protocol, address, has_password).await.map_err(|error| cannot(protocol, &error))
 }
 
 fn cannot(protocol: Protocol, error: &heapql_wire::BindError) -> Error {
     let failed = Error::new(error.to_string());
     if error.is_in_use() {
         let flag = protocol.name();
-        return failed.hint(format!(
-            "another server has this port: stop it, or give --{flag} 127.0.0.1:0 or --{flag} off"
-        ));
+        return failed
+            .hint(format!("another server has this port: stop it, or give --{flag} 127.0.0.1:0 or --{flag} off"));
     }
     failed
 }
@@ -165,15 +146,7 @@ mod tests {
         assert_eq!(at(":0"), address("127.0.0.1:0"));
         assert_eq!(at("localhost:1"), address("localhost:1"));
         assert_eq!(at("[::1]:0"), address("[::1]:0"));
-        for wrong in [
-            "",
-            "2881",
-            "127.0.0.1",
-            "127.0.0.1:x",
-            "127.0.0.1:65536",
-            "::1:0",
-            "on",
-        ] {
+        for wrong in ["", "2881", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536", "::1:0", "on"] {
             assert_eq!(at(wrong), None, "{wrong}");
         }
     }
@@ -187,15 +160,8 @@ mod tests {
             postgres: Some(ListenAddress::At(address.clone())),
             ..ListenFlags::default()
         };
-        let error = bind(&flags, IfTaken::PickAnother, false)
-            .await
-            .err()
-            .expect("an error")
-            .to_string();
-        assert!(
-            error.contains("--postgres") && error.contains(&address),
-            "{error}"
-        );
+        let error = bind(&flags, IfTaken::PickAnother, false).await.err().expect("an error").to_string();
+        assert!(error.contains("--postgres") && error.contains(&address), "{error}");
     }
 
     #[tokio::test]
@@ -204,33 +170,17 @@ mod tests {
         let port = taken.local_addr().expect("an address").port();
         let mut listeners = Listeners::default();
         let mysql = Protocol::MySql;
-        let other = at_default_port(&mut listeners, mysql, port, IfTaken::PickAnother, false)
-            .await
-            .expect("another");
+        let other = at_default_port(&mut listeners, mysql, port, IfTaken::PickAnother, false).await.expect("another");
         assert_ne!(other.port(), port);
-        assert!(
-            at_default_port(&mut listeners, mysql, port, IfTaken::Fail, false)
-                .await
-                .is_err()
-        );
+        assert!(at_default_port(&mut listeners, mysql, port, IfTaken::Fail, false).await.is_err());
     }
 
     #[test]
     fn what_is_not_there_yet_is_refused() {
-        let flags = ListenFlags {
-            http: Some(ListenAddress::At("127.0.0.1:0".to_owned())),
-            ..ListenFlags::default()
-        };
+        let flags = ListenFlags { http: Some(ListenAddress::At("127.0.0.1:0".to_owned())), ..ListenFlags::default() };
         let error = check_available(&flags).expect_err("refused").to_string();
-        assert!(
-            error.contains("--http is not available in this version"),
-            "{error}"
-        );
-        let off = ListenFlags {
-            http: Some(ListenAddress::Off),
-            cluster: Some(ListenAddress::Off),
-            ..flags
-        };
+        assert!(error.contains("--http is not available in this version"), "{error}");
+        let off = ListenFlags { http: Some(ListenAddress::Off), cluster: Some(ListenAddress::Off), ..flags };
         assert!(check_available(&off).is_ok());
     }
 }

@@ -17,9 +17,7 @@ use crate::talk::say;
 const VARIABLE: &str = "HEAPQL_LOG";
 
 pub(crate) fn start(default: LevelFilter) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(default.into())
-        .with_env_var(VARIABLE);
+    let filter = EnvFilter::builder().with_default_directive(default.into()).with_env_var(VARIABLE);
     let filter = filter.try_from_env().unwrap_or_else(|error| {
         // An unset variable is the rule, not an error.
         if std::env::var_os(VARIABLE).is_some() {
@@ -27,19 +25,14 @@ pub(crate) fn start(default: LevelFilter) {
         }
         EnvFilter::default().add_directive(default.into())
     });
-    let colour = io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(colour)
         // It would be reported with eprintln!, which panics when stderr is gone.
         .log_internal_errors(false)
         .with_filter(filter);
-    let labels = Labels.with_filter(filter_fn(|metadata| {
-        metadata.is_span() && metadata.target().starts_with("heapql_")
-    }));
-    tracing_subscriber::registry()
-        .with(lines)
-        .with(labels)
-        .init();
+    let labels =
+        Labels.with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("heapql_")));
+    tracing_subscriber::registry().with(lines).with(labels).init();
 }

@@ -41,10 +41,7 @@ impl Offline {
             peer: "heapql".to_owned(),
             connection_id: slot.id(),
         };
-        Ok(Offline {
-            session: Session::open(&server, login)?,
-            _slot: slot,
-        })
+        Ok(Offline { session: Session::open(&server, login)?, _slot: slot })
     }
 
     pub(crate) fn statements(&self, text: &str) -> Result<Vec<String>, Error> {

@@ -16,10 +16,8 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
         .map_err(|error| Error::usage(format!("cannot read --password-file '{name}': {error}")))?;
     let password = text.lines().next().unwrap_or_default();
     if password.is_empty() {
-        return Err(Error::usage(format!(
-            "the first line of --password-file '{name}' is empty"
-        ))
-        .hint("write the password of root@sys into it, or leave the flag out to have none"));
+        return Err(Error::usage(format!("the first line of --password-file '{name}' is empty"))
+            .hint("write the password of root@sys into it, or leave the flag out to have none"));
     }
     if let Ok(metadata) = fs::metadata(path)
         && metadata.permissions().mode() & 0o077 != 0
@@ -43,14 +41,8 @@ mod tests {
     #[test]
     fn the_first_line_without_its_end() {
         assert_eq!(password("secret\n").expect("a password"), "secret");
-        assert_eq!(
-            password("secret\r\nsecond\n").expect("a password"),
-            "secret"
-        );
-        assert_eq!(
-            password(" with blanks ").expect("a password"),
-            " with blanks "
-        );
+        assert_eq!(password("secret\r\nsecond\n").expect("a password"), "secret");
+        assert_eq!(password(" with blanks ").expect("a password"), " with blanks ");
     }
 
     #[test]

@@ -51,37 +51,19 @@ impl<W: Write> Rows<W> {
             Format::Csv => writeln!(out, "{}", joined(&columns, ",", |name| csv(name)))?,
             Format::Json => out.write_all(b"[")?,
             Format::Md => {
-                writeln!(
-                    out,
-                    "| {} |",
-                    joined(&columns, " | ", |name| markdown(name))
-                )?;
+                writeln!(out, "| {} |", joined(&columns, " | ", |name| markdown(name)))?;
                 writeln!(out, "|{}", "---|".repeat(columns.len()))?;
             }
         }
-        Ok(Rows {
-            out,
-            format,
-            columns,
-            kept: Vec::new(),
-            count: 0,
-        })
+        Ok(Rows { out, format, columns, kept: Vec::new(), count: 0 })
     }
 
     pub(crate) fn row(&mut self, cells: Vec<Cell>) -> io::Result<()> {
         self.count += 1;
         match self.format {
             Format::Table => self.kept.push(cells),
-            Format::Csv => writeln!(
-                self.out,
-                "{}",
-                joined(&cells, ",", |cell| csv(cell.words("")))
-            )?,
-            Format::Md => writeln!(
-                self.out,
-                "| {} |",
-                joined(&cells, " | ", |cell| markdown(cell.words("NULL")))
-            )?,
+            Format::Csv => writeln!(self.out, "{}", joined(&cells, ",", |cell| csv(cell.words(""))))?,
+            Format::Md => writeln!(self.out, "| {} |", joined(&cells, " | ", |cell| markdown(cell.words("NULL"))))?,
             Format::Json => {
                 let separator = if self.count == 1 { "\n" } else { ",\n" };
                 let fields: Vec<_> = self.columns.iter().zip(&cells).collect();
@@ -98,9 +80,7 @@ impl<W: Write> Rows<W> {
     pub(crate) fn end(mut self) -> io::Result<usize> {
         match self.format {
             Format::Table => self.table()?,
-            Format::Json => self
-                .out
-                .write_all(if self.count == 0 { b"]\n" } else { b"\n]\n" })?,
+            Format::Json => self.out.write_all(if self.count == 0 { b"]\n" } else { b"\n]\n" })?,
             Format::Csv | Format::Md => {}
         }
         self.out.flush()?;
@@ -114,28 +94,17 @@ impl<W: Write> Rows<W> {
                 *most = (*most).max(width(&one_line(cell.words("NULL"))));
             }
         }
-        let heading = self
-            .columns
-            .iter()
-            .zip(&widths)
-            .map(|(name, &most)| padded(name, most, false));
+        let heading = self.columns.iter().zip(&widths).map(|(name, &most)| padded(name, most, false));
         let heading: Vec<_> = heading.collect();
         let rule: Vec<_> = widths.iter().map(|&most| "-".repeat(most + 2)).collect();
         writeln!(self.out, " {}", heading.join(" | ").trim_end())?;
         writeln!(self.out, "{}", rule.join("+"))?;
         for row in &self.kept {
-            let cells = row.iter().zip(&widths).map(|(cell, &most)| {
-                padded(
-                    &one_line(cell.words("NULL")),
-                    most,
-                    matches!(cell, Cell::Bare(_)),
-                )
-            });
-            writeln!(
-                self.out,
-                " {}",
-                cells.collect::<Vec<_>>().join(" | ").trim_end()
-            )?;
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, &most)| padded(&one_line(cell.words("NULL")), most, matches!(cell, Cell::Bare(_))));
+            writeln!(self.out, " {}", cells.collect::<Vec<_>>().join(" | ").trim_end())?;
         }
         Ok(())
     }
@@ -151,11 +120,7 @@ fn width(text: &str) -> usize {
 
 fn padded(text: &str, most: usize, to_the_right: bool) -> String {
     let fill = " ".repeat(most.saturating_sub(width(text)));
-    if to_the_right {
-        fill + text
-    } else {
-        text.to_owned() + &fill
-    }
+    if to_the_right { fill + text } else { text.to_owned() + &fill }
 }
 
 /// A cell with line breaks would tear the table.
@@ -165,17 +130,11 @@ fn one_line(text: &str) -> String {
 
 /// RFC 4180.
 fn csv(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 fn markdown(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('|', "\\|")
-        .replace(['\n', '\r'], " ")
+    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]
@@ -203,34 +162,17 @@ mod tests {
 
     #[test]
     fn tables_are_aligned() {
-        let rows: &[&[Cell]] = &[
-            &[text("a"), number(7)],
-            &[text("é\nb"), number(1234567)],
-            &[Cell::Null, Cell::Null],
-        ];
-        let lines = [
-            " name | count",
-            "------+---------",
-            " a    |       7",
-            " é\\nb | 1234567",
-            " NULL | NULL",
-            "",
-        ];
+        let rows: &[&[Cell]] = &[&[text("a"), number(7)], &[text("é\nb"), number(1234567)], &[Cell::Null, Cell::Null]];
+        let lines = [" name | count", "------+---------", " a    |       7", " é\\nb | 1234567", " NULL | NULL", ""];
         let table = lines.join("\n");
         assert_eq!(printed(Format::Table, rows), table);
-        assert_eq!(
-            printed(Format::Table, &[]),
-            " name | count\n------+-------\n"
-        );
+        assert_eq!(printed(Format::Table, &[]), " name | count\n------+-------\n");
     }
 
     #[test]
     fn csv_is_quoted_where_it_must_be() {
         let rows: &[&[Cell]] = &[&[text("a, \"b\""), number(7)], &[Cell::Null, Cell::Null]];
-        assert_eq!(
-            printed(Format::Csv, rows),
-            "name,count\n\"a, \"\"b\"\"\",7\n,\n"
-        );
+        assert_eq!(printed(Format::Csv, rows), "name,count\n\"a, \"\"b\"\"\",7\n,\n");
     }
 
     #[test]
@@ -238,19 +180,13 @@ mod tests {
         let rows: &[&[Cell]] = &[&[text("a\"\n"), number(7)], &[Cell::Null, Cell::Null]];
         let json = printed(Format::Json, rows);
         let parsed: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-        assert_eq!(
-            parsed,
-            serde_json::json!([{"name": "a\"\n", "count": 7}, {"name": null, "count": null}])
-        );
+        assert_eq!(parsed, serde_json::json!([{"name": "a\"\n", "count": 7}, {"name": null, "count": null}]));
         assert_eq!(printed(Format::Json, &[]), "[]\n");
     }
 
     #[test]
     fn markdown_keeps_its_bars() {
         let rows: &[&[Cell]] = &[&[text("a|b"), number(7)]];
-        assert_eq!(
-            printed(Format::Md, rows),
-            "| name | count |\n|---|---|\n| a\\|b | 7 |\n"
-        );
+        assert_eq!(printed(Format::Md, rows), "| name | count |\n|---|---|\n| a\\|b | 7 |\n");
     }
 }

@@ -53,14 +53,8 @@ pub(crate) struct Service {
 
 pub(crate) fn runtime() -> Result<Runtime, Error> {
     let mut builder = Builder::new_multi_thread();
-    builder
-        .worker_threads(WORKERS)
-        .thread_stack_size(STACK_BYTES)
-        .thread_name("heapql")
-        .enable_all();
-    builder
-        .build()
-        .map_err(|error| Error::new(format!("cannot start the server's threads: {error}")))
+    builder.worker_threads(WORKERS).thread_stack_size(STACK_BYTES).thread_name("heapql").enable_all();
+    builder.build().map_err(|error| Error::new(format!("cannot start the server's threads: {error}")))
 }
 
 impl Service {
@@ -68,17 +62,9 @@ impl Service {
     pub(crate) async fn start(plan: Plan<'_>) -> Result<Service, Error> {
         let flags = plan.listen;
         listen::check_available(flags)?;
-        let password = flags
-            .password_file
-            .as_deref()
-            .map(password::read)
-            .transpose()?;
+        let password = flags.password_file.as_deref().map(password::read).transpose()?;
         let has_password = password.is_some();
-        let file = flags
-            .endpoints
-            .as_deref()
-            .map(EndpointsFile::claim)
-            .transpose()?;
+        let file = flags.endpoints.as_deref().map(EndpointsFile::claim).transpose()?;
         let (listeners, endpoints) = listen::bind(flags, plan.if_taken, has_password).await?;
         let registry = open(Settings::serving(plan.dir.to_owned()))?;
         // What a server keeps for all its life it allocates now: recorded in full, until it serves.
@@ -94,27 +80,15 @@ impl Service {
             password,
         })?;
         // The intervals are in force everywhere; for itself the server goes on in full until it serves.
-        Intervals::new(1, 1)
-            .into_iter()
-            .for_each(heapql_sampler::set_intervals);
+        Intervals::new(1, 1).into_iter().for_each(heapql_sampler::set_intervals);
         let (shutdown, stop) = watch::channel(false);
         // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.
-        let serving = tokio::task::spawn_blocking(|| {
-            Handle::current().block_on(listeners.serve(server, stop))
-        });
+        let serving = tokio::task::spawn_blocking(|| Handle::current().block_on(listeners.serve(server, stop)));
         let looking = tokio::spawn(look(Arc::clone(&registry)));
         if let Some(file) = &file {
             file.write(&endpoints)?;
         }
-        Ok(Service {
-            endpoints,
-            has_password,
-            _file: file,
-            registry,
-            shutdown,
-            serving,
-            looking,
-        })
+        Ok(Service { endpoints, has_password, _file: file, registry, shutdown, serving, looking })
     }
 
     pub(crate) fn endpoints(&self) -> &Endpoints {
@@ -139,23 +113,16 @@ impl Service {
 pub(crate) fn open(settings: Settings) -> Result<Arc<Registry>, Error> {
     let root = settings.root.clone();
     let registry = Registry::open(settings);
-    let registry = registry
-        .map_err(|error| Error::new(format!("cannot use '{}': {error}", root.display())))?;
+    let registry = registry.map_err(|error| Error::new(format!("cannot use '{}': {error}", root.display())))?;
     Ok(Arc::new(registry))
 }
 
 /// What rows show of this server: its address, its port, and its MySQL port (0 = none).
 fn address(endpoints: &Endpoints) -> (String, u16, u16) {
     let shown = endpoints.mysql.or(endpoints.postgres);
-    let ip = shown.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
-        reachable(address).ip()
-    });
+    let ip = shown.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| reachable(address).ip());
     let sql_port = endpoints.mysql.map_or(0, |address| address.port());
-    (
-        ip.to_canonical().to_string(),
-        shown.map_or(0, |address| address.port()),
-        sql_port,
-    )
+    (ip.to_canonical().to_string(), shown.map_or(0, |address| address.port()), sql_port)
 }
 
 /// The address that others would use: that of the route to the outside if all are listened on.
@@ -194,13 +161,7 @@ mod tests {
     fn rows_show_the_mysql_port_or_else_the_other() {
         let mysql = Some(([127, 0, 0, 1], 2881).into());
         let postgres = Some(([127, 0, 0, 2], 2883).into());
-        let shown = |mysql, postgres| {
-            address(&Endpoints {
-                mysql,
-                postgres,
-                pid: 1,
-            })
-        };
+        let shown = |mysql, postgres| address(&Endpoints { mysql, postgres, pid: 1 });
         assert_eq!(shown(mysql, postgres), ("127.0.0.1".to_owned(), 2881, 2881));
         assert_eq!(shown(None, postgres), ("127.0.0.2".to_owned(), 2883, 0));
         assert_eq!(shown(None, None), ("127.0.0.1".to_owned(), 0, 0));

@@ -23,23 +23,9 @@ mod tests {
 
     #[test]
     fn a_shell_reads_it_back() {
-        for text in [
-            "",
-            "a b",
-            "it's",
-            "$HOME `id` \\ \"x\"",
-            "a\nb",
-            "*",
-            "~",
-            "ü",
-            "a;b&c",
-        ] {
+        for text in ["", "a b", "it's", "$HOME `id` \\ \"x\"", "a\nb", "*", "~", "ü", "a;b&c"] {
             let script = format!("printf %s {}", quoted(text));
-            let read = Command::new("sh")
-                .arg("-c")
-                .arg(script)
-                .output()
-                .expect("a shell");
+            let read = Command::new("sh").arg("-c").arg(script).output().expect("a shell");
             assert_eq!(String::from_utf8_lossy(&read.stdout), text);
         }
     }

@@ -75,38 +75,25 @@ impl Signals {
     /// From now on these signals are events and no longer end this process, except for those that are ignored.
     pub(crate) fn catch(wanted: &[Signal]) -> io::Result<Signals> {
         let mask = ignored_signals();
-        let (ignored, wanted): (Vec<i32>, Vec<i32>) = wanted
-            .iter()
-            .map(|signal| signal.as_raw())
-            .partition(|signal| is_in(mask, *signal));
+        let (ignored, wanted): (Vec<i32>, Vec<i32>) =
+            wanted.iter().map(|signal| signal.as_raw()).partition(|signal| is_in(mask, *signal));
         let mut incoming = SignalsInfo::<WithOrigin>::new(wanted)?;
         let catcher = incoming.handle();
         let (sender, received) = mpsc::unbounded_channel();
         // It waits for ever, and ends with the process.
-        thread::Builder::new()
-            .name("heapql-signals".to_owned())
-            .spawn(move || {
-                for signal in incoming
-                    .forever()
-                    .filter_map(|origin| understood(&origin, mask))
-                {
-                    if sender.send(signal).is_err() {
-                        break;
-                    }
+        thread::Builder::new().name("heapql-signals".to_owned()).spawn(move || {
+            for signal in incoming.forever().filter_map(|origin| understood(&origin, mask)) {
+                if sender.send(signal).is_err() {
+                    break;
                 }
-            })?;
-        Ok(Signals {
-            received,
-            catcher,
-            ignored,
-        })
+            }
+        })?;
+        Ok(Signals { received, catcher, ignored })
     }
 
     /// The ignored ones as well: to be called when there is nobody left to inherit that.
     pub(crate) fn catch_ignored(&mut self) -> io::Result<()> {
-        self.ignored
-            .drain(..)
-            .try_for_each(|signal| self.catcher.add_signal(signal))
+        self.ignored.drain(..).try_for_each(|signal| self.catcher.add_signal(signal))
     }
 
     pub(crate) async fn next(&mut self) -> Received {
@@ -148,8 +135,7 @@ fn understood(origin: &Origin, ignored: u64) -> Option<Received> {
 fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn is_in(mask: u64, signal: i32) -> bool {
@@ -173,10 +159,7 @@ pub(crate) fn name(signal: i32) -> String {
         (Signal::TERM, "SIGTERM"),
     ];
     let named = NAMES.iter().find(|(known, _)| known.as_raw() == signal);
-    named.map_or_else(
-        || format!("signal {signal}"),
-        |(_, name)| (*name).to_owned(),
-    )
+    named.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
 }
 
 #[cfg(test)]
@@ -188,24 +171,14 @@ mod tests {
     async fn a_signal_from_a_process_is_told_from_one_of_the_terminal() {
         let mut signals = Signals::catch(&[Signal::USR2]).expect("caught");
         kill_process(getpid(), Signal::USR2).expect("sent");
-        let expected = Received {
-            signal: Signal::USR2,
-            is_from_terminal: false,
-            was_ignored: false,
-        };
+        let expected = Received { signal: Signal::USR2, is_from_terminal: false, was_ignored: false };
         assert_eq!(signals.next().await, expected);
     }
 
     #[test]
     fn what_was_ignored_ends_a_server_only_when_a_process_asks() {
-        let ends = |signal, is_from_terminal, was_ignored| {
-            Received {
-                signal,
-                is_from_terminal,
-                was_ignored,
-            }
-            .ends_server()
-        };
+        let ends =
+            |signal, is_from_terminal, was_ignored| Received { signal, is_from_terminal, was_ignored }.ends_server();
         assert!(ends(Signal::INT, true, false) && ends(Signal::HUP, true, false));
         assert!(ends(Signal::INT, false, true) && !ends(Signal::INT, true, true));
         assert!(!ends(Signal::HUP, false, true) && !ends(Signal::HUP, true, true));

@@ -22,9 +22,7 @@ struct Host {
 
 impl Host {
     fn new() -> Host {
-        Host {
-            dir: tempfile::tempdir().expect("a directory"),
-        }
+        Host { dir: tempfile::tempdir().expect("a directory") }
     }
 
     fn root(&self) -> PathBuf {
@@ -33,14 +31,8 @@ impl Host {
 
     fn heapql(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_heapql"));
-        command
-            .args(arguments)
-            .env("HEAPQL_DIR", self.root())
-            .env("XDG_STATE_HOME", self.dir.path());
-        command
-            .env_remove("LD_PRELOAD")
-            .env_remove("HEAPQL_LOG")
-            .stdin(Stdio::null());
+        command.args(arguments).env("HEAPQL_DIR", self.root()).env("XDG_STATE_HOME", self.dir.path());
+        command.env_remove("LD_PRELOAD").env_remove("HEAPQL_LOG").stdin(Stdio::null());
         command
     }
 
@@ -50,40 +42,15 @@ impl Host {
 
     /// `run` without listeners.
     fn run(&self, command: &[&str]) -> Output {
-        let words = [
-            &[
-                "run",
-                "--quiet",
-                "--mysql",
-                "off",
-                "--postgres",
-                "off",
-                "--",
-            ],
-            command,
-        ]
-        .concat();
+        let words = [&["run", "--quiet", "--mysql", "off", "--postgres", "off", "--"], command].concat();
         self.output(&words)
     }
 
     fn ledgers(&self) -> Vec<PathBuf> {
-        let entries = |dir: &Path| {
-            fs::read_dir(dir)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| entry.path())
-        };
-        let dirs = entries(&self.root())
-            .filter(|path| path.is_dir())
-            .chain([self.root()]);
+        let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let dirs = entries(&self.root()).filter(|path| path.is_dir()).chain([self.root()]);
         let files = dirs.flat_map(|dir| entries(&dir).collect::<Vec<_>>());
-        files
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "heapql")
-            })
-            .collect()
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "heapql")).collect()
     }
 }
 
@@ -121,10 +88,7 @@ fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
 fn the_exit_status_and_the_streams_are_the_programs() {
     let host = Host::new();
     let ran = host.run(&["sh", "-c", "echo out; echo err >&2; exit 7"]);
-    assert_eq!(
-        (ran.status.code(), text(&ran.stdout), text(&ran.stderr)),
-        (Some(7), "out\n".into(), "err\n".into())
-    );
+    assert_eq!((ran.status.code(), text(&ran.stdout), text(&ran.stderr)), (Some(7), "out\n".into(), "err\n".into()));
     let ran = host.run(&["sh", "-c", "kill -SEGV $$"]);
     assert_eq!(ran.status.code(), Some(139));
 }
@@ -142,15 +106,9 @@ fn what_cannot_be_run_ends_like_in_a_shell() {
         assert!(text(&ran.stderr).contains(word), "{}", text(&ran.stderr));
     }
     assert!(host.ledgers().is_empty());
-    let left: Vec<_> = fs::read_dir(host.root())
-        .expect("listed")
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .collect();
-    assert!(
-        left.is_empty(),
-        "a run that never was leaves no directory: {left:?}"
-    );
+    let left: Vec<_> =
+        fs::read_dir(host.root()).expect("listed").flatten().filter(|entry| entry.path().is_dir()).collect();
+    assert!(left.is_empty(), "a run that never was leaves no directory: {left:?}");
 }
 
 #[test]
@@ -158,17 +116,8 @@ fn a_script_without_a_first_line_runs() {
     let host = Host::new();
     let script = host.dir.path().join("script");
     // Written by another process: a descriptor of ours, inherited by a sibling test's child, would make it ETXTBSY.
-    let make = format!(
-        "printf 'echo \"got $1\"\\n' > {0}; chmod +x {0}",
-        script.display()
-    );
-    assert!(
-        Command::new("sh")
-            .args(["-c", &make])
-            .status()
-            .expect("started")
-            .success()
-    );
+    let make = format!("printf 'echo \"got $1\"\\n' > {0}; chmod +x {0}", script.display());
+    assert!(Command::new("sh").args(["-c", &make]).status().expect("started").success());
     let ran = host.run(&[script.to_str().expect("text"), "a b"]);
     assert_eq!(text(&ran.stdout), "got a b\n", "{}", text(&ran.stderr));
 }
@@ -176,32 +125,12 @@ fn a_script_without_a_first_line_runs() {
 #[test]
 fn signals_reach_the_program() {
     let host = Host::new();
-    let script =
-        "for s in INT TERM HUP USR1 USR2 QUIT; do trap \"echo $s\" $s; done; echo ready; i=0
+    let script = "for s in INT TERM HUP USR1 USR2 QUIT; do trap \"echo $s\" $s; done; echo ready; i=0
                   while [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done";
-    let (child, mut out) = ready(&mut host.heapql(&[
-        "run",
-        "-q",
-        "--mysql",
-        "off",
-        "--postgres",
-        "off",
-        "sh",
-        "-c",
-        script,
-    ]));
-    let sent = [
-        Signal::INT,
-        Signal::TERM,
-        Signal::HUP,
-        Signal::USR1,
-        Signal::USR2,
-        Signal::QUIT,
-    ];
-    for (number, name) in sent
-        .into_iter()
-        .zip(["INT", "TERM", "HUP", "USR1", "USR2", "QUIT"])
-    {
+    let (child, mut out) =
+        ready(&mut host.heapql(&["run", "-q", "--mysql", "off", "--postgres", "off", "sh", "-c", script]));
+    let sent = [Signal::INT, Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2, Signal::QUIT];
+    for (number, name) in sent.into_iter().zip(["INT", "TERM", "HUP", "USR1", "USR2", "QUIT"]) {
         signal(&child, number);
         let mut line = String::new();
         out.read_line(&mut line).expect("a line");
@@ -213,17 +142,7 @@ fn signals_reach_the_program() {
 #[test]
 fn a_signal_that_ends_the_program_is_its_exit_status() {
     let host = Host::new();
-    let line = [
-        "run",
-        "-q",
-        "--mysql",
-        "off",
-        "--postgres",
-        "off",
-        "sh",
-        "-c",
-        "echo ready; exec sleep 60",
-    ];
+    let line = ["run", "-q", "--mysql", "off", "--postgres", "off", "sh", "-c", "echo ready; exec sleep 60"];
     let (mut child, _out) = ready(&mut host.heapql(&line));
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().expect("ended").code(), Some(143));
@@ -233,26 +152,12 @@ fn a_signal_that_ends_the_program_is_its_exit_status() {
 fn ignored_signals_stay_ignored_in_the_program() {
     let host = Host::new();
     let own = env!("CARGO_BIN_EXE_heapql");
-    let line =
-        "trap '' HUP; exec \"$0\" run -q --mysql off --postgres off grep SigIgn /proc/self/status";
-    let ran = Command::new("sh")
-        .args(["-c", line, own])
-        .env("HEAPQL_DIR", host.root())
-        .output()
-        .expect("started");
+    let line = "trap '' HUP; exec \"$0\" run -q --mysql off --postgres off grep SigIgn /proc/self/status";
+    let ran = Command::new("sh").args(["-c", line, own]).env("HEAPQL_DIR", host.root()).output().expect("started");
     let mask = text(&ran.stdout);
-    let mask = mask
-        .trim()
-        .rsplit('\t')
-        .next()
-        .and_then(|mask| u64::from_str_radix(mask, 16).ok())
-        .expect("a mask");
+    let mask = mask.trim().rsplit('\t').next().and_then(|mask| u64::from_str_radix(mask, 16).ok()).expect("a mask");
     assert_eq!(mask & 1, 1, "SIGHUP");
-    assert_eq!(
-        mask >> (Signal::PIPE.as_raw() - 1) & 1,
-        0,
-        "SIGPIPE, which the standard library ignores"
-    );
+    assert_eq!(mask >> (Signal::PIPE.as_raw() - 1) & 1, 0, "SIGPIPE, which the standard library ignores");
 }
 
 #[test]
@@ -260,17 +165,8 @@ fn the_program_outlives_heapql() {
     let host = Host::new();
     let mark = host.dir.path().join("mark");
     let script = format!("echo ready; sleep 1; touch {}", mark.display());
-    let (mut child, _out) = ready(&mut host.heapql(&[
-        "run",
-        "-q",
-        "--mysql",
-        "off",
-        "--postgres",
-        "off",
-        "sh",
-        "-c",
-        &script,
-    ]));
+    let (mut child, _out) =
+        ready(&mut host.heapql(&["run", "-q", "--mysql", "off", "--postgres", "off", "sh", "-c", &script]));
     signal(&child, Signal::KILL);
     assert_eq!(child.wait().expect("ended").signal(), Some(9));
     until("mark", || mark.exists().then_some(()));
@@ -280,64 +176,25 @@ fn the_program_outlives_heapql() {
 fn with_keep_the_samples_of_a_killed_program_stay() {
     let host = Host::new();
     let endpoints = host.dir.path().join("endpoints.json");
-    let line = [
-        "run",
-        "--keep",
-        "--min",
-        "1",
-        "--max",
-        "1",
-        "--mysql",
-        ":0",
-        "--postgres",
-        "off",
-        "--endpoints",
-    ];
-    let line = [
-        &line[..],
-        &[
-            endpoints.to_str().expect("text"),
-            "sh",
-            "-c",
-            "echo ready; kill -KILL $$",
-        ],
-    ]
-    .concat();
+    let line = ["run", "--keep", "--min", "1", "--max", "1", "--mysql", ":0", "--postgres", "off", "--endpoints"];
+    let line = [&line[..], &[endpoints.to_str().expect("text"), "sh", "-c", "echo ready; kill -KILL $$"]].concat();
     let (mut child, _out) = ready(host.heapql(&line).stderr(Stdio::piped()));
-    let said: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(&endpoints).expect("read")).expect("JSON");
+    let said: serde_json::Value = serde_json::from_str(&fs::read_to_string(&endpoints).expect("read")).expect("JSON");
     assert_eq!(said["pid"], child.id());
-    assert!(
-        said["mysql"]
-            .as_str()
-            .expect("an address")
-            .starts_with("127.0.0.1:")
-    );
+    assert!(said["mysql"].as_str().expect("an address").starts_with("127.0.0.1:"));
     assert!(said.get("postgres").is_none(), "{said}");
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-    let ended = lines
-        .find(|line| line.as_ref().is_ok_and(|line| line.starts_with("ended")))
-        .expect("a line")
-        .expect("text");
+    let ended =
+        lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("ended"))).expect("a line").expect("text");
     assert!(ended.contains("killed by SIGKILL"), "{ended}");
     let listed = host.output(&["ps", "-f", "json"]);
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
     // The server records itself as well.
     let listed = listed.as_array().expect("an array");
-    let dead = listed
-        .iter()
-        .find(|process| process["state"] == "dead")
-        .expect("the program");
-    assert!(
-        dead["sampled_count"].as_i64().expect("a number") > 0,
-        "{dead}"
-    );
+    let dead = listed.iter().find(|process| process["state"] == "dead").expect("the program");
+    assert!(dead["sampled_count"].as_i64().expect("a number") > 0, "{dead}");
     signal(&child, Signal::INT);
-    assert_eq!(
-        child.wait().expect("ended").code(),
-        Some(137),
-        "still the program's"
-    );
+    assert_eq!(child.wait().expect("ended").code(), Some(137), "still the program's");
     assert!(!endpoints.exists());
 }
 
@@ -346,15 +203,8 @@ fn the_environment_records_what_a_shell_starts() {
     let host = Host::new();
     let own = env!("CARGO_BIN_EXE_heapql");
     let line = "eval \"$(\"$0\" env)\"; sh -c 'for i in 1 2 3 4 5 6 7 8 9; do (echo $i); done' > /dev/null";
-    let ran = Command::new("sh")
-        .args(["-c", line, own])
-        .env("HEAPQL_DIR", host.root())
-        .output()
-        .expect("started");
-    assert_eq!(
-        (ran.status.code(), text(&ran.stderr)),
-        (Some(0), String::new())
-    );
+    let ran = Command::new("sh").args(["-c", line, own]).env("HEAPQL_DIR", host.root()).output().expect("started");
+    assert_eq!((ran.status.code(), text(&ran.stderr)), (Some(0), String::new()));
     assert!(!host.ledgers().is_empty());
 }
 
@@ -362,20 +212,8 @@ fn the_environment_records_what_a_shell_starts() {
 fn serve_keeps_its_parameters() {
     let host = Host::new();
     let endpoints = host.dir.path().join("endpoints.json");
-    let line = [
-        "serve",
-        "--mysql",
-        "off",
-        "--postgres",
-        ":0",
-        "--endpoints",
-        endpoints.to_str().expect("text"),
-    ];
-    let mut child = host
-        .heapql(&line)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
+    let line = ["serve", "--mysql", "off", "--postgres", ":0", "--endpoints", endpoints.to_str().expect("text")];
+    let mut child = host.heapql(&line).stderr(Stdio::null()).spawn().expect("started");
     until("endpoints", || endpoints.exists().then_some(()));
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().expect("ended").code(), Some(0));
@@ -400,22 +238,10 @@ fn wrong_command_lines_are_told_from_failures() {
         &["nonsense"],
     ] {
         let ran = host.output(line);
-        assert_eq!(
-            ran.status.code(),
-            Some(2),
-            "{line:?}: {}",
-            text(&ran.stderr)
-        );
-        assert!(
-            text(&ran.stderr).starts_with("error: ") || line == ["run"],
-            "{line:?}: {}",
-            text(&ran.stderr)
-        );
+        assert_eq!(ran.status.code(), Some(2), "{line:?}: {}", text(&ran.stderr));
+        assert!(text(&ran.stderr).starts_with("error: ") || line == ["run"], "{line:?}: {}", text(&ran.stderr));
     }
-    assert_eq!(
-        host.output(&["sql", "SELECT nonsense"]).status.code(),
-        Some(1)
-    );
+    assert_eq!(host.output(&["sql", "SELECT nonsense"]).status.code(), Some(1));
 }
 
 #[test]
@@ -425,11 +251,7 @@ fn a_taken_port_fails_if_it_was_asked_for() {
     let address = taken.local_addr().expect("an address").to_string();
     let ran = host.output(&["run", "--mysql", "off", "--postgres", &address, "true"]);
     assert_eq!(ran.status.code(), Some(1));
-    assert!(
-        text(&ran.stderr).contains("--postgres"),
-        "{}",
-        text(&ran.stderr)
-    );
+    assert!(text(&ran.stderr).contains("--postgres"), "{}", text(&ran.stderr));
 }
 
 #[test]
@@ -443,11 +265,6 @@ fn rows_go_to_stdout_in_every_format() {
         ("md", "| a | b |\n|---|---|\n| 1 | x |\n"),
     ] {
         let ran = host.output(&["sql", query, "-f", format]);
-        assert_eq!(
-            (ran.status.code(), text(&ran.stdout)),
-            (Some(0), expected.to_owned()),
-            "{}",
-            text(&ran.stderr)
-        );
+        assert_eq!((ran.status.code(), text(&ran.stdout)), (Some(0), expected.to_owned()), "{}", text(&ran.stderr));
     }
 }

@@ -16,10 +16,7 @@ pub(crate) struct FilePath {
 
 impl FilePath {
     pub(crate) fn new(dir: &CStr, created: u64) -> Option<FilePath> {
-        let mut path = FilePath {
-            bytes: [0; 512],
-            used: 0,
-        };
+        let mut path = FilePath { bytes: [0; 512], used: 0 };
         path.push(dir.to_bytes())?;
         path.push(b"/")?;
         path.push_number(sys::pid().into())?;
@@ -30,10 +27,7 @@ impl FilePath {
     }
 
     fn push(&mut self, text: &[u8]) -> Option<()> {
-        self.bytes
-            .get_mut(self.used..)?
-            .get_mut(..text.len())?
-            .copy_from_slice(text);
+        self.bytes.get_mut(self.used..)?.get_mut(..text.len())?.copy_from_slice(text);
         self.used += text.len();
         Some(())
     }
@@ -70,26 +64,13 @@ pub(crate) fn describe(header: &Header, created: u64) {
     let mut boot = [0; 16];
     boot_id(&mut boot);
     for (word, chunk) in header.boot_id.iter().zip(boot.chunks_exact(8)) {
-        word.store(
-            chunk
-                .iter()
-                .fold(0, |word, &byte| (word << 8) | u64::from(byte)),
-            Relaxed,
-        );
+        word.store(chunk.iter().fold(0, |word, &byte| (word << 8) | u64::from(byte)), Relaxed);
     }
     let mut text = [0; TEXT_BYTES];
     let bytes = sys::read_link(c"/proc/self/exe", &mut text);
-    set_text(
-        &header.program,
-        &header.program_bytes,
-        text.get(..bytes).unwrap_or_default(),
-    );
+    set_text(&header.program, &header.program_bytes, text.get(..bytes).unwrap_or_default());
     let bytes = sys::read_file(c"/proc/self/cmdline", &mut text);
-    set_text(
-        &header.command,
-        &header.command_bytes,
-        text.get(..bytes).unwrap_or_default(),
-    );
+    set_text(&header.command, &header.command_bytes, text.get(..bytes).unwrap_or_default());
 }
 
 fn set_text(words: &[AtomicU64], length: &AtomicU32, text: &[u8]) {
@@ -108,30 +89,18 @@ fn start_ticks() -> u64 {
     let mut text = [0; 512];
     let bytes = sys::read_file(c"/proc/self/stat", &mut text);
     let text = text.get(..bytes).unwrap_or_default();
-    let after = text
-        .iter()
-        .rposition(|&byte| byte == b')')
-        .map_or(0, |at| at + 2);
-    let mut fields = text
-        .get(after..)
-        .unwrap_or_default()
-        .split(|&byte| byte == b' ');
+    let after = text.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 2);
+    let mut fields = text.get(after..).unwrap_or_default().split(|&byte| byte == b' ');
     // What follows the bracket is field 3; the start time is field 22 (proc(5)).
     let digits = fields.nth(22 - 3).unwrap_or_default();
-    digits.iter().fold(0, |number, byte| {
-        number * 10 + u64::from(byte.wrapping_sub(b'0'))
-    })
+    digits.iter().fold(0, |number, byte| number * 10 + u64::from(byte.wrapping_sub(b'0')))
 }
 
 /// The machine's boot id, 32 hexadecimal digits, as 16 bytes.
 fn boot_id(into: &mut [u8; 16]) {
     let mut text = [0; 64];
     let bytes = sys::read_file(c"/proc/sys/kernel/random/boot_id", &mut text);
-    let digits = text
-        .get(..bytes)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|&byte| (byte as char).to_digit(16));
+    let digits = text.get(..bytes).unwrap_or_default().iter().filter_map(|&byte| (byte as char).to_digit(16));
     for (i, digit) in digits.take(32).enumerate() {
         if let Some(byte) = into.get_mut(i / 2) {
             *byte = (*byte << 4) | digit as u8;

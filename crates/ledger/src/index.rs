@@ -36,9 +36,7 @@ impl Table {
     fn map(capacity: usize, older: *mut Table) -> Option<&'static Table> {
         let mapped = size_of::<Table>() + capacity * size_of::<Entry>();
         // SAFETY: a fresh mapping at a place the kernel picks.
-        let table = unsafe { sys::map(None, mapped, None) }
-            .ok()?
-            .cast::<Table>();
+        let table = unsafe { sys::map(None, mapped, None) }.ok()?.cast::<Table>();
         // SAFETY: the mapping is page-aligned, zeroed, large enough and ours alone.
         unsafe {
             (*table).capacity = capacity;
@@ -73,10 +71,7 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) const fn new() -> Self {
-        Self {
-            table: AtomicPtr::new(null_mut()),
-            used: AtomicUsize::new(0),
-        }
+        Self { table: AtomicPtr::new(null_mut()), used: AtomicUsize::new(0) }
     }
 
     fn table(&self) -> Option<&Table> {
@@ -100,9 +95,7 @@ impl Index {
         let Some((entry, false)) = table.find(hash.max(1)) else {
             return false;
         };
-        entry
-            .value
-            .store((u64::from(value.0) << 32) | u64::from(value.1), Relaxed);
+        entry.value.store((u64::from(value.0) << 32) | u64::from(value.1), Relaxed);
         entry.hash.store(hash.max(1), Release);
         self.used.fetch_add(1, Relaxed);
         true
@@ -112,8 +105,7 @@ impl Index {
     fn room(&self) -> Option<&Table> {
         let Some(table) = self.table() else {
             let table = Table::map(FIRST_CAPACITY, null_mut())?;
-            self.table
-                .store(core::ptr::from_ref(table).cast_mut(), Release);
+            self.table.store(core::ptr::from_ref(table).cast_mut(), Release);
             return Some(table);
         };
         if self.used.load(Relaxed) * 2 < table.capacity {
@@ -132,8 +124,7 @@ impl Index {
             place.value.store(entry.value.load(Relaxed), Relaxed);
             place.hash.store(hash, Relaxed);
         }
-        self.table
-            .store(core::ptr::from_ref(larger).cast_mut(), Release);
+        self.table.store(core::ptr::from_ref(larger).cast_mut(), Release);
         Some(larger)
     }
 

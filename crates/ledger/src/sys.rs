@@ -19,9 +19,7 @@ fn check(result: c_long) -> Result<usize, Errno> {
 
 pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> Result<i32, Errno> {
     // SAFETY: `path` is a C string that lives through the call.
-    let fd = check(unsafe {
-        libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, mode)
-    })?;
+    let fd = check(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, mode) })?;
     Ok(fd as i32)
 }
 
@@ -66,15 +64,8 @@ pub(crate) fn read_file(path: &CStr, into: &mut [u8]) -> usize {
 
 pub(crate) fn read_link(path: &CStr, into: &mut [u8]) -> usize {
     // SAFETY: the kernel writes at most `into.len()` bytes at `into`.
-    let got = unsafe {
-        libc::syscall(
-            libc::SYS_readlinkat,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            into.as_mut_ptr(),
-            into.len(),
-        )
-    };
+    let got =
+        unsafe { libc::syscall(libc::SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), into.as_mut_ptr(), into.len()) };
     check(got).unwrap_or(0)
 }
 
@@ -82,17 +73,9 @@ pub(crate) fn read_link(path: &CStr, into: &mut [u8]) -> usize {
 ///
 /// # Safety
 /// Nothing but this caller may use the memory at `at`.
-pub(crate) unsafe fn map(
-    at: Option<*mut u8>,
-    bytes: usize,
-    file: Option<i32>,
-) -> Result<*mut u8, Errno> {
+pub(crate) unsafe fn map(at: Option<*mut u8>, bytes: usize, file: Option<i32>) -> Result<*mut u8, Errno> {
     let place = if at.is_some() { libc::MAP_FIXED } else { 0 };
-    let kind = if file.is_some() {
-        libc::MAP_SHARED
-    } else {
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS
-    };
+    let kind = if file.is_some() { libc::MAP_SHARED } else { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS };
     let at = at.unwrap_or(core::ptr::null_mut());
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: the caller owns the memory at `at`; elsewhere the kernel picks a free place.
@@ -127,25 +110,12 @@ pub(crate) fn populate(at: *mut u8, bytes: usize) -> Result<(), Errno> {
 
 /// The largest file this process may write (RLIMIT_FSIZE): beyond it the kernel sends a signal.
 pub(crate) fn largest_file() -> usize {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills `limit`; a null pointer means that nothing is set.
     let got = unsafe {
-        libc::syscall(
-            libc::SYS_prlimit64,
-            0,
-            libc::RLIMIT_FSIZE,
-            core::ptr::null::<libc::rlimit>(),
-            &raw mut limit,
-        )
+        libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_FSIZE, core::ptr::null::<libc::rlimit>(), &raw mut limit)
     };
-    if check(got).is_ok() {
-        limit.rlim_cur as usize
-    } else {
-        usize::MAX
-    }
+    if check(got).is_ok() { limit.rlim_cur as usize } else { usize::MAX }
 }
 
 pub(crate) fn pid() -> u32 {
@@ -165,10 +135,7 @@ pub(crate) fn uid() -> u32 {
 
 /// Nanoseconds of a clock; 0 if it has none.
 pub(crate) fn clock(id: libc::clockid_t) -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. clock_gettime is async-signal-safe and no cancellation point.
     unsafe { libc::clock_gettime(id, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64

@@ -110,22 +110,13 @@ impl Writer {
     pub unsafe fn open(&self, settings: &Settings) -> Result<(), OpenError> {
         let bytes = settings.bytes.min(MAX_BYTES).min(sys::largest_file()) & !(HEADER_BYTES - 1);
         if bytes < MIN_BYTES {
-            return Err(OpenError {
-                what: "the ledger would be too small",
-                errno: Errno(libc::EFBIG),
-            });
+            return Err(OpenError { what: "the ledger would be too small", errno: Errno(libc::EFBIG) });
         }
         let created = sys::clock(libc::CLOCK_REALTIME);
-        let path = identity::FilePath::new(settings.dir, created).ok_or(OpenError {
-            what: "the path is too long",
-            errno: Errno(libc::ENAMETOOLONG),
-        })?;
-        let flags =
-            libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC | libc::O_NOFOLLOW;
-        let fd = sys::open(path.as_c_str(), flags, 0o600).map_err(|errno| OpenError {
-            what: "create",
-            errno,
-        })?;
+        let path = identity::FilePath::new(settings.dir, created)
+            .ok_or(OpenError { what: "the path is too long", errno: Errno(libc::ENAMETOOLONG) })?;
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+        let fd = sys::open(path.as_c_str(), flags, 0o600).map_err(|errno| OpenError { what: "create", errno })?;
         // SAFETY: this caller's promise.
         let mapped = unsafe { self.map_file(fd, bytes) };
         sys::close(fd);
@@ -169,8 +160,7 @@ impl Writer {
         let words_at = self.words_at();
         self.callsites_ready.fetch_max(CALLSITES_AT, Relaxed);
         self.words_ready.fetch_max(words_at, Relaxed);
-        self.created_ns
-            .store(sys::clock(libc::CLOCK_MONOTONIC_COARSE), Relaxed);
+        self.created_ns.store(sys::clock(libc::CLOCK_MONOTONIC_COARSE), Relaxed);
 
         let header = self.page;
         identity::describe(header, created);
@@ -278,18 +268,14 @@ impl Writer {
     }
 
     fn find_label(&self, wanted: &LabelId) -> Option<u16> {
-        let (count, text) = (
-            self.page.label_count.load(Acquire),
-            label_words(wanted.text),
-        );
+        let (count, text) = (self.page.label_count.load(Acquire), label_words(wanted.text));
         (0..count.min(LABEL_CAPACITY as u32) as u16).find(|&id| {
-            self.record::<Label>(LABELS_AT, id.into())
-                .is_some_and(|label| {
-                    label.tenant_id.load(Relaxed) == wanted.tenant_id
-                        && label.ctx_id.load(Relaxed) == wanted.ctx_id
-                        && label.text[0].load(Relaxed) == text[0]
-                        && label.text[1].load(Relaxed) == text[1]
-                })
+            self.record::<Label>(LABELS_AT, id.into()).is_some_and(|label| {
+                label.tenant_id.load(Relaxed) == wanted.tenant_id
+                    && label.ctx_id.load(Relaxed) == wanted.ctx_id
+                    && label.text[0].load(Relaxed) == text[0]
+                    && label.text[1].load(Relaxed) == text[1]
+            })
         })
     }
 
@@ -311,22 +297,13 @@ impl Writer {
     /// The callsite of a stack under a label, if it is known. Lock-free.
     #[inline]
     pub fn find(&self, key: &CallsiteKey) -> Option<u32> {
-        Some(
-            self.index
-                .get(self.callsite_hash(key, stack_hash(key.frames)))?
-                .0,
-        )
+        Some(self.index.get(self.callsite_hash(key, stack_hash(key.frames)))?.0)
     }
 
     #[inline]
     fn callsite_hash(&self, key: &CallsiteKey, stack: u64) -> u64 {
         let generation = u64::from(self.page.module_generation.load(Relaxed));
-        mix(
-            stack,
-            (u64::from(key.label) << 40)
-                | (u64::from(key.shard) << 32)
-                | (generation & 0xffff_ffff),
-        )
+        mix(stack, (u64::from(key.label) << 40) | (u64::from(key.shard) << 32) | (generation & 0xffff_ffff))
     }
 
     /// Adds the callsite, unless another thread just has.
@@ -344,23 +321,16 @@ impl Writer {
         let end = CALLSITES_AT + (id as usize + 1) * size_of::<Callsite>();
         self.commit(&self.callsites_ready, end)?;
         let stack_at = self.stack(stack, key.frames)?;
-        let callsite = self
-            .record::<Callsite>(CALLSITES_AT, id as usize)
-            .ok_or(Loss::LedgerFull)?;
+        let callsite = self.record::<Callsite>(CALLSITES_AT, id as usize).ok_or(Loss::LedgerFull)?;
         if !self.index.insert(hash, (id, stack_at)) {
             return Err(Loss::LedgerFull);
         }
-        let age =
-            sys::clock(libc::CLOCK_MONOTONIC_COARSE).saturating_sub(self.created_ns.load(Relaxed));
+        let age = sys::clock(libc::CLOCK_MONOTONIC_COARSE).saturating_sub(self.created_ns.load(Relaxed));
         callsite.stack_at.store(stack_at, Relaxed);
         callsite.label.store(key.label, Relaxed);
         callsite.depth.store(key.frames.len() as u16, Relaxed);
-        callsite
-            .first_seen
-            .store((age / 1_000_000_000) as u32, Relaxed);
-        callsite
-            .module_generation
-            .store(self.page.module_generation.load(Relaxed) as u16, Relaxed);
+        callsite.first_seen.store((age / 1_000_000_000) as u32, Relaxed);
+        callsite.module_generation.store(self.page.module_generation.load(Relaxed) as u16, Relaxed);
         callsite.ready.store(1, Release);
         self.callsites.store(id + 1, Release);
         self.page.callsite_count.store(id + 1, Release);
@@ -442,10 +412,7 @@ impl Writer {
         if id as usize >= MODULE_CAPACITY {
             return false;
         }
-        let name = module
-            .name
-            .get(..module.name.len().min(u16::MAX as usize))
-            .unwrap_or_default();
+        let name = module.name.get(..module.name.len().min(u16::MAX as usize)).unwrap_or_default();
         let Ok(name_at) = self.append(name.len().div_ceil(8), name.chunks(8).map(word_of)) else {
             return false;
         };
@@ -455,15 +422,10 @@ impl Writer {
         entry.start.store(module.start, Relaxed);
         entry.end.store(module.end, Relaxed);
         entry.load_bias.store(module.load_bias, Relaxed);
-        entry
-            .loaded
-            .store(self.page.module_generation.load(Relaxed), Relaxed);
+        entry.loaded.store(self.page.module_generation.load(Relaxed), Relaxed);
         entry.name_at.store(name_at, Relaxed);
         entry.name_bytes.store(name.len() as u16, Relaxed);
-        let build_id = module
-            .build_id
-            .get(..module.build_id.len().min(32))
-            .unwrap_or_default();
+        let build_id = module.build_id.get(..module.build_id.len().min(32)).unwrap_or_default();
         for (word, chunk) in entry.build_id.iter().zip(build_id.chunks(8)) {
             word.store(word_of(chunk), Relaxed);
         }
@@ -488,9 +450,7 @@ impl Writer {
             let Some(entry) = self.record::<Module>(MODULES_AT, id) else {
                 continue;
             };
-            if entry.unloaded.load(Relaxed) == 0
-                && !is_loaded(entry.start.load(Relaxed), entry.end.load(Relaxed))
-            {
+            if entry.unloaded.load(Relaxed) == 0 && !is_loaded(entry.start.load(Relaxed), entry.end.load(Relaxed)) {
                 entry.unloaded.store(generation, Release);
             }
         }
@@ -527,7 +487,5 @@ fn mix(a: u64, b: u64) -> u64 {
 
 #[inline]
 fn stack_hash(frames: &[usize]) -> u64 {
-    frames.iter().fold(frames.len() as u64, |hash, &frame| {
-        mix(hash ^ frame as u64, hash.rotate_left(32))
-    })
+    frames.iter().fold(frames.len() as u64, |hash, &frame| mix(hash ^ frame as u64, hash.rotate_left(32)))
 }

@@ -11,11 +11,7 @@ use heapql_sampler::hook::{self, Reallocation, Request};
 use heapql_sampler::{Defaults, Registers};
 
 /// OceanBase's name for hooked C allocations.
-pub(crate) const GLIBC: Defaults = Defaults {
-    tenant_id: 500,
-    ctx_id: 22,
-    label: "glibc_malloc",
-};
+pub(crate) const GLIBC: Defaults = Defaults { tenant_id: 500, ctx_id: 22, label: "glibc_malloc" };
 
 /// What malloc(3) promises on this platform.
 const ALIGN: usize = 16;
@@ -31,16 +27,8 @@ unsafe extern "C" {
 
 /// Samples an allocation that has been counted, if it is due.
 fn sample(bytes: usize, align: usize, zeroed: bool, caller: Registers) -> Option<*mut c_void> {
-    let request = Request {
-        bytes,
-        align,
-        zeroed,
-    };
-    Some(
-        hook::allocate(request, caller, &[], &GLIBC)?
-            .as_ptr()
-            .cast(),
-    )
+    let request = Request { bytes, align, zeroed };
+    Some(hook::allocate(request, caller, &[], &GLIBC)?.as_ptr().cast())
 }
 
 pub(crate) extern "C" fn malloc(size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
@@ -51,20 +39,9 @@ pub(crate) extern "C" fn malloc(size: usize, pc: usize, sp: usize, bp: usize) ->
     }
 }
 
-pub(crate) extern "C" fn calloc(
-    count: usize,
-    size: usize,
-    pc: usize,
-    sp: usize,
-    bp: usize,
-) -> *mut c_void {
+pub(crate) extern "C" fn calloc(count: usize, size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
     // The stub has seen that the product fits.
-    match sample(
-        count.wrapping_mul(size),
-        ALIGN,
-        true,
-        Registers { pc, sp, bp },
-    ) {
+    match sample(count.wrapping_mul(size), ALIGN, true, Registers { pc, sp, bp }) {
         Some(object) => object,
         // SAFETY: as the program called it.
         None => unsafe { __libc_calloc(count, size) },
@@ -75,13 +52,7 @@ pub(crate) extern "C" fn free(object: *mut c_void) {
     hook::free(object.cast());
 }
 
-pub(crate) extern "C" fn realloc(
-    old: *mut c_void,
-    size: usize,
-    pc: usize,
-    sp: usize,
-    bp: usize,
-) -> *mut c_void {
+pub(crate) extern "C" fn realloc(old: *mut c_void, size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
     let caller = Registers { pc, sp, bp };
     if old.is_null() {
         return malloc(size, pc, sp, bp);
@@ -90,16 +61,9 @@ pub(crate) extern "C" fn realloc(
         hook::free(old.cast());
         return null_mut();
     }
-    let request = Request {
-        bytes: size,
-        align: ALIGN,
-        zeroed: false,
-    };
-    let outcome = if size == 0 {
-        Reallocation::Foreign
-    } else {
-        hook::reallocate(old.cast(), request, caller, &[], &GLIBC)
-    };
+    let request = Request { bytes: size, align: ALIGN, zeroed: false };
+    let outcome =
+        if size == 0 { Reallocation::Foreign } else { hook::reallocate(old.cast(), request, caller, &[], &GLIBC) };
     match outcome {
         Reallocation::Done(new) => new.as_ptr().cast(),
         // SAFETY: `old` is glibc's, as is every pointer that is not in the pool.
@@ -144,23 +108,11 @@ pub(crate) extern "C" fn overflow() -> *mut c_void {
     null_mut()
 }
 
-pub(crate) extern "C" fn memalign(
-    align: usize,
-    size: usize,
-    pc: usize,
-    sp: usize,
-    bp: usize,
-) -> *mut c_void {
+pub(crate) extern "C" fn memalign(align: usize, size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
     aligned(align, size, Registers { pc, sp, bp })
 }
 
-pub(crate) extern "C" fn aligned_alloc(
-    align: usize,
-    size: usize,
-    pc: usize,
-    sp: usize,
-    bp: usize,
-) -> *mut c_void {
+pub(crate) extern "C" fn aligned_alloc(align: usize, size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
     type AlignedAlloc = unsafe extern "C" fn(usize, usize) -> *mut c_void;
     static REAL: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
     if align.is_power_of_two() {

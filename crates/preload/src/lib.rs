@@ -5,10 +5,7 @@
 //! are at the call, so that no frame of ours is ever in a stack. It decides nothing (`sampler`) and it is not loaded by
 //! programs that call the sampler themselves. Loaded by ld.so, through LD_PRELOAD.
 #![cfg_attr(feature = "freestanding", no_std)]
-#![allow(
-    unreachable_pub,
-    reason = "what the program calls is exported by name, not by path"
-)]
+#![allow(unreachable_pub, reason = "what the program calls is exported by name, not by path")]
 
 mod due;
 mod scopes;

@@ -15,19 +15,8 @@ use crate::due::GLIBC;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn heapql_scope_push(tenant_id: u64, ctx_id: u64, label: *const c_char) {
     // SAFETY: this caller's promise.
-    let text = if label.is_null() {
-        b""
-    } else {
-        unsafe { CStr::from_ptr(label) }.to_bytes()
-    };
-    hook::push(
-        &LabelId {
-            tenant_id,
-            ctx_id,
-            text,
-        },
-        &GLIBC,
-    );
+    let text = if label.is_null() { b"" } else { unsafe { CStr::from_ptr(label) }.to_bytes() };
+    hook::push(&LabelId { tenant_id, ctx_id, text }, &GLIBC);
 }
 
 #[unsafe(no_mangle)]
@@ -40,22 +29,10 @@ pub extern "C" fn heapql_scope_pop() {
 /// # Safety
 /// `text` points to `bytes` readable bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn heapql_label(
-    tenant_id: u64,
-    ctx_id: u64,
-    text: *const c_char,
-    bytes: usize,
-) -> i32 {
+pub unsafe extern "C" fn heapql_label(tenant_id: u64, ctx_id: u64, text: *const c_char, bytes: usize) -> i32 {
     // SAFETY: this caller's promise.
     let text = unsafe { core::slice::from_raw_parts(text.cast(), bytes) };
-    hook::number_for(
-        &LabelId {
-            tenant_id,
-            ctx_id,
-            text,
-        },
-        &GLIBC,
-    )
+    hook::number_for(&LabelId { tenant_id, ctx_id, text }, &GLIBC)
 }
 
 /// Makes a label current and returns the one before it.

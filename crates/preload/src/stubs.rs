@@ -134,11 +134,7 @@ pub unsafe extern "C" fn realloc(object: *mut c_void, size: usize) -> *mut c_voi
 /// As reallocarray(3).
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn reallocarray(
-    object: *mut c_void,
-    count: usize,
-    size: usize,
-) -> *mut c_void {
+pub unsafe extern "C" fn reallocarray(object: *mut c_void, count: usize, size: usize) -> *mut c_void {
     naked_asm!(
         "mov rax, rsi",
         "mul rdx",
@@ -170,11 +166,7 @@ pub unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void
 /// As posix_memalign(3).
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn posix_memalign(
-    result: *mut *mut c_void,
-    align: usize,
-    size: usize,
-) -> i32 {
+pub unsafe extern "C" fn posix_memalign(result: *mut *mut c_void, align: usize, size: usize) -> i32 {
     naked_asm!(caller!("rcx", "r8", "r9"), due = sym due::posix_memalign)
 }
 

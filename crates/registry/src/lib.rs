@@ -47,20 +47,12 @@ pub struct Settings {
 impl Settings {
     /// Removes nothing: for reading only.
     pub fn read_only(root: PathBuf) -> Settings {
-        Settings {
-            root,
-            keep_dead_files: usize::MAX,
-            keep_dead_bytes: u64::MAX,
-        }
+        Settings { root, keep_dead_files: usize::MAX, keep_dead_bytes: u64::MAX }
     }
 
     /// The bounds of a server: 256 dead processes, 512 MiB.
     pub fn serving(root: PathBuf) -> Settings {
-        Settings {
-            root,
-            keep_dead_files: 256,
-            keep_dead_bytes: 512 << 20,
-        }
+        Settings { root, keep_dead_files: 256, keep_dead_bytes: 512 << 20 }
     }
 }
 
@@ -92,10 +84,7 @@ struct Known {
 impl Registry {
     /// Creates the directory (mode 0700) if it is missing.
     pub fn open(settings: Settings) -> io::Result<Registry> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&settings.root)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.root)?;
         Ok(Registry {
             settings,
             known: Mutex::default(),
@@ -124,10 +113,7 @@ impl Registry {
         let mut sources: Vec<_> = known.sources.values().cloned().collect();
         sources.sort_by_key(|source| (source.created_at(), source.id()));
         let replaced = liveness::judge(&mut sources);
-        if known
-            .retained_at
-            .is_none_or(|at| at.elapsed() > RETENTION_EVERY)
-        {
+        if known.retained_at.is_none_or(|at| at.elapsed() > RETENTION_EVERY) {
             known.retained_at = Some(Instant::now());
             if self.settings.keep_dead_files != usize::MAX {
                 self.forget(&mut known, &replaced);
@@ -145,11 +131,7 @@ impl Registry {
             return Some(source.clone());
         }
         match Ledger::open(path) {
-            Ok(ledger) => Some(Arc::new(Source::new(
-                path,
-                ledger,
-                self.stack_bytes.clone(),
-            ))),
+            Ok(ledger) => Some(Arc::new(Source::new(path, ledger, self.stack_bytes.clone()))),
             Err(ReadError::NotReady) if is_young(path) => None,
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Arc::new(Source::unreadable(path, &error))),
@@ -189,10 +171,7 @@ impl Registry {
             if source.state() == State::Alive
                 && let Err(error) = source.set_intervals(intervals)
             {
-                failed.push((
-                    format!("process {} ({})", source.pid(), source.command()),
-                    error,
-                ));
+                failed.push((format!("process {} ({})", source.pid(), source.command()), error));
             }
         }
         failed
@@ -201,19 +180,9 @@ impl Registry {
     /// What the registry itself keeps and has dropped.
     pub fn usage(&self) -> Vec<Usage> {
         let sources = self.known.lock().sources.len();
-        let row = |name, value: u64, unit, description| Usage {
-            name,
-            value: value as i64,
-            unit,
-            description,
-        };
+        let row = |name, value: u64, unit, description| Usage { name, value: value as i64, unit, description };
         vec![
-            row(
-                "sources",
-                sources as u64,
-                "count",
-                "ledgers found: live, dead and unreadable processes",
-            ),
+            row("sources", sources as u64, "count", "ledgers found: live, dead and unreadable processes"),
             row(
                 "stack_cache_bytes",
                 self.stack_bytes.load(Relaxed) as u64,
@@ -226,12 +195,7 @@ impl Registry {
                 "count",
                 "ledgers removed: of images that exec replaced, and of the oldest dead processes beyond the bounds",
             ),
-            row(
-                "removed_ledger_bytes",
-                self.removed_bytes.load(Relaxed),
-                "bytes",
-                "size of the removed ledgers",
-            ),
+            row("removed_ledger_bytes", self.removed_bytes.load(Relaxed), "bytes", "size of the removed ledgers"),
         ]
     }
 }
@@ -249,19 +213,12 @@ fn is_young(path: &Path) -> bool {
 }
 
 fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 fn run_dirs(root: &Path) -> Vec<PathBuf> {
     entries(root)
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(RUN_PREFIX))
-        })
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RUN_PREFIX)))
         .filter(|path| path.is_dir())
         .collect()
 }
@@ -272,9 +229,6 @@ fn ledger_paths(root: &Path) -> Vec<PathBuf> {
         .map(PathBuf::as_path)
         .chain([root])
         .flat_map(entries)
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == LEDGER)
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == LEDGER))
         .collect()
 }

@@ -47,12 +47,8 @@ fn is_running(source: &Source) -> bool {
         return false;
     };
     let mut fields = fields.split(' ');
-    let running = fields
-        .next()
-        .is_some_and(|state| !matches!(state, "Z" | "X" | "x"));
-    let start_ticks = fields
-        .nth(22 - 4)
-        .and_then(|ticks| ticks.parse::<u64>().ok());
+    let running = fields.next().is_some_and(|state| !matches!(state, "Z" | "X" | "x"));
+    let start_ticks = fields.nth(22 - 4).and_then(|ticks| ticks.parse::<u64>().ok());
     running && (identity.start_ticks == 0 || start_ticks == Some(identity.start_ticks))
 }
 

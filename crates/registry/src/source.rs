@@ -106,17 +106,13 @@ impl Source {
             Some(identity) => identity.pid as i32,
             None => {
                 let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-                name.split('-')
-                    .next()
-                    .and_then(|pid| pid.parse().ok())
-                    .unwrap_or(0)
+                name.split('-').next().and_then(|pid| pid.parse().ok()).unwrap_or(0)
             }
         }
     }
 
     pub fn parent_pid(&self) -> i32 {
-        self.identity()
-            .map_or(0, |identity| identity.parent_pid as i32)
+        self.identity().map_or(0, |identity| identity.parent_pid as i32)
     }
 
     pub fn command(&self) -> &str {
@@ -148,13 +144,8 @@ impl Source {
     /// The tenant of allocations that set no scope.
     pub fn tenant_id(&self) -> i64 {
         let mut kept = self.kept.lock();
-        let labels = self
-            .ledger
-            .as_ref()
-            .and_then(|ledger| kept.labels(ledger, 1).ok());
-        labels
-            .and_then(|labels| labels.first())
-            .map_or(0, |(label, _)| label.tenant_id)
+        let labels = self.ledger.as_ref().and_then(|ledger| kept.labels(ledger, 1).ok());
+        labels.and_then(|labels| labels.first()).map_or(0, |(label, _)| label.tenant_id)
     }
 
     /// Those that the process samples by, or sampled by when it died.
@@ -176,15 +167,8 @@ impl Source {
 
     /// How often each kind of loss happened, those that never did included.
     pub fn losses(&self) -> Vec<(&'static str, u64)> {
-        let losses = self
-            .ledger
-            .as_ref()
-            .and_then(|ledger| ledger.losses().ok())
-            .unwrap_or_default();
-        losses
-            .into_iter()
-            .map(|(loss, count)| (loss.name(), count))
-            .collect()
+        let losses = self.ledger.as_ref().and_then(|ledger| ledger.losses().ok()).unwrap_or_default();
+        losses.into_iter().map(|(loss, count)| (loss.name(), count)).collect()
     }
 
     /// What is live now, in no particular order.
@@ -198,11 +182,7 @@ impl Source {
         records.retain(|record| record.live_count > 0);
         let mut kept = self.kept.lock();
         kept.read_stacks(ledger, &records, &self.stack_bytes)?;
-        let most = records
-            .iter()
-            .map(|record| record.label)
-            .max()
-            .map_or(0, |label| label as usize + 1);
+        let most = records.iter().map(|record| record.label).max().map_or(0, |label| label as usize + 1);
         kept.labels(ledger, most)?;
         let mut callsites: Vec<Callsite> = Vec::with_capacity(records.len());
         for (record, merges) in with_merges(records) {
@@ -217,8 +197,7 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        self.stack_bytes
-            .fetch_sub(self.kept.get_mut().bytes, Relaxed);
+        self.stack_bytes.fetch_sub(self.kept.get_mut().bytes, Relaxed);
     }
 }
 
@@ -232,14 +211,7 @@ fn id_of(path: &Path) -> u64 {
 /// The records in an order in which those of one stack and label (kept apart per shard of threads) follow each other, each
 /// with whether it belongs to its predecessor.
 fn with_merges(mut records: Vec<CallsiteRecord>) -> impl Iterator<Item = (CallsiteRecord, bool)> {
-    let key = |record: &CallsiteRecord| {
-        (
-            record.stack_at,
-            record.depth,
-            record.label,
-            record.module_generation,
-        )
-    };
+    let key = |record: &CallsiteRecord| (record.stack_at, record.depth, record.label, record.module_generation);
     records.sort_by_key(key);
     let mut last = None;
     records.into_iter().map(move |record| {
@@ -259,16 +231,10 @@ fn add(to: &mut Callsite, record: &CallsiteRecord) {
 
 impl Kept {
     /// At least `most` labels, if the ledger has them.
-    fn labels(
-        &mut self,
-        ledger: &Ledger,
-        most: usize,
-    ) -> Result<&[(LabelRecord, Arc<str>)], ReadError> {
+    fn labels(&mut self, ledger: &Ledger, most: usize) -> Result<&[(LabelRecord, Arc<str>)], ReadError> {
         if self.labels.len() < most {
             let labels = ledger.labels()?.into_iter();
-            self.labels = labels
-                .map(|label| (label.clone(), Arc::from(label.text.as_str())))
-                .collect();
+            self.labels = labels.map(|label| (label.clone(), Arc::from(label.text.as_str()))).collect();
         }
         Ok(&self.labels)
     }
@@ -286,26 +252,17 @@ impl Kept {
         if self.stacks.len() <= largest {
             self.stacks.resize(largest + 1, None);
         }
-        let missing: Vec<_> = records
-            .iter()
-            .filter(|record| self.stacks[record.id as usize].is_none())
-            .collect();
+        let missing: Vec<_> = records.iter().filter(|record| self.stacks[record.id as usize].is_none()).collect();
         let Some(from) = missing.iter().map(|record| record.stack_at).min() else {
             return Ok(());
         };
-        let end = missing
-            .iter()
-            .map(|record| record.stack_at as usize + record.depth as usize)
-            .max()
-            .unwrap_or(0);
+        let end = missing.iter().map(|record| record.stack_at as usize + record.depth as usize).max().unwrap_or(0);
         let words = ledger.words(from, end - from as usize)?;
         self.find_program(ledger)?;
         for record in missing {
             let at = (record.stack_at - from) as usize;
-            let stack: Arc<[u64]> = words[at..at + record.depth as usize]
-                .iter()
-                .map(|&address| self.printed(address))
-                .collect();
+            let stack: Arc<[u64]> =
+                words[at..at + record.depth as usize].iter().map(|&address| self.printed(address)).collect();
             let bytes = size_of_val(&*stack) + 16;
             if total.load(Relaxed) + bytes > STACK_CACHE_BYTES {
                 continue;
@@ -319,10 +276,7 @@ impl Kept {
 
     fn find_program(&mut self, ledger: &Ledger) -> Result<(), ReadError> {
         if self.program.is_none() {
-            let program = ledger
-                .modules()?
-                .into_iter()
-                .find(|module| module.is_program);
+            let program = ledger.modules()?.into_iter().find(|module| module.is_program);
             self.program = program.map(|module| (module.start, module.end, module.load_bias));
         }
         Ok(())
@@ -330,9 +284,7 @@ impl Kept {
 
     fn printed(&self, address: u64) -> u64 {
         match self.program {
-            Some((start, end, load_bias)) if (start..end).contains(&address) => {
-                address.wrapping_sub(load_bias)
-            }
+            Some((start, end, load_bias)) if (start..end).contains(&address) => address.wrapping_sub(load_bias),
             _ => address,
         }
     }
@@ -344,10 +296,7 @@ impl Kept {
             Some(stack) => stack,
             None => {
                 let words = ledger.words(record.stack_at, record.depth.into()).ok()?;
-                words
-                    .into_iter()
-                    .map(|address| self.printed(address))
-                    .collect()
+                words.into_iter().map(|address| self.printed(address)).collect()
             }
         };
         Some(Callsite {

@@ -16,11 +16,7 @@ use crate::recorder::{self, Defaults, Reallocation, Request};
 use crate::shims;
 
 /// The label of allocations outside every scope.
-pub(crate) const RUST: Defaults = Defaults {
-    tenant_id: 500,
-    ctx_id: 0,
-    label: "rust_alloc",
-};
+pub(crate) const RUST: Defaults = Defaults { tenant_id: 500, ctx_id: 0, label: "rust_alloc" };
 
 /// A sampling allocator around `A`: `#[global_allocator] static ALLOCATOR: SamplingAlloc<System> = SamplingAlloc::new(System);`
 pub struct SamplingAlloc<A> {
@@ -86,11 +82,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAlloc<A> {
 }
 
 fn request(layout: Layout, zeroed: bool) -> Request {
-    Request {
-        bytes: layout.size(),
-        align: layout.align(),
-        zeroed,
-    }
+    Request { bytes: layout.size(), align: layout.align(), zeroed }
 }
 
 impl<A: GlobalAlloc> SamplingAlloc<A> {
@@ -118,15 +110,10 @@ impl<A: GlobalAlloc> SamplingAlloc<A> {
     #[cold]
     #[inline(never)]
     unsafe fn realloc_sampled(&self, old: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        let request = Request {
-            bytes,
-            align: layout.align(),
-            zeroed: false,
-        };
+        let request = Request { bytes, align: layout.align(), zeroed: false };
         let frame = Registers::here();
         let mut skip = [0; shims::MOST];
-        let outcome = if !self.is_recording() || (shims::learn(frame) && !recorder::is_sampled(old))
-        {
+        let outcome = if !self.is_recording() || (shims::learn(frame) && !recorder::is_sampled(old)) {
             Reallocation::Foreign
         } else {
             recorder::reallocate(old, request, frame, shims::known(&mut skip), &RUST)
@@ -146,10 +133,7 @@ impl<A: GlobalAlloc> SamplingAlloc<A> {
             }
             Reallocation::Leave(_) => {
                 // SAFETY: the caller promises that `bytes`, rounded up to the alignment, does not overflow, and is not 0.
-                let new = unsafe {
-                    self.inner
-                        .alloc(Layout::from_size_align_unchecked(bytes, layout.align()))
-                };
+                let new = unsafe { self.inner.alloc(Layout::from_size_align_unchecked(bytes, layout.align())) };
                 if !new.is_null() {
                     // SAFETY: as above; `old` is a sampled object.
                     unsafe { core::ptr::copy_nonoverlapping(old, new, copied) };
@@ -173,14 +157,8 @@ pub(crate) struct Preloaded {
 impl Preloaded {
     pub(crate) fn label(&self, wanted: &LabelId) -> Option<u16> {
         // SAFETY: the pointer and length are those of a live slice.
-        let number = unsafe {
-            (self.label)(
-                wanted.tenant_id,
-                wanted.ctx_id,
-                wanted.text.as_ptr().cast(),
-                wanted.text.len(),
-            )
-        };
+        let number =
+            unsafe { (self.label)(wanted.tenant_id, wanted.ctx_id, wanted.text.as_ptr().cast(), wanted.text.len()) };
         u16::try_from(number).ok()
     }
 
@@ -206,13 +184,8 @@ pub(crate) fn preloaded() -> Option<Preloaded> {
     // SAFETY: `look_up` found both in a library that exports them with these types.
     unsafe {
         Some(Preloaded {
-            label: core::mem::transmute::<
-                *mut (),
-                unsafe extern "C" fn(u64, u64, *const c_char, usize) -> i32,
-            >(label),
-            switch: core::mem::transmute::<*mut (), extern "C" fn(u16) -> u16>(
-                SWITCH.load(Relaxed),
-            ),
+            label: core::mem::transmute::<*mut (), unsafe extern "C" fn(u64, u64, *const c_char, usize) -> i32>(label),
+            switch: core::mem::transmute::<*mut (), extern "C" fn(u16) -> u16>(SWITCH.load(Relaxed)),
         })
     }
 }

@@ -83,11 +83,7 @@ fn arm(thread: &Thread, limit: u64, intervals: Option<Intervals>) {
         }
         _ => NEVER,
     };
-    thread.armed.set(Armed {
-        limit,
-        gap,
-        bytes: 0,
-    });
+    thread.armed.set(Armed { limit, gap, bytes: 0 });
     thread.count.set(limit.wrapping_sub(gap));
 }
 
@@ -103,16 +99,11 @@ fn random(thread: &Thread) -> u64 {
 }
 
 fn seed(thread: &Thread) -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable; clock_gettime is async-signal-safe.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     let place = core::ptr::from_ref(thread) as u64;
-    (place ^ (now.tv_nsec as u64).rotate_left(32) ^ now.tv_sec as u64)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        | 1
+    (place ^ (now.tv_nsec as u64).rotate_left(32) ^ now.tv_sec as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
 /// Makes `label` current: its own gap goes on where it stopped.
@@ -123,14 +114,8 @@ pub(crate) fn switch(thread: &Thread, control: &Control, label: u16) {
     }
     let armed = thread.armed.get();
     if armed.limit == limit {
-        let left = limit
-            .saturating_sub(thread.count.get())
-            .min(u32::MAX.into()) as u32;
-        thread.slots.of(from).set(Slot {
-            armed,
-            left,
-            label: u32::from(from) + 1,
-        });
+        let left = limit.saturating_sub(thread.count.get()).min(u32::MAX.into()) as u32;
+        thread.slots.of(from).set(Slot { armed, left, label: u32::from(from) + 1 });
     }
     thread.label.set(label);
     let slot = thread.slots.of(label).get();
@@ -138,11 +123,7 @@ pub(crate) fn switch(thread: &Thread, control: &Control, label: u16) {
         thread.armed.set(slot.armed);
         thread.count.set(limit - u64::from(slot.left));
     } else {
-        thread.armed.set(Armed {
-            limit: 0,
-            gap: 0,
-            bytes: 0,
-        });
+        thread.armed.set(Armed { limit: 0, gap: 0, bytes: 0 });
         thread.count.set(DUE);
     }
 }
@@ -176,8 +157,7 @@ mod tests {
 
     /// What the allocation path does.
     fn allocate(control: &Control, bytes: u64) -> bool {
-        let due = thread::tick() >= control.limit.load(Relaxed)
-            || bytes >= control.byte_rule.load(Relaxed);
+        let due = thread::tick() >= control.limit.load(Relaxed) || bytes >= control.byte_rule.load(Relaxed);
         due && is_due(thread::current(), control, bytes)
     }
 

@@ -6,9 +6,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 
-use heapql_ledger::{
-    DEFAULT_BYTES, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MIN_BYTES, TryLock,
-};
+use heapql_ledger::{DEFAULT_BYTES, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MIN_BYTES, TryLock};
 
 use crate::text::{Line, Path, number, read_file, say};
 
@@ -34,9 +32,7 @@ fn variable(name: &CStr) -> Option<&'static [u8]> {
     // changes its environment while other threads read it has broken for itself already.
     let value = unsafe { libc::getenv(name.as_ptr()) };
     // SAFETY: as above, checked for null.
-    (!value.is_null())
-        .then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
-        .filter(|value| !value.is_empty())
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes()).filter(|value| !value.is_empty())
 }
 
 /// A number within bounds, or `default` and a word about it.
@@ -47,17 +43,8 @@ fn number_variable(name: &CStr, least: u64, most: u64, default: u64) -> u64 {
     match number(value).filter(|number| (least..=most).contains(number)) {
         Some(number) => number,
         None => {
-            let line = Line::new()
-                .text(name.to_bytes())
-                .text(b": '")
-                .text(value)
-                .text(b"' is not a whole number in ");
-            say(line
-                .number(least)
-                .text(b"..")
-                .number(most)
-                .text(b"; using ")
-                .number(default));
+            let line = Line::new().text(name.to_bytes()).text(b": '").text(value).text(b"' is not a whole number in ");
+            say(line.number(least).text(b"..").number(most).text(b"; using ").number(default));
             default
         }
     }
@@ -67,66 +54,50 @@ impl Environment {
     /// `None` if there is no directory to write to; that has been said.
     pub(crate) fn read(defaults: &Defaults) -> Option<Environment> {
         let dir = directory()?;
-        let chosen = chosen().and_then(|choice| choice.intervals);
-        let intervals = chosen.unwrap_or_else(|| intervals(&dir));
-        let label = variable(c"HEAPQL_LABEL").unwrap_or(defaults.label.as_bytes());
-        if label.len() > LABEL_BYTES {
-            say(Line::new()
-                .text(b"HEAPQL_LABEL: '")
-                .text(label)
-                .text(b"' is longer than 15 bytes and is cut"));
-        }
         let most = i64::MAX as u64;
+        let number = |name, least: usize, most: usize, default: usize| {
+            number_variable(name, least as u64, most as u64, default as u64) as usize
+        };
+        let bytes = number(c"HEAPQL_LEDGER_BYTES", MIN_BYTES, MAX_BYTES, DEFAULT_BYTES);
+        // A program that records itself by its own choice is not the one that the other variables speak of.
+        if let Some(choice) = chosen() {
+            let Defaults { tenant_id, ctx_id, label } = *defaults;
+            let intervals = choice.intervals.unwrap_or_else(|| intervals(&dir));
+            return Some(Environment { dir, bytes, intervals, tenant_id, ctx_id, label: label.as_bytes() });
+        }
         Some(Environment {
-            intervals,
-            bytes: number_variable(
-                c"HEAPQL_LEDGER_BYTES",
-                MIN_BYTES as u64,
-                MAX_BYTES as u64,
-                DEFAULT_BYTES as u64,
-            ) as usize,
+            bytes,
+            intervals: intervals(&dir),
             tenant_id: number_variable(c"HEAPQL_TENANT_ID", 1, most, defaults.tenant_id),
             ctx_id: number_variable(c"HEAPQL_CTX_ID", 0, most, defaults.ctx_id),
-            label: label
-                .get(..label.len().min(LABEL_BYTES))
-                .unwrap_or_default(),
+            label: label(defaults),
             dir,
         })
     }
 
     pub(crate) fn default_label(&self) -> LabelId<'_> {
-        LabelId {
-            tenant_id: self.tenant_id,
-            ctx_id: self.ctx_id,
-            text: self.label,
-        }
+        LabelId { tenant_id: self.tenant_id, ctx_id: self.ctx_id, text: self.label }
     }
+}
+
+fn label(defaults: &Defaults) -> &'static [u8] {
+    let label = variable(c"HEAPQL_LABEL").unwrap_or(defaults.label.as_bytes());
+    if label.len() > LABEL_BYTES {
+        say(Line::new().text(b"HEAPQL_LABEL: '").text(label).text(b"' is longer than 15 bytes and is cut"));
+    }
+    label.get(..label.len().min(LABEL_BYTES)).unwrap_or_default()
 }
 
 /// The process's own variables, else what a server left in the directory, else the default.
 fn intervals(dir: &Path) -> Intervals {
     let shared = shared_intervals(dir).unwrap_or(Intervals::DEFAULT);
     let bound = |name, default: u32| {
-        number_variable(
-            name,
-            Intervals::LEAST.into(),
-            Intervals::MOST.into(),
-            default.into(),
-        ) as u32
+        number_variable(name, Intervals::LEAST.into(), Intervals::MOST.into(), default.into()) as u32
     };
-    let (min, max) = (
-        bound(c"HEAPQL_MIN", shared.min),
-        bound(c"HEAPQL_MAX", shared.max),
-    );
+    let (min, max) = (bound(c"HEAPQL_MIN", shared.min), bound(c"HEAPQL_MAX", shared.max));
     Intervals::new(min, max).unwrap_or_else(|| {
-        let line = Line::new()
-            .text(b"HEAPQL_MIN ")
-            .number(min.into())
-            .text(b" is above HEAPQL_MAX ");
-        let line = line
-            .number(max.into())
-            .text(b"; using ")
-            .number(shared.min.into());
+        let line = Line::new().text(b"HEAPQL_MIN ").number(min.into()).text(b" is above HEAPQL_MAX ");
+        let line = line.number(max.into()).text(b"; using ").number(shared.min.into());
         say(line.text(b"..").number(shared.max.into()));
         shared
     })
@@ -136,14 +107,8 @@ fn intervals(dir: &Path) -> Intervals {
 fn shared_intervals(dir: &Path) -> Option<Intervals> {
     let mut text = [0; 64];
     let read = read_file(dir.joined(b"/intervals")?.as_c_str(), &mut text);
-    let mut numbers = text
-        .get(..read)?
-        .split(|byte| byte.is_ascii_whitespace())
-        .filter_map(number);
-    Intervals::new(
-        numbers.next()?.try_into().ok()?,
-        numbers.next()?.try_into().ok()?,
-    )
+    let mut numbers = text.get(..read)?.split(|byte| byte.is_ascii_whitespace()).filter_map(number);
+    Intervals::new(numbers.next()?.try_into().ok()?, numbers.next()?.try_into().ok()?)
 }
 
 /// What the program itself has chosen.
@@ -177,11 +142,7 @@ fn chosen() -> Option<Choice> {
 
 /// The program's choice, else HEAPQL_DIR, else `$XDG_RUNTIME_DIR/heapql`, else a directory in /dev/shm that is named after the user and is ours.
 fn directory() -> Option<Path> {
-    let path = match (
-        chosen(),
-        variable(c"HEAPQL_DIR"),
-        variable(c"XDG_RUNTIME_DIR"),
-    ) {
+    let path = match (chosen(), variable(c"HEAPQL_DIR"), variable(c"XDG_RUNTIME_DIR")) {
         (Some(choice), ..) => Some(choice.dir),
         (None, Some(dir), _) => Path::new(dir),
         (None, None, Some(dir)) => Path::new(dir).and_then(|dir| dir.joined(b"/heapql")),
@@ -196,11 +157,7 @@ fn directory() -> Option<Path> {
         None
     })?;
     if let Err(why) = path.make_own_directory() {
-        say(Line::new()
-            .text(b"not recording: '")
-            .text(path.bytes())
-            .text(b"': ")
-            .text(why));
+        say(Line::new().text(b"not recording: '").text(path.bytes()).text(b"': ").text(why));
         return None;
     }
     Some(path)

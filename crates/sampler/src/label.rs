@@ -34,12 +34,7 @@ pub struct Scope {
 impl Label {
     /// `text` is cut at 15 bytes.
     pub const fn new(tenant_id: u64, ctx_id: u64, text: &'static str) -> Label {
-        Label {
-            tenant_id,
-            ctx_id,
-            text,
-            number: AtomicU32::new(0),
-        }
+        Label { tenant_id, ctx_id, text, number: AtomicU32::new(0) }
     }
 
     /// Enters the scope. If nothing is recorded, or there are too many labels, it changes nothing.
@@ -48,43 +43,26 @@ impl Label {
             0 => self.look_up(),
             known => Some((known - 1) as u16),
         };
-        Scope {
-            before: number.map(switch),
-            not_send: PhantomData,
-        }
+        Scope { before: number.map(switch), not_send: PhantomData }
     }
 
     #[cold]
     fn look_up(&self) -> Option<u16> {
-        let number = number(&LabelId {
-            tenant_id: self.tenant_id,
-            ctx_id: self.ctx_id,
-            text: self.text.as_bytes(),
-        })?;
+        let number = number(&LabelId { tenant_id: self.tenant_id, ctx_id: self.ctx_id, text: self.text.as_bytes() })?;
         self.number.store(u32::from(number) + 1, Relaxed);
         Some(number)
     }
 
     /// A future whose allocations belong to this label, on whatever thread it is polled.
     pub fn around<F: Future>(&'static self, future: F) -> InScope<F> {
-        InScope {
-            label: self,
-            future,
-        }
+        InScope { label: self, future }
     }
 }
 
 /// Enters a scope for this thread, until the guard is dropped. With a fixed label a `static` [`Label`] is cheaper.
 pub fn scope(tenant_id: u64, ctx_id: u64, label: &str) -> Scope {
-    let number = number(&LabelId {
-        tenant_id,
-        ctx_id,
-        text: label.as_bytes(),
-    });
-    Scope {
-        before: number.map(switch),
-        not_send: PhantomData,
-    }
+    let number = number(&LabelId { tenant_id, ctx_id, text: label.as_bytes() });
+    Scope { before: number.map(switch), not_send: PhantomData }
 }
 
 fn number(wanted: &LabelId) -> Option<u16> {

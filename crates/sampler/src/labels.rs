@@ -16,11 +16,7 @@ struct Entry {
 }
 
 static ENTRIES: [Entry; LABEL_CAPACITY] = [const {
-    Entry {
-        tenant_id: AtomicU64::new(0),
-        ctx_id: AtomicU64::new(0),
-        text: [AtomicU64::new(0), AtomicU64::new(0)],
-    }
+    Entry { tenant_id: AtomicU64::new(0), ctx_id: AtomicU64::new(0), text: [AtomicU64::new(0), AtomicU64::new(0)] }
 }; LABEL_CAPACITY];
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static LOCK: TryLock = TryLock::new();
@@ -32,8 +28,7 @@ fn packed(text: &[u8]) -> [u64; 2] {
         *to = *from;
     }
     bytes[LABEL_BYTES] = length as u8;
-    let [low, high]: [[u8; 8]; 2] =
-        [[0, 8], [8, 16]].map(|[from, to]| bytes[from..to].try_into().unwrap_or_default());
+    let [low, high]: [[u8; 8]; 2] = [[0, 8], [8, 16]].map(|[from, to]| bytes[from..to].try_into().unwrap_or_default());
     [u64::from_ne_bytes(low), u64::from_ne_bytes(high)]
 }
 

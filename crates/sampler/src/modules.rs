@@ -13,20 +13,13 @@ struct Known {
     end: AtomicUsize,
 }
 
-static KNOWN: [Known; MODULE_CAPACITY] = [const {
-    Known {
-        start: AtomicUsize::new(0),
-        end: AtomicUsize::new(0),
-    }
-}; MODULE_CAPACITY];
+static KNOWN: [Known; MODULE_CAPACITY] =
+    [const { Known { start: AtomicUsize::new(0), end: AtomicUsize::new(0) } }; MODULE_CAPACITY];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 fn is_known(address: usize) -> bool {
     let count = COUNT.load(Acquire).min(MODULE_CAPACITY);
-    KNOWN
-        .iter()
-        .take(count)
-        .any(|known| (known.start.load(Relaxed)..known.end.load(Relaxed)).contains(&address))
+    KNOWN.iter().take(count).any(|known| (known.start.load(Relaxed)..known.end.load(Relaxed)).contains(&address))
 }
 
 /// Names the modules of a new stack.
@@ -54,11 +47,7 @@ fn add(writer: &Writer, address: usize, is_program: bool) {
     let build_id_bytes = heapql_unwind::build_id(&module, &mut build_id);
     // SAFETY: `module_of` promises a C string that lives as long as the module, which `address` keeps loaded: it is a
     // return address of this thread, or the program.
-    let name = if module.name.is_null() {
-        c""
-    } else {
-        unsafe { CStr::from_ptr(module.name) }
-    };
+    let name = if module.name.is_null() { c"" } else { unsafe { CStr::from_ptr(module.name) } };
     let added = writer.add_module(&ModuleEntry {
         start: module.start as u64,
         end: module.end as u64,

@@ -6,9 +6,7 @@
 
 use core::num::NonZeroU64;
 use core::ptr::NonNull;
-use core::sync::atomic::{
-    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::*,
-};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::*};
 
 use heapql_ledger::layout::Header;
 use heapql_ledger::{CallsiteKey, Intervals, Loss, TryLock, Writer};
@@ -87,10 +85,7 @@ impl Inside {
             return None;
         }
         // SAFETY: points to this thread's errno.
-        Some(Inside {
-            thread,
-            errno: unsafe { *errno() },
-        })
+        Some(Inside { thread, errno: unsafe { *errno() } })
     }
 }
 
@@ -118,16 +113,9 @@ pub fn is_sampled(object: *const u8) -> bool {
 /// Samples the allocation that was just counted, if it is due. `None`: the underlying allocator serves it. `frame` is the
 /// stack from the caller of the allocation function outwards; `skip` are return addresses not worth showing.
 #[cold]
-pub fn allocate(
-    request: Request,
-    frame: Registers,
-    skip: &[usize],
-    defaults: &Defaults,
-) -> Option<NonNull<u8>> {
+pub fn allocate(request: Request, frame: Registers, skip: &[usize], defaults: &Defaults) -> Option<NonNull<u8>> {
     let inside = enter()?;
-    if !is_recording(inside.thread, defaults)
-        || !decide::is_due(inside.thread, &PAGE.control, request.bytes as u64)
-    {
+    if !is_recording(inside.thread, defaults) || !decide::is_due(inside.thread, &PAGE.control, request.bytes as u64) {
         return None;
     }
     sample(inside.thread, request, frame, skip)
@@ -143,26 +131,16 @@ pub fn reallocate(
     defaults: &Defaults,
 ) -> Reallocation {
     let Some(inside) = enter() else {
-        return if is_sampled(old) {
-            leave(old)
-        } else {
-            Reallocation::Foreign
-        };
+        return if is_sampled(old) { leave(old) } else { Reallocation::Foreign };
     };
-    let due = is_recording(inside.thread, defaults)
-        && decide::is_due(inside.thread, &PAGE.control, request.bytes as u64);
+    let due =
+        is_recording(inside.thread, defaults) && decide::is_due(inside.thread, &PAGE.control, request.bytes as u64);
     if !is_sampled(old) {
-        let sample = due
-            .then(|| sample(inside.thread, request, frame, skip))
-            .flatten();
+        let sample = due.then(|| sample(inside.thread, request, frame, skip)).flatten();
         return sample.map_or(Reallocation::Foreign, Reallocation::Enter);
     }
     let object = POOL.object(old as usize).unwrap_or_else(|bad| fail(bad));
-    let site = if due {
-        callsite(inside.thread, frame, skip)
-    } else {
-        None
-    };
+    let site = if due { callsite(inside.thread, frame, skip) } else { None };
     if let Some(done) = resize(old, &object, request, site) {
         return Reallocation::Done(done);
     }
@@ -210,8 +188,7 @@ pub fn set_intervals(intervals: Intervals) {
 
 /// Without asking whether anything is due.
 fn leave(old: *mut u8) -> Reallocation {
-    POOL.object(old as usize)
-        .map_or_else(|bad| fail(bad), |object| Reallocation::Leave(object.bytes))
+    POOL.object(old as usize).map_or_else(|bad| fail(bad), |object| Reallocation::Leave(object.bytes))
 }
 
 /// Ends a sampled object. Never waits, and may be called in the middle of anything.
@@ -227,8 +204,7 @@ pub fn free(object: *mut u8) {
 
 /// What malloc_usable_size says of a sampled object: 0 if it is none.
 pub fn usable_bytes(object: *const u8) -> usize {
-    POOL.object(object as usize)
-        .map_or(0, |object| object.usable)
+    POOL.object(object as usize).map_or(0, |object| object.usable)
 }
 
 fn uncount(object: &Object) {
@@ -258,21 +234,14 @@ fn enter() -> Option<Inside> {
     inside
 }
 
-fn sample(
-    thread: &Thread,
-    request: Request,
-    frame: Registers,
-    skip: &[usize],
-) -> Option<NonNull<u8>> {
+fn sample(thread: &Thread, request: Request, frame: Registers, skip: &[usize]) -> Option<NonNull<u8>> {
     let site = callsite(thread, frame, skip)?;
     place(thread, request, site)
 }
 
 fn shard(thread: &Thread) -> u8 {
     if thread.shard.get() == 0 {
-        thread
-            .shard
-            .set((NEXT_SHARD.fetch_add(1, Relaxed) % SHARDS as u32) as u8 + 1);
+        thread.shard.set((NEXT_SHARD.fetch_add(1, Relaxed) % SHARDS as u32) as u8 + 1);
     }
     thread.shard.get() - 1
 }
@@ -311,13 +280,8 @@ fn callsite(thread: &Thread, frame: Registers, skip: &[usize]) -> Option<u32> {
 
 /// An object in the pool, counted.
 fn place(thread: &Thread, request: Request, site: u32) -> Option<NonNull<u8>> {
-    let tag = Tag {
-        callsite: site,
-        epoch: EPOCH.load(Relaxed),
-    };
-    let Some((object, is_zero)) =
-        POOL.allocate(shard(thread).into(), request.bytes, request.align, tag)
-    else {
+    let tag = Tag { callsite: site, epoch: EPOCH.load(Relaxed) };
+    let Some((object, is_zero)) = POOL.allocate(shard(thread).into(), request.bytes, request.align, tag) else {
         WRITER.lose(Loss::PoolFull);
         return None;
     };
@@ -331,16 +295,8 @@ fn place(thread: &Thread, request: Request, site: u32) -> Option<NonNull<u8>> {
 
 /// Resizes a pool object without copying, as a new sample if it has a callsite. It does not grow small ones out of their
 /// block, nor keep a large block for what has become small.
-fn resize(
-    old: *mut u8,
-    object: &Object,
-    request: Request,
-    site: Option<u32>,
-) -> Option<NonNull<u8>> {
-    let tag = Tag {
-        callsite: site.unwrap_or(NO_CALLSITE),
-        epoch: EPOCH.load(Relaxed),
-    };
+fn resize(old: *mut u8, object: &Object, request: Request, site: Option<u32>) -> Option<NonNull<u8>> {
+    let tag = Tag { callsite: site.unwrap_or(NO_CALLSITE), epoch: EPOCH.load(Relaxed) };
     let aligned = (old as usize).is_multiple_of(request.align);
     let fits = request.bytes <= object.usable && request.bytes >= object.usable / 2;
     let done = if fits && aligned {
@@ -404,8 +360,7 @@ fn open_ledger(defaults: &Defaults) -> bool {
     };
     if POOL_BYTES.load(Relaxed) == 0 {
         let Some((start, bytes)) = POOL.reserve() else {
-            say(Line::new()
-                .text(b"not recording: no address space for sampled objects (ulimit -v?)"));
+            say(Line::new().text(b"not recording: no address space for sampled objects (ulimit -v?)"));
             return false;
         };
         POOL_START.store(start, Relaxed);
@@ -420,15 +375,8 @@ fn open_ledger(defaults: &Defaults) -> bool {
     labels::number(&settings.default_label, &WRITER);
     // SAFETY: under OPENING, in the state UNOPENED, and PAGE is used by this writer alone.
     if let Err(error) = unsafe { WRITER.open(&settings) } {
-        let line = Line::new()
-            .text(b"not recording: no ledger in '")
-            .text(environment.dir.bytes())
-            .text(b"': ");
-        say(line
-            .text(error.what.as_bytes())
-            .text(b" (error ")
-            .number(error.errno.0 as u64)
-            .text(b")"));
+        let line = Line::new().text(b"not recording: no ledger in '").text(environment.dir.bytes()).text(b"': ");
+        say(line.text(error.what.as_bytes()).text(b" (error ").number(error.errno.0 as u64).text(b")"));
         return false;
     }
     heapql_unwind::modules_changed();
@@ -468,11 +416,7 @@ fn forget_parent(thread: &Thread) {
     unsafe { &mut *thread.memo.get() }.forget();
     EPOCH.fetch_add(1, Relaxed);
     OPENING.reset();
-    thread.armed.set(decide::Armed {
-        limit: 0,
-        gap: 0,
-        bytes: 0,
-    });
+    thread.armed.set(decide::Armed { limit: 0, gap: 0, bytes: 0 });
     thread.count.set(DUE);
     STATE.store(UNOPENED, Release);
 }

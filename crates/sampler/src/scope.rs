@@ -16,9 +16,7 @@ pub fn push(wanted: &LabelId, defaults: &recorder::Defaults) -> bool {
         return false;
     };
     place.set(thread.label.get());
-    recorder::label(wanted, defaults)
-        .map(recorder::switch)
-        .is_some()
+    recorder::label(wanted, defaults).map(recorder::switch).is_some()
 }
 
 /// Leaves the scope entered last. Without one it does nothing.

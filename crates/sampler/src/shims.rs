@@ -27,11 +27,7 @@ static LEARNT: [AtomicUsize; FRAMES] = [const { AtomicUsize::new(0) }; FRAMES];
 /// What a stack may begin with.
 pub(crate) fn known(into: &mut [usize; MOST]) -> &[usize] {
     let mut count = 0;
-    for address in ADDRESSES
-        .iter()
-        .map(|address| address.load(Relaxed))
-        .take_while(|&address| address != 0)
-    {
+    for address in ADDRESSES.iter().map(|address| address.load(Relaxed)).take_while(|&address| address != 0) {
         into[count] = address;
         count += 1;
     }
@@ -46,9 +42,7 @@ pub(crate) fn learn(frame: Registers) -> bool {
         0 if BEGUN.swap(true, AcqRel) => false,
         0 => {
             LEARNER.store(here, Release);
-            [allocate, allocate_zeroed, reallocate]
-                .into_iter()
-                .for_each(learn_from);
+            [allocate, allocate_zeroed, reallocate].into_iter().for_each(learn_from);
             LEARNER.store(0, Release);
             false
         }
@@ -73,11 +67,7 @@ fn note(frame: Registers) {
 #[inline(never)]
 fn learn_from(way: fn()) {
     let mut frames = [0; FRAMES];
-    let walk = capture(
-        Registers::here(),
-        &mut StackBounds::UNKNOWN.clone(),
-        &mut frames,
-    );
+    let walk = capture(Registers::here(), &mut StackBounds::UNKNOWN.clone(), &mut frames);
     let thread = thread::current();
     let count = thread.count.replace(DUE);
     way();
@@ -86,20 +76,13 @@ fn learn_from(way: fn()) {
     let Some(&caller) = frames.get(1).filter(|_| walk.depth > 1) else {
         return;
     };
-    let Some(at) = LEARNT
-        .iter()
-        .position(|address| address.load(Relaxed) == caller)
-    else {
+    let Some(at) = LEARNT.iter().position(|address| address.load(Relaxed) == caller) else {
         return;
     };
-    let shims = LEARNT
-        .iter()
-        .take(at.saturating_sub(2))
-        .map(|address| address.load(Relaxed));
+    let shims = LEARNT.iter().take(at.saturating_sub(2)).map(|address| address.load(Relaxed));
     for shim in shims {
-        let free = ADDRESSES
-            .iter()
-            .find(|address| matches!(address.load(Relaxed), known if known == 0 || known == shim));
+        let free =
+            ADDRESSES.iter().find(|address| matches!(address.load(Relaxed), known if known == 0 || known == shim));
         if let Some(place) = free {
             place.store(shim, Relaxed);
         }
@@ -126,9 +109,6 @@ fn reallocate() {
     unsafe {
         let object = black_box(alloc::alloc::alloc(LAYOUT));
         thread::current().count.set(DUE);
-        alloc::alloc::dealloc(
-            black_box(alloc::alloc::realloc(object, LAYOUT, LAYOUT.size())),
-            LAYOUT,
-        );
+        alloc::alloc::dealloc(black_box(alloc::alloc::realloc(object, LAYOUT, LAYOUT.size())), LAYOUT);
     }
 }

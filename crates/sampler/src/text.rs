@@ -13,11 +13,7 @@ pub(crate) struct Line {
 impl Line {
     /// Begins "heapql: ".
     pub(crate) fn new() -> Line {
-        Line {
-            bytes: [0; 320],
-            used: 0,
-        }
-        .text(b"heapql: ")
+        Line { bytes: [0; 320], used: 0 }.text(b"heapql: ")
     }
 
     pub(crate) fn text(mut self, text: &[u8]) -> Line {
@@ -55,14 +51,7 @@ pub(crate) fn say(line: Line) {
     let mut line = line;
     line.bytes[line.used] = b'\n';
     // SAFETY: the kernel reads `used + 1` initialised bytes. Not libc's write, which is a cancellation point.
-    unsafe {
-        libc::syscall(
-            libc::SYS_write,
-            libc::STDERR_FILENO,
-            line.bytes.as_ptr(),
-            line.used + 1,
-        )
-    };
+    unsafe { libc::syscall(libc::SYS_write, libc::STDERR_FILENO, line.bytes.as_ptr(), line.used + 1) };
 }
 
 /// A decimal number and nothing else.
@@ -85,19 +74,12 @@ pub(crate) struct Path {
 
 impl Path {
     pub(crate) fn new(path: &[u8]) -> Option<Path> {
-        Path {
-            bytes: [0; 480],
-            used: 0,
-        }
-        .joined(path)
+        Path { bytes: [0; 480], used: 0 }.joined(path)
     }
 
     pub(crate) fn joined(mut self, more: &[u8]) -> Option<Path> {
         let room = self.bytes.len() - 1;
-        self.bytes
-            .get_mut(self.used..room)?
-            .get_mut(..more.len())?
-            .copy_from_slice(more);
+        self.bytes.get_mut(self.used..room)?.get_mut(..more.len())?.copy_from_slice(more);
         self.used += more.len();
         Some(self)
     }
@@ -125,13 +107,7 @@ impl Path {
         let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
         // SAFETY: the kernel fills `stat`.
         let failed = unsafe {
-            libc::syscall(
-                libc::SYS_newfstatat,
-                libc::AT_FDCWD,
-                path,
-                stat.as_mut_ptr(),
-                libc::AT_SYMLINK_NOFOLLOW,
-            )
+            libc::syscall(libc::SYS_newfstatat, libc::AT_FDCWD, path, stat.as_mut_ptr(), libc::AT_SYMLINK_NOFOLLOW)
         };
         if failed != 0 {
             return Err(b"it cannot be created");

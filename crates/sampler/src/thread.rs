@@ -46,9 +46,7 @@ const _: () = assert!(size_of::<Thread>() <= BLOCK_BYTES);
 const _: () = assert!(core::mem::offset_of!(Thread, count) == 0);
 
 #[cfg(not(target_arch = "x86_64"))]
-compile_error!(
-    "thread-local storage is written for x86_64; aarch64 needs its two lines of assembly here"
-);
+compile_error!("thread-local storage is written for x86_64; aarch64 needs its two lines of assembly here");
 
 // A stable Rust cannot define an initial-exec thread-local object; the assembler can. Zeroes follow the counter.
 core::arch::global_asm!(

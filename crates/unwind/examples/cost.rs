@@ -28,18 +28,11 @@ fn sideways(depth: usize, then: &mut dyn FnMut()) -> usize {
 #[inline(never)]
 fn measured(times: usize, bounds: &mut StackBounds, frames: &mut [usize]) -> usize {
     let start = Registers::here();
-    (0..times)
-        .map(|_| black_box(capture(black_box(start), bounds, frames)).depth)
-        .sum()
+    (0..times).map(|_| black_box(capture(black_box(start), bounds, frames)).depth).sum()
 }
 
 #[inline(never)]
-fn measured_memo(
-    times: usize,
-    memo: &mut Memo<8>,
-    bounds: &mut StackBounds,
-    frames: &mut [usize],
-) -> usize {
+fn measured_memo(times: usize, memo: &mut Memo<8>, bounds: &mut StackBounds, frames: &mut [usize]) -> usize {
     let start = Registers::here();
     let mut known = 0;
     for _ in 0..times {
@@ -77,18 +70,12 @@ fn main() {
             let cached = nanoseconds(200_000, |times| {
                 black_box(measured(times, &mut bounds, &mut frames));
             });
-            println!(
-                "{depth} frames: {cached:.0} ns, {:.1} ns a frame",
-                cached / depth as f64
-            );
+            println!("{depth} frames: {cached:.0} ns, {:.1} ns a frame", cached / depth as f64);
             let mut memo = Memo::EMPTY;
             let repeated = nanoseconds(200_000, |times| {
                 black_box(measured_memo(times, &mut memo, &mut bounds, &mut frames));
             });
-            println!(
-                "{depth} frames, as last time: {repeated:.0} ns, {:.1} ns a frame",
-                repeated / depth as f64
-            );
+            println!("{depth} frames, as last time: {repeated:.0} ns, {:.1} ns a frame", repeated / depth as f64);
         }
         let mut frames = [0; 16];
         let uncached = nanoseconds(2_000, |times| {
@@ -97,10 +84,7 @@ fn main() {
                 black_box(measured(1, &mut bounds, &mut frames));
             }
         });
-        println!(
-            "16 frames, none known: {uncached:.0} ns, {:.0} ns a frame",
-            uncached / 16.0
-        );
+        println!("16 frames, none known: {uncached:.0} ns, {:.0} ns a frame", uncached / 16.0);
         let found = nanoseconds(2_000, |times| {
             for _ in 0..times {
                 black_box(StackBounds::find(Registers::here().sp));

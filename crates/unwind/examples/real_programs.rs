@@ -32,22 +32,11 @@ static EVERY: AtomicUsize = AtomicUsize::new(0);
 static ROOM: AtomicUsize = AtomicUsize::new(MAX_FRAMES);
 
 /// One count for each of the words in the report.
-const COUNTS: [&str; 7] = [
-    "compared",
-    "frames",
-    "different",
-    "shorter",
-    "longer",
-    "known",
-    "misremembered",
-];
+const COUNTS: [&str; 7] = ["compared", "frames", "different", "shorter", "longer", "known", "misremembered"];
 static COUNTERS: [AtomicUsize; 7] = [const { AtomicUsize::new(0) }; 7];
 
 fn count(name: &str, by: usize) -> usize {
-    let index = COUNTS
-        .iter()
-        .position(|known| *known == name)
-        .expect("a known count");
+    let index = COUNTS.iter().position(|known| *known == name).expect("a known count");
     COUNTERS[index].fetch_add(by, Relaxed)
 }
 
@@ -66,12 +55,10 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 }
 
 extern "C" fn sample(size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
-    let due = CALLS
-        .try_with(|calls| calls.replace(calls.get() + 1))
-        .is_ok_and(|calls| {
-            let every = EVERY.load(Relaxed);
-            every != 0 && calls % every == 0
-        });
+    let due = CALLS.try_with(|calls| calls.replace(calls.get() + 1)).is_ok_and(|calls| {
+        let every = EVERY.load(Relaxed);
+        every != 0 && calls % every == 0
+    });
     if due && BUSY.try_with(|busy| busy.replace(true)) == Ok(false) {
         compare(Registers { pc, sp, bp });
         BUSY.set(false);
@@ -114,21 +101,12 @@ fn compare(registers: Registers) {
         (false, false) => "different",
     };
     if count(verdict, 1) < 3 {
-        report(&format!(
-            "{verdict} {:?} common {common}\n  ours   {ours:x?}\n  theirs {theirs:x?}\n",
-            walk.end
-        ));
+        report(&format!("{verdict} {:?} common {common}\n  ours   {ours:x?}\n  theirs {theirs:x?}\n", walk.end));
     }
 }
 
 /// The same capture with a memo has to give the same.
-fn remember(
-    registers: Registers,
-    bounds: &mut StackBounds,
-    room: usize,
-    expected: &[usize],
-    walk: Walk,
-) {
+fn remember(registers: Registers, bounds: &mut StackBounds, room: usize, expected: &[usize], walk: Walk) {
     let _ = MEMO.try_with(|memo| {
         let (memo, names) = &mut *memo.borrow_mut();
         let mut frames = [0; MAX_FRAMES];
@@ -138,9 +116,7 @@ fn remember(
             Recall::New(walk) => (walk, frames[..walk.depth].to_vec()),
         };
         if (found != walk || frames != expected) && count("misremembered", 1) < 3 {
-            report(&format!(
-                "misremembered {recall:?} {walk:?}\n  memo   {frames:x?}\n  plain  {expected:x?}\n"
-            ));
+            report(&format!("misremembered {recall:?} {walk:?}\n  memo   {frames:x?}\n  plain  {expected:x?}\n"));
         }
         match recall {
             Recall::Known(_) => _ = count("known", 1),
@@ -158,26 +134,15 @@ fn report(text: &str) {
     let Some(path) = std::env::var_os("HEAPQL_UNWIND_REPORT") else {
         return;
     };
-    if let Ok(mut file) = std::fs::File::options()
-        .append(true)
-        .create(true)
-        .open(path)
-    {
+    if let Ok(mut file) = std::fs::File::options().append(true).create(true).open(path) {
         let _ = file.write_all(text.as_bytes());
     }
 }
 
 extern "C" fn start() {
     heapql_unwind::modules_changed();
-    let number = |name| {
-        std::env::var(name)
-            .ok()
-            .and_then(|number| number.parse().ok())
-    };
-    ROOM.store(
-        number("HEAPQL_UNWIND_FRAMES").unwrap_or(MAX_FRAMES),
-        Relaxed,
-    );
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    ROOM.store(number("HEAPQL_UNWIND_FRAMES").unwrap_or(MAX_FRAMES), Relaxed);
     BUSY.set(true);
     // SAFETY: an ordinary function, in a library that is never unloaded.
     unsafe { atexit(finish) };

@@ -41,10 +41,7 @@ impl StackBounds {
     pub fn find(sp: usize) -> Option<StackBounds> {
         let low = sp & !(PAGE - 1);
         let ends = [thread_pointer(), libc_stack_end()];
-        let nearest = ends
-            .into_iter()
-            .filter(|end| *end > sp && end - low <= MAX_PROVEN)
-            .min();
+        let nearest = ends.into_iter().filter(|end| *end > sp && end - low <= MAX_PROVEN).min();
         match nearest.filter(|high| is_readable(low, *high)) {
             Some(high) => Some(StackBounds { low, high }),
             None => mapping_of(sp),
@@ -111,17 +108,10 @@ fn mapping_of(sp: usize) -> Option<StackBounds> {
     let path = c"/proc/thread-self/maps".as_ptr() as usize;
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     // SAFETY: the kernel reads the path. It is absolute, so the directory does not matter.
-    let file =
-        unsafe { system_call(libc::SYS_openat, [libc::AT_FDCWD as usize, path, flags]) }.ok()?;
+    let file = unsafe { system_call(libc::SYS_openat, [libc::AT_FDCWD as usize, path, flags]) }.ok()?;
     let found = scan(sp, |buffer| {
         // SAFETY: the kernel writes at most the buffer's length into it.
-        unsafe {
-            system_call(
-                libc::SYS_read,
-                [file, buffer.as_mut_ptr() as usize, buffer.len()],
-            )
-        }
-        .unwrap_or(0)
+        unsafe { system_call(libc::SYS_read, [file, buffer.as_mut_ptr() as usize, buffer.len()]) }.unwrap_or(0)
     });
     // SAFETY: the descriptor was opened above and is used no more.
     let _ = unsafe { system_call(libc::SYS_close, [file, 0, 0]) };
@@ -137,10 +127,7 @@ fn scan(sp: usize, mut read: impl FnMut(&mut [u8]) -> usize) -> Option<StackBoun
         let bytes = buffer.get(..length).filter(|bytes| !bytes.is_empty())?;
         for byte in bytes {
             if line.read(*byte) && line.low <= sp && sp < line.high {
-                return line.readable.then_some(StackBounds {
-                    low: line.low,
-                    high: line.high,
-                });
+                return line.readable.then_some(StackBounds { low: line.low, high: line.high });
             }
         }
     }
@@ -162,12 +149,7 @@ enum Part {
 }
 
 impl Line {
-    const START: Line = Line {
-        low: 0,
-        high: 0,
-        readable: false,
-        part: Part::Low,
-    };
+    const START: Line = Line { low: 0, high: 0, readable: false, part: Part::Low };
 
     /// True when the byte completes what has to be known of its line.
     fn read(&mut self, byte: u8) -> bool {
@@ -203,8 +185,7 @@ mod tests {
 
     #[test]
     fn a_threads_stack_ends_at_its_control_block() {
-        let bounds =
-            std::thread::spawn(|| StackBounds::find(here()).map(|b| (b, here(), thread_pointer())));
+        let bounds = std::thread::spawn(|| StackBounds::find(here()).map(|b| (b, here(), thread_pointer())));
         let (bounds, sp, end) = bounds.join().unwrap().unwrap();
         assert!(bounds.contains(sp));
         // Older kernels do not tell; then it is the end of the mapping.
@@ -220,11 +201,7 @@ mod tests {
         fn deeper(bounds: &mut StackBounds, left: usize) -> usize {
             let page = core::hint::black_box([left as u8; 5000]);
             assert!(bounds.cover(here()) && bounds.contains(here()));
-            if left == 0 {
-                page.len()
-            } else {
-                deeper(bounds, left - 1) + page.len()
-            }
+            if left == 0 { page.len() } else { deeper(bounds, left - 1) + page.len() }
         }
         let mut bounds = StackBounds::UNKNOWN;
         assert!(bounds.cover(here()));
@@ -254,8 +231,7 @@ mod tests {
 
     #[test]
     fn lines_are_read_across_buffers() {
-        let maps =
-            b"1000-2000 r-xp 0 0:0 1 /a-b c\n2000-3000 ---p 0\n7ffc0000-7ffd0000 rw-p 0 [stack]\n";
+        let maps = b"1000-2000 r-xp 0 0:0 1 /a-b c\n2000-3000 ---p 0\n7ffc0000-7ffd0000 rw-p 0 [stack]\n";
         let find = |sp, chunk: usize| {
             let mut rest: Vec<u8> = maps.to_vec();
             scan(sp, move |buffer| {
@@ -266,17 +242,8 @@ mod tests {
             })
         };
         for chunk in [1, 7, 500] {
-            assert_eq!(
-                find(0x7ffc_0008, chunk),
-                Some(StackBounds {
-                    low: 0x7ffc_0000,
-                    high: 0x7ffd_0000
-                })
-            );
-            assert_eq!(
-                find(0x1fff, chunk).map(|bounds| bounds.high()),
-                Some(0x2000)
-            );
+            assert_eq!(find(0x7ffc_0008, chunk), Some(StackBounds { low: 0x7ffc_0000, high: 0x7ffd_0000 }));
+            assert_eq!(find(0x1fff, chunk).map(|bounds| bounds.high()), Some(0x2000));
             assert_eq!(find(0x2000, chunk), None);
             assert_eq!(find(0x3000, chunk), None);
         }

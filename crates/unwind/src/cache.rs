@@ -34,11 +34,7 @@ impl Packed {
     pub(crate) const BITS: u32 = RULE_BITS;
 
     pub(crate) const fn new(bits: u32) -> Option<Packed> {
-        if bits >> RULE_BITS == 0 {
-            Some(Packed(bits))
-        } else {
-            None
-        }
+        if bits >> RULE_BITS == 0 { Some(Packed(bits)) } else { None }
     }
 
     #[inline(always)]
@@ -85,9 +81,8 @@ pub(crate) fn put(address: usize, generation: Generation, rule: Packed) {
 
 /// Nothing that was stored so far, or is stored for an older generation, matches any more.
 pub(crate) fn forget_all() {
-    let before = GENERATION.fetch_update(Relaxed, Relaxed, |old| {
-        Some(if old >= LAST_GENERATION { 1 } else { old + 1 })
-    });
+    let before =
+        GENERATION.fetch_update(Relaxed, Relaxed, |old| Some(if old >= LAST_GENERATION { 1 } else { old + 1 }));
     if before.is_ok_and(|old| old >= LAST_GENERATION) {
         for entry in &ENTRIES {
             // Most pages were never touched; a load leaves them so.

@@ -7,9 +7,8 @@
 use core::ops::Range;
 
 use gimli::{
-    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, CommonInformationEntry, EhFrame,
-    EhFrameHdr, EndianSlice, FrameDescriptionEntry, NativeEndian, Register, UnwindExpression,
-    UnwindSection,
+    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, CommonInformationEntry, EhFrame, EhFrameHdr,
+    EndianSlice, FrameDescriptionEntry, NativeEndian, Register, UnwindExpression, UnwindSection,
 };
 
 use crate::arch::{REGISTERS, Rule, reduce};
@@ -71,9 +70,7 @@ fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
     let section = EhFrame::new(unsafe { Module::bytes(&frames) }, NativeEndian);
     let bases = BaseAddresses::default().set_eh_frame(frames.start as u64);
     let offset = found.end.checked_sub(frames.start)?;
-    let entry = section
-        .fde_from_offset(&bases, offset.into(), EhFrame::cie_from_offset)
-        .ok()?;
+    let entry = section.fde_from_offset(&bases, offset.into(), EhFrame::cie_from_offset).ok()?;
     if !entry.contains(pc as u64) {
         return None;
     }
@@ -114,16 +111,9 @@ fn relative(base: usize, bytes: &[u8], offset: usize) -> Option<usize> {
 
 fn find_entry_any(index: &[u8], address: usize, pc: usize) -> Option<Range<usize>> {
     let bases = BaseAddresses::default().set_eh_frame_hdr(address as u64);
-    let header = EhFrameHdr::new(index, NativeEndian)
-        .parse(&bases, size_of::<usize>() as u8)
-        .ok()?;
+    let header = EhFrameHdr::new(index, NativeEndian).parse(&bases, size_of::<usize>() as u8).ok()?;
     let section = header.eh_frame_ptr().direct().ok()?;
-    let entry = header
-        .table()?
-        .lookup(pc as u64, &bases)
-        .ok()?
-        .direct()
-        .ok()?;
+    let entry = header.table()?.lookup(pc as u64, &bases).ok()?.direct().ok()?;
     Some(section as usize..entry as usize)
 }
 
@@ -159,11 +149,7 @@ struct Table {
 impl Table {
     /// For the initial instructions, which have no end.
     fn new(cie: &CommonInformationEntry<Slice<'_>>) -> Table {
-        let row = Row {
-            cfa: CfaRule::Unknown,
-            return_address: Saved::Unchanged,
-            frame_pointer: Saved::Unchanged,
-        };
+        let row = Row { cfa: CfaRule::Unknown, return_address: Saved::Unchanged, frame_pointer: Saved::Unchanged };
         Table {
             row,
             initial: row,
@@ -184,9 +170,9 @@ impl Table {
             };
             let next = match instruction {
                 CallFrameInstruction::SetLoc { address } => address,
-                CallFrameInstruction::AdvanceLoc { delta } => self
-                    .location
-                    .wrapping_add(u64::from(delta).wrapping_mul(self.code_alignment)),
+                CallFrameInstruction::AdvanceLoc { delta } => {
+                    self.location.wrapping_add(u64::from(delta).wrapping_mul(self.code_alignment))
+                }
                 other => {
                     self.execute(other)?;
                     continue;
@@ -203,54 +189,29 @@ impl Table {
     fn execute(&mut self, instruction: CallFrameInstruction<usize>) -> Option<()> {
         use CallFrameInstruction as I;
         match instruction {
-            I::DefCfa { register, offset } => {
-                self.row.cfa = CfaRule::Offset(register, offset as i64)
-            }
-            I::DefCfaSf {
-                register,
-                factored_offset,
-            } => {
+            I::DefCfa { register, offset } => self.row.cfa = CfaRule::Offset(register, offset as i64),
+            I::DefCfaSf { register, factored_offset } => {
                 self.row.cfa = CfaRule::Offset(register, self.factored(factored_offset));
             }
-            I::DefCfaRegister { register } => {
-                self.row.cfa = CfaRule::Offset(register, self.cfa_offset()?.1)
-            }
-            I::DefCfaOffset { offset } => {
-                self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, offset as i64)
-            }
+            I::DefCfaRegister { register } => self.row.cfa = CfaRule::Offset(register, self.cfa_offset()?.1),
+            I::DefCfaOffset { offset } => self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, offset as i64),
             I::DefCfaOffsetSf { factored_offset } => {
-                self.row.cfa =
-                    CfaRule::Offset(self.cfa_offset()?.0, self.factored(factored_offset));
+                self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, self.factored(factored_offset));
             }
             I::DefCfaExpression { expression } => self.row.cfa = CfaRule::Expression(expression),
             I::Undefined { register } => self.save(register, Saved::Undefined),
             I::SameValue { register } => self.save(register, Saved::Unchanged),
-            I::Offset {
-                register,
-                factored_offset,
-            } => {
-                self.save(
-                    register,
-                    Saved::AtCfa(self.factored(factored_offset as i64)),
-                );
+            I::Offset { register, factored_offset } => {
+                self.save(register, Saved::AtCfa(self.factored(factored_offset as i64)));
             }
-            I::OffsetExtendedSf {
-                register,
-                factored_offset,
-            } => {
+            I::OffsetExtendedSf { register, factored_offset } => {
                 self.save(register, Saved::AtCfa(self.factored(factored_offset)));
             }
-            I::Expression {
-                register,
-                expression,
-            } => self.save(register, Saved::Expression(expression)),
+            I::Expression { register, expression } => self.save(register, Saved::Expression(expression)),
             I::ValOffset { register, .. }
             | I::ValOffsetSf { register, .. }
             | I::ValExpression { register, .. }
-            | I::Register {
-                dest_register: register,
-                ..
-            } => self.save(register, Saved::Otherwise),
+            | I::Register { dest_register: register, .. } => self.save(register, Saved::Otherwise),
             I::Restore { register } => self.restore(register),
             I::RememberState => {
                 *self.remembered.get_mut(self.depth)? = self.row;
@@ -304,11 +265,7 @@ mod tests {
         let mut bytes = std::vec![1, 0x1b, 0x03, 0x3b];
         bytes.extend(1000_i32.to_ne_bytes());
         bytes.extend((rows.len() as u32).to_ne_bytes());
-        bytes.extend(
-            rows.iter()
-                .flat_map(|(pc, entry)| [pc.to_ne_bytes(), entry.to_ne_bytes()])
-                .flatten(),
-        );
+        bytes.extend(rows.iter().flat_map(|(pc, entry)| [pc.to_ne_bytes(), entry.to_ne_bytes()]).flatten());
         bytes
     }
 
@@ -317,12 +274,7 @@ mod tests {
         let address = 0x10_0000;
         let index = table(&[(-0x1000, 2000), (-0x800, 2100), (0x500, 2200)]);
         let entry = |offset: usize| Some(address + 1004..address + offset);
-        for (pc, expected) in [
-            (-0x1001, None),
-            (-0x1000, entry(2000)),
-            (-0x801, entry(2000)),
-            (0x4ff, entry(2100)),
-        ] {
+        for (pc, expected) in [(-0x1001, None), (-0x1000, entry(2000)), (-0x801, entry(2000)), (0x4ff, entry(2100))] {
             let pc = address.wrapping_add_signed(pc);
             assert_eq!(find_entry_fast(&index, address, pc), expected);
             if expected.is_some() {
@@ -347,15 +299,10 @@ mod tests {
         let module = module_of(libc::getpid as *const () as usize).unwrap();
         let pc = libc::getpid as *const () as usize;
         assert!(matches!(rule_at(pc), Some(Rule::Frame { .. })));
-        let rules = (module.start..module.end)
-            .step_by(101)
-            .map(|pc| rule_in(&module, pc));
+        let rules = (module.start..module.end).step_by(101).map(|pc| rule_in(&module, pc));
         let (known, unknown): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.is_some());
         assert!(known.len() > unknown.len() / 2);
-        let odd = known
-            .iter()
-            .filter(|rule| matches!(rule, Some(Rule::Unsupported)))
-            .count();
+        let odd = known.iter().filter(|rule| matches!(rule, Some(Rule::Unsupported))).count();
         assert!(odd < known.len() / 500, "{odd} of {}", known.len());
     }
     /// A copy of a part of libc with its call frame information, as a module of one segment.
@@ -383,34 +330,16 @@ mod tests {
                 p_memsz: bytes.len() as u64,
                 p_align: 1,
             };
-            Copy {
-                bytes,
-                header,
-                eh_frame_hdr: 0,
-                functions: (pc as isize) - range.start as isize,
-            }
+            Copy { bytes, header, eh_frame_hdr: 0, functions: (pc as isize) - range.start as isize }
         }
 
         fn rule(&self, distance: isize) -> Option<Rule> {
             let start = self.bytes.as_ptr().expose_provenance();
-            let headers = Headers {
-                address: (&raw const self.header).expose_provenance(),
-                count: 1,
-            };
+            let headers = Headers { address: (&raw const self.header).expose_provenance(), count: 1 };
             let end = start + self.bytes.len();
             let eh_frame_hdr = start + self.eh_frame_hdr;
-            let module = Module {
-                start,
-                end,
-                load_bias: 0,
-                name: core::ptr::null(),
-                eh_frame_hdr,
-                headers,
-            };
-            rule_in(
-                &module,
-                start.wrapping_add_signed(self.functions + distance),
-            )
+            let module = Module { start, end, load_bias: 0, name: core::ptr::null(), eh_frame_hdr, headers };
+            rule_in(&module, start.wrapping_add_signed(self.functions + distance))
         }
     }
 

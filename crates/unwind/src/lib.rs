@@ -77,14 +77,8 @@
 #[cfg(test)]
 extern crate std;
 
-#[cfg(not(all(
-    target_arch = "x86_64",
-    target_os = "linux",
-    target_pointer_width = "64"
-)))]
-compile_error!(
-    "heapql-unwind knows x86_64 Linux only; an aarch64 sibling of src/x86_64 would have the same files"
-);
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_pointer_width = "64")))]
+compile_error!("heapql-unwind knows x86_64 Linux only; an aarch64 sibling of src/x86_64 would have the same files");
 
 #[path = "x86_64/mod.rs"]
 mod arch;

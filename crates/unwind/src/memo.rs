@@ -72,10 +72,7 @@ impl<const STACKS: usize> Memo<STACKS> {
     pub const BYTES: usize = size_of::<Known>();
     pub const EMPTY: Memo<STACKS> = {
         assert!(STACKS.is_power_of_two());
-        Memo {
-            stacks: [Known::NONE; STACKS],
-            last: 0,
-        }
+        Memo { stacks: [Known::NONE; STACKS], last: 0 }
     };
 
     /// As [`crate::capture_skipping`], if the stack is not known. `start` is the innermost frame, or one in `skip`.
@@ -89,10 +86,7 @@ impl<const STACKS: usize> Memo<STACKS> {
     ) -> Recall {
         self.last = index(&start, STACKS);
         let Some(known) = self.stacks.get_mut(self.last) else {
-            return Recall::New(Walk {
-                depth: 0,
-                end: End::Full,
-            });
+            return Recall::New(Walk { depth: 0, end: End::Full });
         };
         if let Some(name) = NonZeroU64::new(known.name)
             && known.is_for(&start, bounds, frames.len())
@@ -107,11 +101,7 @@ impl<const STACKS: usize> Memo<STACKS> {
     /// cannot be verified, because there is a signal handler or code without call frame information in it, because it
     /// was truncated, or because it is too deep.
     pub fn name(&mut self, name: NonZeroU64) {
-        if let Some(known) = self
-            .stacks
-            .get_mut(self.last)
-            .filter(|known| known.chunks != NOT_VERIFIABLE)
-        {
+        if let Some(known) = self.stacks.get_mut(self.last).filter(|known| known.chunks != NOT_VERIFIABLE) {
             known.name = name.get();
         }
     }
@@ -159,18 +149,13 @@ impl Known {
     /// Whether all words still hold what they held, given that [`Known::is_for`] was true.
     #[inline(always)]
     fn is_unchanged(&self) -> bool {
-        let (distances, values) = (
-            self.distances.as_chunks::<UNROLLED>().0,
-            self.values.as_chunks::<UNROLLED>().0,
-        );
+        let (distances, values) = (self.distances.as_chunks::<UNROLLED>().0, self.values.as_chunks::<UNROLLED>().0);
         let Some(distances) = distances.get(..self.chunks) else {
             return false;
         };
         // SAFETY: a distance is a multiple of 8 and sp + distance below high, as when it was traced; the bounds now hold
         // sp and end at high, so the word is readable.
-        let read = |distance: u32| unsafe {
-            Stack::read_unchecked(self.sp.wrapping_add(distance as usize))
-        };
+        let read = |distance: u32| unsafe { Stack::read_unchecked(self.sp.wrapping_add(distance as usize)) };
         // Loops, because of a chain of iterators the compiler makes twice as many instructions.
         for (distances, values) in distances.iter().zip(values) {
             for (distance, value) in distances.iter().zip(values) {
@@ -191,8 +176,7 @@ impl Known {
         frames: &mut [usize],
     ) -> Walk {
         (self.name, self.chunks) = (0, NOT_VERIFIABLE);
-        self.walk(start, skip, bounds, frames)
-            .unwrap_or_else(|end| Walk { depth: 0, end })
+        self.walk(start, skip, bounds, frames).unwrap_or_else(|end| Walk { depth: 0, end })
     }
 
     #[inline(always)]
@@ -204,20 +188,12 @@ impl Known {
         frames: &mut [usize],
     ) -> Result<Walk, End> {
         let mut walker = Walker::new(start, bounds)?;
-        (self.generation, self.high, self.room) = (
-            walker.generation.number(),
-            walker.stack.high(),
-            frames.len(),
-        );
+        (self.generation, self.high, self.room) = (walker.generation.number(), walker.stack.high(), frames.len());
         (self.pc, self.sp, self.bp, self.bp_matters) = (start.pc, start.sp, start.bp, 0);
         // What is skipped is not traced.
         let is_whole = !skip.contains(&start.pc);
         walker.skip(skip)?;
-        let mut tracer = Tracer {
-            known: self,
-            count: 0,
-            bp_slot: None,
-        };
+        let mut tracer = Tracer { known: self, count: 0, bp_slot: None };
         let walk = walker.record(frames, &mut tracer);
         let count = tracer.count;
         if is_whole && count <= WORDS && !matches!(walk.end, End::Truncated(_)) {
@@ -231,15 +207,9 @@ impl Known {
     fn fill_up(&mut self, count: usize) {
         self.chunks = count.div_ceil(UNROLLED);
         let last = count.wrapping_sub(1);
-        if let (Some(distance), Some(value)) = (
-            self.distances.get(last).copied(),
-            self.values.get(last).copied(),
-        ) {
+        if let (Some(distance), Some(value)) = (self.distances.get(last).copied(), self.values.get(last).copied()) {
             let padding = count..self.chunks * UNROLLED;
-            self.distances
-                .get_mut(padding.clone())
-                .unwrap_or_default()
-                .fill(distance);
+            self.distances.get_mut(padding.clone()).unwrap_or_default().fill(distance);
             self.values.get_mut(padding).unwrap_or_default().fill(value);
         }
     }
@@ -258,10 +228,7 @@ impl Tracer<'_> {
     #[inline(always)]
     fn note(&mut self, address: usize, value: usize) {
         let distance = u32::try_from(address.wrapping_sub(self.known.sp));
-        let places = (
-            self.known.distances.get_mut(self.count),
-            self.known.values.get_mut(self.count),
-        );
+        let places = (self.known.distances.get_mut(self.count), self.known.values.get_mut(self.count));
         match (places, distance) {
             ((Some(to_distance), Some(to_value)), Ok(distance)) => {
                 (*to_distance, *to_value) = (distance, value);

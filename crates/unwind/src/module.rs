@@ -113,31 +113,20 @@ fn find(find_object: FindObject, address: usize) -> Option<DlFindObject> {
 /// or, for the executable, where the kernel says. Only if they describe that very segment.
 fn headers_of(object: &DlFindObject, module: &Module, find_object: FindObject) -> Option<Headers> {
     let describes = |headers: &Headers| {
-        let loaded = |header: Elf64_Phdr| {
-            header.p_type == PT_LOAD && module.in_memory(&header).contains(&module.start)
-        };
+        let loaded = |header: Elf64_Phdr| header.p_type == PT_LOAD && module.in_memory(&header).contains(&module.start);
         headers.iter().any(loaded)
     };
     let at_start = Headers::after_elf_header(module.start, module.end);
     let at_bias = || {
-        let first = find(find_object, module.load_bias)
-            .filter(|first| first.link_map == object.link_map)?;
-        Headers::after_elf_header(
-            first.map_start.expose_provenance(),
-            first.map_end.expose_provenance(),
-        )
+        let first = find(find_object, module.load_bias).filter(|first| first.link_map == object.link_map)?;
+        Headers::after_elf_header(first.map_start.expose_provenance(), first.map_end.expose_provenance())
     };
-    at_start
-        .filter(describes)
-        .or_else(|| executables_headers().filter(describes))
-        .or_else(at_bias)
-        .filter(describes)
+    at_start.filter(describes).or_else(|| executables_headers().filter(describes)).or_else(at_bias).filter(describes)
 }
 
 fn executables_headers() -> Option<Headers> {
     // SAFETY: getauxval reads what the kernel passed to the process.
-    let [address, count] =
-        [libc::AT_PHDR, libc::AT_PHNUM].map(|kind| unsafe { libc::getauxval(kind) } as usize);
+    let [address, count] = [libc::AT_PHDR, libc::AT_PHNUM].map(|kind| unsafe { libc::getauxval(kind) } as usize);
     (address != 0).then_some(Headers { address, count })
 }
 
@@ -156,10 +145,7 @@ pub fn modules_changed() {
 const PAGE: usize = 4096;
 
 impl Headers {
-    pub(crate) const NONE: Headers = Headers {
-        address: 0,
-        count: 0,
-    };
+    pub(crate) const NONE: Headers = Headers { address: 0, count: 0 };
 
     /// Those that the ELF header at `start` tells of, if the segment's first page holds them all.
     fn after_elf_header(start: usize, end: usize) -> Option<Headers> {
@@ -170,15 +156,11 @@ impl Headers {
         // SAFETY: the first page of a segment that the loader knows, which is larger than the header. Segments that
         // cannot be read are not known to any linker.
         let file = unsafe { file.read_unaligned() };
-        let is_elf = file.e_ident.starts_with(b"\x7fELF")
-            && usize::from(file.e_phentsize) == size_of::<Elf64_Phdr>();
+        let is_elf = file.e_ident.starts_with(b"\x7fELF") && usize::from(file.e_phentsize) == size_of::<Elf64_Phdr>();
         let offset = usize::try_from(file.e_phoff).ok().filter(|_| is_elf)?;
         let count = usize::from(file.e_phnum);
         let end = offset.checked_add(count * size_of::<Elf64_Phdr>())?;
-        (end <= PAGE).then_some(Headers {
-            address: start + offset,
-            count,
-        })
+        (end <= PAGE).then_some(Headers { address: start + offset, count })
     }
 
     fn iter(self) -> impl Iterator<Item = Elf64_Phdr> {
@@ -197,13 +179,9 @@ impl Module {
 
     /// From the first to the last of its segments.
     pub(crate) fn spanned(self) -> Module {
-        let loaded = self
-            .headers
-            .iter()
-            .filter(|header| header.p_type == PT_LOAD);
-        let (start, end) = loaded
-            .map(|header| self.in_memory(&header))
-            .fold((self.start, self.end), |(start, end), segment| {
+        let loaded = self.headers.iter().filter(|header| header.p_type == PT_LOAD);
+        let (start, end) =
+            loaded.map(|header| self.in_memory(&header)).fold((self.start, self.end), |(start, end), segment| {
                 (start.min(segment.start & !(PAGE - 1)), end.max(segment.end))
             });
         Module { start, end, ..self }
@@ -215,22 +193,14 @@ impl Module {
             let object = find(find_object()?, address)?;
             return Some(address..object.map_end.expose_provenance());
         }
-        let segments = self
-            .headers
-            .iter()
-            .filter(|header| header.p_type == PT_LOAD && header.p_flags & PF_R != 0);
-        let segment = segments
-            .map(|header| self.in_file(&header))
-            .find(|range| range.contains(&address))?;
+        let segments = self.headers.iter().filter(|header| header.p_type == PT_LOAD && header.p_flags & PF_R != 0);
+        let segment = segments.map(|header| self.in_file(&header)).find(|range| range.contains(&address))?;
         Some(address..segment.end)
     }
 
     /// Where the first segment of that kind is in memory.
     pub(crate) fn segment(&self, kind: u32) -> Option<Range<usize>> {
-        self.headers
-            .iter()
-            .find(|header| header.p_type == kind)
-            .map(|header| self.in_file(&header))
+        self.headers.iter().find(|header| header.p_type == kind).map(|header| self.in_file(&header))
     }
 
     /// Where the part of the file that `header` describes is in memory.
@@ -261,15 +231,9 @@ impl Module {
 ///
 /// The module must be loaded: running code, or known not to be closed meanwhile.
 pub fn build_id(module: &Module, id: &mut [u8; 32]) -> usize {
-    let notes = module
-        .headers
-        .iter()
-        .filter(|header| header.p_type == PT_NOTE);
+    let notes = module.headers.iter().filter(|header| header.p_type == PT_NOTE);
     for notes in notes.map(|header| module.in_file(&header)) {
-        let Some(readable) = module
-            .readable_from(notes.start)
-            .filter(|readable| notes.end <= readable.end)
-        else {
+        let Some(readable) = module.readable_from(notes.start).filter(|readable| notes.end <= readable.end) else {
             continue;
         };
         // SAFETY: the notes are inside `readable`, and the module is loaded by this function's contract.
@@ -289,8 +253,7 @@ pub fn build_id(module: &Module, id: &mut [u8; 32]) -> usize {
 fn find_build_id(mut notes: &[u8]) -> Option<&[u8]> {
     const NT_GNU_BUILD_ID: u32 = 3;
     loop {
-        let (name_length, description_length, kind) =
-            (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
+        let (name_length, description_length, kind) = (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
         let description = 12_usize.checked_add(padded(name_length)?)?;
         let end = description.checked_add(description_length as usize)?;
         if kind == NT_GNU_BUILD_ID && notes.get(12..12 + 4)? == b"GNU\0" && name_length == 4 {
@@ -332,21 +295,10 @@ mod tests {
         let pc = the_module_of_a_function_is_the_executable as *const () as usize;
         let module = module_of(pc).unwrap();
         let kernels = executables_headers().unwrap();
-        assert_eq!(
-            (kernels.address, kernels.count),
-            (module.headers.address, module.headers.count)
-        );
-        let spanned = Module {
-            start: pc,
-            end: pc + 1,
-            ..module
-        }
-        .spanned();
+        assert_eq!((kernels.address, kernels.count), (module.headers.address, module.headers.count));
+        let spanned = Module { start: pc, end: pc + 1, ..module }.spanned();
         assert_eq!((spanned.start, spanned.end), (module.start, module.end));
-        let without = Module {
-            headers: Headers::NONE,
-            ..module
-        };
+        let without = Module { headers: Headers::NONE, ..module };
         assert!(without.readable_from(module.eh_frame_hdr).is_some());
         assert!(without.readable_from(0).is_none());
     }
@@ -372,21 +324,13 @@ mod tests {
     #[test]
     fn broken_notes_have_no_build_id() {
         let note = |name: u32, description: u32, kind: u32, tail: &[u8]| -> Vec<u8> {
-            [name, description, kind]
-                .iter()
-                .flat_map(|word| word.to_ne_bytes())
-                .chain(tail.iter().copied())
-                .collect()
+            [name, description, kind].iter().flat_map(|word| word.to_ne_bytes()).chain(tail.iter().copied()).collect()
         };
         let good = note(4, 3, 3, b"GNU\0abc");
         assert_eq!(find_build_id(&good), Some(&b"abc"[..]));
         let second = [note(4, 1, 1, b"GNU\0x\0\0\0"), good.clone()].concat();
         assert_eq!(find_build_id(&second), Some(&b"abc"[..]));
-        for broken in [
-            note(4, 4, 3, b"GNU\0abc"),
-            note(u32::MAX, u32::MAX, 3, b"GNU\0"),
-            note(4, 0, 3, b"GN"),
-        ] {
+        for broken in [note(4, 4, 3, b"GNU\0abc"), note(u32::MAX, u32::MAX, 3, b"GNU\0"), note(4, 0, 3, b"GN")] {
             assert_eq!(find_build_id(&broken), None);
         }
         for length in 0..good.len() {

@@ -34,11 +34,7 @@ pub(crate) fn module_of(pc: usize) -> Option<Module> {
 pub(crate) fn refresh() {
     let before = SEQUENCE.load(Relaxed);
     let odd = before | 1;
-    if before == odd
-        || SEQUENCE
-            .compare_exchange(before, odd, Acquire, Relaxed)
-            .is_err()
-    {
+    if before == odd || SEQUENCE.compare_exchange(before, odd, Acquire, Relaxed).is_err() {
         return;
     }
     fence(Release);
@@ -55,20 +51,9 @@ unsafe extern "C" fn add(info: *mut dl_phdr_info, _size: usize, count: *mut c_vo
     let (Some(entry), Some(module)) = (ENTRIES.get(*count), describe(info)) else {
         return 0;
     };
-    let Headers {
-        address,
-        count: headers,
-    } = module.headers;
+    let Headers { address, count: headers } = module.headers;
     let name = module.name.expose_provenance();
-    let words = [
-        module.start,
-        module.end,
-        module.load_bias,
-        name,
-        module.eh_frame_hdr,
-        address,
-        headers,
-    ];
+    let words = [module.start, module.end, module.load_bias, name, module.eh_frame_hdr, address, headers];
     for (to, from) in entry.iter().zip(words) {
         to.store(from, Relaxed);
     }
@@ -83,33 +68,20 @@ fn describe(info: &dl_phdr_info) -> Option<Module> {
         load_bias: info.dlpi_addr as usize,
         name: info.dlpi_name,
         eh_frame_hdr: 0,
-        headers: Headers {
-            address: info.dlpi_phdr.expose_provenance(),
-            count: info.dlpi_phnum.into(),
-        },
+        headers: Headers { address: info.dlpi_phdr.expose_provenance(), count: info.dlpi_phnum.into() },
     };
     if info.dlpi_phdr.is_null() {
         return None;
     }
-    module.eh_frame_hdr = module
-        .segment(PT_GNU_EH_FRAME)
-        .map_or(0, |segment| segment.start);
+    module.eh_frame_hdr = module.segment(PT_GNU_EH_FRAME).map_or(0, |segment| segment.start);
     let module = module.spanned();
     (module.start < module.end).then_some(module)
 }
 
 fn load(entry: &Entry) -> Module {
-    let [start, end, load_bias, name, eh_frame_hdr, address, count] =
-        entry.each_ref().map(|word| word.load(Relaxed));
+    let [start, end, load_bias, name, eh_frame_hdr, address, count] = entry.each_ref().map(|word| word.load(Relaxed));
     let name = core::ptr::with_exposed_provenance::<c_char>(name);
-    Module {
-        start,
-        end,
-        load_bias,
-        name,
-        eh_frame_hdr,
-        headers: Headers { address, count },
-    }
+    Module { start, end, load_bias, name, eh_frame_hdr, headers: Headers { address, count } }
 }
 
 #[cfg(test)]
@@ -121,23 +93,11 @@ mod tests {
         assert!(module_of(agrees_with_the_loader as *const () as usize).is_none());
         refresh();
         refresh();
-        for pc in [
-            agrees_with_the_loader as *const () as usize,
-            libc::getpid as *const () as usize,
-        ] {
-            let (copied, found) = (
-                module_of(pc).unwrap(),
-                crate::module::module_of(pc).unwrap(),
-            );
-            assert_eq!(
-                (copied.start, copied.load_bias),
-                (found.start, found.load_bias)
-            );
+        for pc in [agrees_with_the_loader as *const () as usize, libc::getpid as *const () as usize] {
+            let (copied, found) = (module_of(pc).unwrap(), crate::module::module_of(pc).unwrap());
+            assert_eq!((copied.start, copied.load_bias), (found.start, found.load_bias));
             assert_eq!(copied.eh_frame_hdr, found.eh_frame_hdr);
-            assert_eq!(
-                (copied.end, copied.headers.count),
-                (found.end, found.headers.count)
-            );
+            assert_eq!((copied.end, copied.headers.count), (found.end, found.headers.count));
         }
         assert!(module_of(8).is_none());
     }

@@ -21,11 +21,7 @@ impl Stack {
     ///
     /// Every byte in `low..high` stays readable as long as the value is used.
     pub(crate) const unsafe fn new(low: usize, high: usize) -> Stack {
-        Stack {
-            low,
-            high,
-            switches: 0,
-        }
+        Stack { low, high, switches: 0 }
     }
 
     /// Whether `sp` is inside, or the stack ends there.
@@ -54,11 +50,7 @@ impl Stack {
     /// The bytes between `sp` and the end of the stack; 0 if `sp` is outside.
     #[inline(always)]
     pub(crate) fn above(&self, sp: usize) -> usize {
-        if sp >= self.low {
-            self.high.saturating_sub(sp)
-        } else {
-            0
-        }
+        if sp >= self.low { self.high.saturating_sub(sp) } else { 0 }
     }
 
     /// The word at `address`, or None if it is not wholly inside or not aligned.
@@ -92,24 +84,9 @@ mod tests {
         let stack = unsafe { Stack::new(low, low + 24) };
         assert_eq!(stack.read(low), Some(1));
         assert_eq!(stack.read(low + 16), Some(3));
-        for outside in [
-            low + 24,
-            low + 20,
-            low + 4,
-            low - 8,
-            0,
-            usize::MAX,
-            usize::MAX & !7,
-        ] {
+        for outside in [low + 24, low + 20, low + 4, low - 8, 0, usize::MAX, usize::MAX & !7] {
             assert_eq!(stack.read(outside), None);
         }
-        assert_eq!(
-            (
-                stack.above(low + 8),
-                stack.above(low + 24),
-                stack.above(low - 8)
-            ),
-            (16, 0, 0)
-        );
+        assert_eq!((stack.above(low + 8), stack.above(low + 24), stack.above(low - 8)), (16, 0, 0));
     }
 }

@@ -72,29 +72,21 @@ fn find(map: &LinkMap, name: &CStr) -> Option<usize> {
     const DT_STRTAB: usize = 5;
     const DT_SYMTAB: usize = 6;
     const DT_GNU_HASH: usize = 0x6fff_fef5;
-    let (strings, symbols, hashes) = (
-        map.dynamic(DT_STRTAB)?,
-        map.dynamic(DT_SYMTAB)?,
-        map.dynamic(DT_GNU_HASH)?,
-    );
+    let (strings, symbols, hashes) = (map.dynamic(DT_STRTAB)?, map.dynamic(DT_SYMTAB)?, map.dynamic(DT_GNU_HASH)?);
     // SAFETY: the table that the loader itself reads to bind symbols, as it would read it for this name.
     let word = |index: usize| unsafe { read::<u32>(hashes.wrapping_add(index.wrapping_mul(4))) };
     let (bucket_count, first, bloom_words) = (word(0), word(1) as usize, word(2) as usize);
     let buckets = 4 + bloom_words * 2;
     let chains = buckets + bucket_count as usize;
-    let hash = name.to_bytes().iter().fold(5381_u32, |hash, byte| {
-        hash.wrapping_mul(33).wrapping_add((*byte).into())
-    });
+    let hash = name.to_bytes().iter().fold(5381_u32, |hash, byte| hash.wrapping_mul(33).wrapping_add((*byte).into()));
     let start = word(buckets + hash.checked_rem(bucket_count)? as usize) as usize;
     for index in (start..).take(MAX_CHAIN) {
         // An empty bucket holds 0, which is below the first symbol that is hashed.
         let entry = word(chains + index.checked_sub(first)?);
         // SAFETY: as above.
-        let symbol: Elf64_Sym =
-            unsafe { read(symbols.wrapping_add(index * size_of::<Elf64_Sym>())) };
+        let symbol: Elf64_Sym = unsafe { read(symbols.wrapping_add(index * size_of::<Elf64_Sym>())) };
         let named = || {
-            let string =
-                core::ptr::with_exposed_provenance(strings.wrapping_add(symbol.st_name as usize));
+            let string = core::ptr::with_exposed_provenance(strings.wrapping_add(symbol.st_name as usize));
             // SAFETY: as above; names are C strings.
             unsafe { CStr::from_ptr(string) == name }
         };
@@ -114,8 +106,7 @@ impl LinkMap {
         const MAX_ENTRIES: usize = 256;
         for index in 0..MAX_ENTRIES {
             // SAFETY: the module's dynamic section, which ends with an entry of tag 0.
-            let entry: Dynamic =
-                unsafe { read(self.dynamic.wrapping_add(index * size_of::<Dynamic>())) };
+            let entry: Dynamic = unsafe { read(self.dynamic.wrapping_add(index * size_of::<Dynamic>())) };
             match entry.tag {
                 0 => return None,
                 // The loader has made these absolute.
@@ -142,13 +133,7 @@ mod tests {
 
     #[test]
     fn finds_what_the_loader_finds() {
-        for name in [
-            c"_dl_find_object",
-            c"getpid",
-            c"qsort",
-            c"dl_iterate_phdr",
-            c"environ",
-        ] {
+        for name in [c"_dl_find_object", c"getpid", c"qsort", c"dl_iterate_phdr", c"environ"] {
             // SAFETY: any name may be asked for.
             let expected = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
             assert!(!expected.is_null());
@@ -158,13 +143,7 @@ mod tests {
 
     #[test]
     fn finds_nothing_that_it_does_not_define() {
-        for name in [
-            c"_dl_find_objec",
-            c"_dl_find_object_",
-            c"",
-            c"in_libc",
-            c"__libc_stack_end",
-        ] {
+        for name in [c"_dl_find_objec", c"_dl_find_object_", c"", c"in_libc", c"__libc_stack_end"] {
             assert_eq!(in_libc(name), 0, "{name:?}");
         }
     }

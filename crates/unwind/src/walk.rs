@@ -58,12 +58,7 @@ pub fn capture(start: Registers, bounds: &mut StackBounds, frames: &mut [usize])
 }
 
 /// As [`capture`], without the innermost frames whose addresses are in `skip` (the sampler's own code).
-pub fn capture_skipping(
-    start: Registers,
-    skip: &Range<usize>,
-    bounds: &mut StackBounds,
-    frames: &mut [usize],
-) -> Walk {
+pub fn capture_skipping(start: Registers, skip: &Range<usize>, bounds: &mut StackBounds, frames: &mut [usize]) -> Walk {
     Walker::new(start, bounds)
         .and_then(|mut walker| {
             walker.skip(skip)?;
@@ -91,21 +86,13 @@ impl Walker {
         // SAFETY: `cover` found that this thread's stack is readable from start.sp to its end, and it stays so while
         // the thread runs on it, which it does until the walk ends.
         let stack = unsafe { Stack::new(start.sp, bounds.high()) };
-        Ok(Walker {
-            state: State::new(start, &stack)?,
-            stack,
-            generation: cache::generation(),
-        })
+        Ok(Walker { state: State::new(start, &stack)?, stack, generation: cache::generation() })
     }
 
     /// Steps over the innermost frames in `skip`.
     #[inline(always)]
     pub(crate) fn skip(&mut self, skip: &Range<usize>) -> Result<(), End> {
-        if skip.contains(&self.state.pc) {
-            self.skip_some(skip)
-        } else {
-            Ok(())
-        }
+        if skip.contains(&self.state.pc) { self.skip_some(skip) } else { Ok(()) }
     }
 
     #[inline(never)]
@@ -122,10 +109,7 @@ impl Walker {
     #[inline(always)]
     pub(crate) fn record(&mut self, frames: &mut [usize], trace: &mut impl Trace) -> Walk {
         let Some((first, callers)) = frames.split_first_mut() else {
-            return Walk {
-                depth: 0,
-                end: End::Full,
-            };
+            return Walk { depth: 0, end: End::Full };
         };
         *first = self.state.pc;
         let mut rest = callers;
@@ -133,15 +117,8 @@ impl Walker {
         loop {
             let recorded = self.state.run(&self.stack, self.generation, rest, trace);
             depth += recorded;
-            let Some((next, after)) = rest
-                .get_mut(recorded..)
-                .unwrap_or_default()
-                .split_first_mut()
-            else {
-                return Walk {
-                    depth,
-                    end: End::Full,
-                };
+            let Some((next, after)) = rest.get_mut(recorded..).unwrap_or_default().split_first_mut() else {
+                return Walk { depth, end: End::Full };
             };
             if let Err(end) = self.step(trace) {
                 return Walk { depth, end };
@@ -159,8 +136,7 @@ impl Walker {
         let known = cache::get(self.state.key, self.generation);
         let rule = known.map(Rule::unpack).unwrap_or_else(|| self.look_up());
         let simple = rule.pack().filter(|_| self.state.pc == self.state.key);
-        if let Some(step) = simple.and_then(|rule| self.state.simple_step(rule, self.stack.high()))
-        {
+        if let Some(step) = simple.and_then(|rule| self.state.simple_step(rule, self.stack.high())) {
             trace.step(&self.state, &step);
             self.state = step.caller;
             return Ok(());

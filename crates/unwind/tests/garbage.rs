@@ -21,20 +21,10 @@ fn guarded() -> &'static mut [usize] {
     // SAFETY: a mapping of its own, whose middle is made readable and never unmapped.
     unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let start = libc::mmap(
-            std::ptr::null_mut(),
-            STACK + 2 * PAGE,
-            libc::PROT_NONE,
-            flags,
-            -1,
-            0,
-        );
+        let start = libc::mmap(std::ptr::null_mut(), STACK + 2 * PAGE, libc::PROT_NONE, flags, -1, 0);
         assert_ne!(start, libc::MAP_FAILED);
         let stack = start.byte_add(PAGE);
-        assert_eq!(
-            libc::mprotect(stack, STACK, libc::PROT_READ | libc::PROT_WRITE),
-            0
-        );
+        assert_eq!(libc::mprotect(stack, STACK, libc::PROT_READ | libc::PROT_WRITE), 0);
         std::slice::from_raw_parts_mut(stack.cast(), STACK / 8)
     }
 }
@@ -53,10 +43,7 @@ fn word(random: &mut Random, low: usize) -> usize {
 fn a_capture_of_garbage_ends_inside_the_stack() {
     modules_changed();
     let stack = guarded();
-    let (low, mut random) = (
-        stack.as_ptr().expose_provenance(),
-        Random(0x2545_f491_4f6c_dd1d),
-    );
+    let (low, mut random) = (stack.as_ptr().expose_provenance(), Random(0x2545_f491_4f6c_dd1d));
     let mut deepest = 0;
     let mut memo = Memo::<2>::EMPTY;
     for _ in 0..20_000 {
@@ -76,12 +63,7 @@ fn a_capture_of_garbage_ends_inside_the_stack() {
         }
         let mut frames = [usize::MAX; 24];
         let walk = capture(start, &mut bounds, &mut frames[..20]);
-        assert!(
-            walk.depth <= 20
-                && frames[walk.depth..]
-                    .iter()
-                    .all(|frame| *frame == usize::MAX)
-        );
+        assert!(walk.depth <= 20 && frames[walk.depth..].iter().all(|frame| *frame == usize::MAX));
         deepest = deepest.max(walk.depth);
         let again = memo.capture(start, &(0..0), &mut bounds, &mut frames[..20]);
         assert!(matches!(again, Recall::New(same) if same == walk));
@@ -94,11 +76,7 @@ fn a_stack_pointer_that_is_none_gives_nothing() {
     for sp in [0, 1, 7, PAGE - 8, usize::MAX, usize::MAX - 7, 1 << 47] {
         for pc in [0, 1, libc::qsort as *const () as usize, usize::MAX] {
             let mut frames = [0; 4];
-            let walk = capture(
-                Registers { pc, sp, bp: sp },
-                &mut { StackBounds::UNKNOWN },
-                &mut frames,
-            );
+            let walk = capture(Registers { pc, sp, bp: sp }, &mut { StackBounds::UNKNOWN }, &mut frames);
             assert_eq!((walk.depth, frames), (0, [0; 4]));
         }
     }

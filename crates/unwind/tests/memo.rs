@@ -21,13 +21,7 @@ impl Recorder {
     fn new() -> Recorder {
         modules_changed();
         let (memo, bounds) = (Memo::EMPTY, StackBounds::UNKNOWN);
-        Recorder {
-            memo,
-            bounds,
-            room: ROOM,
-            start: None,
-            skips_first: false,
-        }
+        Recorder { memo, bounds, room: ROOM, start: None, skips_first: false }
     }
 
     /// From where this is called: the name of the stack if it is known. Else its depth becomes its name.
@@ -36,15 +30,9 @@ impl Recorder {
         let start = self.start.unwrap_or_else(Registers::here);
         let mut expected = [0; ROOM];
         let plain = capture(start, &mut self.bounds, &mut expected[..self.room]);
-        let skip = if self.skips_first {
-            start.pc..start.pc + 1
-        } else {
-            0..0
-        };
+        let skip = if self.skips_first { start.pc..start.pc + 1 } else { 0..0 };
         let mut frames = [0; ROOM];
-        let recall = self
-            .memo
-            .capture(start, &skip, &mut self.bounds, &mut frames[..self.room]);
+        let recall = self.memo.capture(start, &skip, &mut self.bounds, &mut frames[..self.room]);
         match recall {
             Recall::Known(name) => {
                 assert_eq!((name.get() as usize, frames), (plain.depth, [0; ROOM]));
@@ -52,8 +40,7 @@ impl Recorder {
             }
             Recall::New(walk) => {
                 assert!(self.skips_first || (walk, frames) == (plain, expected));
-                self.memo
-                    .name(NonZeroU64::new(walk.depth as u64).expect("a frame"));
+                self.memo.name(NonZeroU64::new(walk.depth as u64).expect("a frame"));
                 None
             }
         }
@@ -104,10 +91,7 @@ fn the_same_stack_is_known() {
 #[test]
 fn another_caller_at_the_same_depth_is_not() {
     let order = [true, false, false, true, true].map(|first| (first, UNCHANGED));
-    assert_eq!(
-        known(&mut Recorder::new(), &order),
-        [false, false, true, false, true]
-    );
+    assert_eq!(known(&mut Recorder::new(), &order), [false, false, true, false, true]);
 }
 
 #[test]
@@ -139,11 +123,7 @@ fn a_stack_that_was_truncated_is_not() {
     let mut recorder = Recorder::new();
     // SAFETY: the array outlives the recorder.
     recorder.bounds = unsafe { StackBounds::new(sp, sp + size_of_val(&words)) };
-    recorder.start = Some(Registers {
-        pc: libc::getpid as *const () as usize + 1,
-        sp,
-        bp: 0,
-    });
+    recorder.start = Some(Registers { pc: libc::getpid as *const () as usize + 1, sp, bp: 0 });
     assert_eq!(known(&mut recorder, &THRICE), [false; 3]);
 }
 
@@ -151,11 +131,7 @@ fn a_stack_that_was_truncated_is_not() {
 fn a_stack_of_more_frames_than_a_memo_holds_is_known_by_those_that_have_room() {
     #[inline(never)]
     fn deep(recorder: &mut Recorder, depth: usize) -> Vec<bool> {
-        black_box(if depth == 0 {
-            known(recorder, &THRICE)
-        } else {
-            deep(recorder, depth - 1)
-        })
+        black_box(if depth == 0 { known(recorder, &THRICE) } else { deep(recorder, depth - 1) })
     }
     for room in [1, 2, 31, 32, ROOM] {
         let mut recorder = Recorder::new();

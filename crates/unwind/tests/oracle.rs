@@ -8,9 +8,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use heapql_unwind::{
-    End, Memo, Reason, Recall, Registers, StackBounds, capture, module_of, modules_changed,
-};
+use heapql_unwind::{End, Memo, Reason, Recall, Registers, StackBounds, capture, module_of, modules_changed};
 
 const ROOM: usize = 512;
 
@@ -29,12 +27,8 @@ thread_local! {
     static BOUNDS: Cell<StackBounds> = const { Cell::new(StackBounds::UNKNOWN) };
     static MEMO: RefCell<Memo<4>> = const { RefCell::new(Memo::EMPTY) };
 }
-static SEEN: std::sync::Mutex<Seen> = std::sync::Mutex::new(Seen {
-    probes: 0,
-    outermost: 0,
-    deepest: 0,
-    wrong: Vec::new(),
-});
+static SEEN: std::sync::Mutex<Seen> =
+    std::sync::Mutex::new(Seen { probes: 0, outermost: 0, deepest: 0, wrong: Vec::new() });
 /// One test at a time: what is seen is one for the process, as signal handlers are.
 static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
@@ -53,30 +47,16 @@ extern "C-unwind" fn probe() {
     }
     // The innermost frames are this function, at different places in it.
     let ours = &ours[1..walk.depth.max(1)];
-    let theirs = theirs
-        .split(|pc| Some(pc) == ours.first())
-        .skip(1)
-        .collect::<Vec<_>>();
-    let theirs: Vec<usize> = theirs
-        .join(&ours[0])
-        .into_iter()
-        .filter(|pc| *pc != 0)
-        .collect();
+    let theirs = theirs.split(|pc| Some(pc) == ours.first()).skip(1).collect::<Vec<_>>();
+    let theirs: Vec<usize> = theirs.join(&ours[0]).into_iter().filter(|pc| *pc != 0).collect();
     let mut seen = SEEN.lock().unwrap();
     seen.probes += 1;
     seen.deepest = seen.deepest.max(walk.depth);
     // glibc's first function of a coroutine says nothing of its caller.
-    let ended = matches!(
-        walk.end,
-        End::Outermost | End::Truncated(Reason::NoInformation)
-    );
+    let ended = matches!(walk.end, End::Outermost | End::Truncated(Reason::NoInformation));
     seen.outermost += usize::from(walk.end == End::Outermost);
     if !ended || ours[1..] != theirs {
-        seen.wrong.push(format!(
-            "{:?}\n  ours   {:x?}\n  theirs {theirs:x?}",
-            walk.end,
-            &ours[1..]
-        ));
+        seen.wrong.push(format!("{:?}\n  ours   {:x?}\n  theirs {theirs:x?}", walk.end, &ours[1..]));
     }
     if let Err(wrong) = remembers(start, &mut bounds, ours) {
         seen.wrong.push(wrong);
@@ -105,24 +85,15 @@ fn remembers(start: Registers, bounds: &mut StackBounds, expected: &[usize]) -> 
 
 fn build(name: &str, source: &str, flags: &[&str]) -> PathBuf {
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/programs")
-        .join(source);
-    let compiler = if source.extension().is_some_and(|ending| ending == "cc") {
-        "c++"
-    } else {
-        "cc"
-    };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(source);
+    let compiler = if source.extension().is_some_and(|ending| ending == "cc") { "c++" } else { "cc" };
     let status = Command::new(compiler)
         .args(["-shared", "-fPIC", "-pthread", "-w", "-o"])
         .arg(&library)
         .args(flags)
         .arg(source)
         .status();
-    assert!(
-        status.expect("a C compiler").success(),
-        "{compiler} {flags:?}"
-    );
+    assert!(status.expect("a C compiler").success(), "{compiler} {flags:?}");
     library
 }
 
@@ -176,34 +147,16 @@ const FRAMES: [(&str, usize, usize); 11] = [
 ];
 
 fn agrees_with_libgcc(name: &str, flags: &[&str]) {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let library = Library::open(&build(name, "frames.c", flags));
     for (what, probes, depth) in FRAMES {
         for round in ["uncached", "cached"] {
             let seen = library.run(what);
-            assert!(
-                seen.wrong.is_empty(),
-                "{what}, {round}, {flags:?}: {}",
-                seen.wrong.join("\n")
-            );
-            let expected = if what == "through libc" && round == "cached" {
-                0
-            } else {
-                probes
-            };
+            assert!(seen.wrong.is_empty(), "{what}, {round}, {flags:?}: {}", seen.wrong.join("\n"));
+            let expected = if what == "through libc" && round == "cached" { 0 } else { probes };
             assert_eq!(seen.probes, expected, "{what}, {round}, {flags:?}");
-            assert_eq!(
-                seen.outermost,
-                if what == "coroutine" { 0 } else { expected },
-                "{what}, {round}, {flags:?}"
-            );
-            assert!(
-                seen.deepest >= depth || expected == 0,
-                "{what}: {}",
-                seen.deepest
-            );
+            assert_eq!(seen.outermost, if what == "coroutine" { 0 } else { expected }, "{what}, {round}, {flags:?}");
+            assert!(seen.deepest >= depth || expected == 0, "{what}: {}", seen.deepest);
         }
     }
     library.close();
@@ -231,10 +184,7 @@ fn unoptimised_code() {
 
 #[test]
 fn code_that_realigns_its_stack_and_uses_avx() {
-    agrees_with_libgcc(
-        "realign",
-        &["-O2", "-mstackrealign", "-mavx", "-fomit-frame-pointer"],
-    );
+    agrees_with_libgcc("realign", &["-O2", "-mstackrealign", "-mavx", "-fomit-frame-pointer"]);
 }
 
 #[test]
@@ -256,19 +206,12 @@ fn lazily_bound_calls() {
 
 #[test]
 fn cplusplus_destructors_and_handlers_of_exceptions() {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let library = Library::open(&build("exceptions", "exceptions.cc", &["-O2"]));
     for _ in 0..2 {
         let seen = library.run("");
         assert!(seen.wrong.is_empty(), "{}", seen.wrong.join("\n"));
-        assert!(
-            seen.probes == 6 + 3 + 3 && seen.deepest > 10,
-            "{} {}",
-            seen.probes,
-            seen.deepest
-        );
+        assert!(seen.probes == 6 + 3 + 3 && seen.deepest > 10, "{} {}", seen.probes, seen.deepest);
     }
     library.close();
 }
@@ -276,20 +219,13 @@ fn cplusplus_destructors_and_handlers_of_exceptions() {
 /// The second differs from the first in nothing but the size of a frame.
 #[test]
 fn another_library_at_the_same_address() {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let paths =
-        ["-DLARGE=100000", "-DLARGE=200000"].map(|size| build(size, "frames.c", &["-O2", size]));
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let paths = ["-DLARGE=100000", "-DLARGE=200000"].map(|size| build(size, "frames.c", &["-O2", size]));
     let mut starts = Vec::new();
     for path in paths.iter().cycle().take(6) {
         let library = Library::open(path);
         let seen = library.run("large frames");
-        assert!(
-            seen.probes == 2 && seen.wrong.is_empty(),
-            "{}",
-            seen.wrong.join("\n")
-        );
+        assert!(seen.probes == 2 && seen.wrong.is_empty(), "{}", seen.wrong.join("\n"));
         starts.push(module_of(library.function() as usize).map(|module| module.start));
         library.close();
     }

@@ -7,51 +7,13 @@ use std::process::{Command, Stdio};
 /// A program, its arguments, and one in how many allocations is compared.
 const PROGRAMS: [(&str, &[&str], u32); 7] = [
     ("ls", &["-la", "/"], 1),
-    (
-        "perl",
-        &[
-            "-e",
-            "my %h; $h{$_} = 'x' x ($_ % 50) for 1..2000; print sort { $a <=> $b } keys %h",
-        ],
-        7,
-    ),
+    ("perl", &["-e", "my %h; $h{$_} = 'x' x ($_ % 50) for 1..2000; print sort { $a <=> $b } keys %h"], 7),
     ("python3", &["-c", PYTHON], 37),
     // The preprocessor, the compiler proper and the assembler are recorded too.
-    (
-        "cc",
-        &[
-            "-O2",
-            "-S",
-            "-o",
-            "/dev/null",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/frames.c"),
-        ],
-        37,
-    ),
-    (
-        "git",
-        &[
-            "--no-pager",
-            "diff",
-            "--no-index",
-            "/etc/passwd",
-            "/etc/group",
-        ],
-        1,
-    ),
-    (
-        "sqlite3",
-        &[
-            ":memory:",
-            "create table t(a); insert into t values (1),(2); select sum(a) from t",
-        ],
-        1,
-    ),
-    (
-        "bash",
-        &["-c", "for i in 1 2 3; do echo $(echo $i); done"],
-        3,
-    ),
+    ("cc", &["-O2", "-S", "-o", "/dev/null", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/frames.c")], 37),
+    ("git", &["--no-pager", "diff", "--no-index", "/etc/passwd", "/etc/group"], 1),
+    ("sqlite3", &[":memory:", "create table t(a); insert into t values (1),(2); select sum(a) from t"], 1),
+    ("bash", &["-c", "for i in 1 2 3; do echo $(echo $i); done"], 3),
 ];
 
 const PYTHON: &str = "
@@ -65,20 +27,11 @@ threads = [threading.Thread(target=work) for _ in range(3)]
 /// Builds the library, which `cargo test` has done already unless it was told to build this test only.
 fn library() -> PathBuf {
     let directory = std::env::current_exe().expect("a path");
-    let profile = directory
-        .ancestors()
-        .nth(2)
-        .expect("target/<profile>/deps/<test>");
+    let profile = directory.ancestors().nth(2).expect("target/<profile>/deps/<test>");
     let library = profile.join("examples/libreal_programs.so");
     if !library.exists() {
         let status = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "--offline",
-                "--example",
-                "real_programs",
-            ])
+            .args(["build", "--quiet", "--offline", "--example", "real_programs"])
             .arg("--target-dir")
             .arg(profile.parent().expect("target"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -89,12 +42,7 @@ fn library() -> PathBuf {
 }
 
 /// The counts of all processes of one run, by name; None if the program is not installed.
-fn run(
-    library: &Path,
-    program: &str,
-    arguments: &[&str],
-    every: u32,
-) -> Option<Vec<(String, u64)>> {
+fn run(library: &Path, program: &str, arguments: &[&str], every: u32) -> Option<Vec<(String, u64)>> {
     let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{program}.report"));
     let _ = std::fs::remove_file(&report);
     let status = Command::new(program)
@@ -106,19 +54,11 @@ fn run(
         .stdout(Stdio::null())
         .status()
         .ok()?;
-    assert!(
-        status.code().is_some_and(|code| code < 2),
-        "{program}: {status}"
-    );
+    assert!(status.code().is_some_and(|code| code < 2), "{program}: {status}");
     let report = std::fs::read_to_string(report).expect("a report");
     let mut counts: Vec<(String, u64)> = Vec::new();
-    for (name, count) in report
-        .split_whitespace()
-        .filter_map(|word| word.split_once('='))
-    {
-        let count = count
-            .parse()
-            .unwrap_or_else(|_| panic!("{program}: {report}"));
+    for (name, count) in report.split_whitespace().filter_map(|word| word.split_once('=')) {
+        let count = count.parse().unwrap_or_else(|_| panic!("{program}: {report}"));
         match counts.iter_mut().find(|known| known.0 == name) {
             Some(known) => known.1 += count,
             None => counts.push((name.to_owned(), count)),
@@ -136,24 +76,13 @@ fn captures_in_real_programs_are_libgccs_frame_by_frame() {
         let Some(counts) = run(&library, program, arguments, every) else {
             continue;
         };
-        let count = |name| {
-            counts
-                .iter()
-                .find(|count| count.0 == name)
-                .map_or(0, |count| count.1)
-        };
+        let count = |name| counts.iter().find(|count| count.0 == name).map_or(0, |count| count.1);
         println!("{program}: {counts:?}");
-        assert!(
-            count("compared") > 5 && count("frames") > 5 * count("compared"),
-            "{program}: {counts:?}"
-        );
+        assert!(count("compared") > 5 && count("frames") > 5 * count("compared"), "{program}: {counts:?}");
         for verdict in ["different", "shorter", "longer", "misremembered"] {
             assert_eq!(count(verdict), 0, "{program}: {verdict}");
         }
         programs += 1;
     }
-    assert!(
-        programs >= 3,
-        "only {programs} of the programs are installed"
-    );
+    assert!(programs >= 3, "only {programs} of the programs are installed");
 }

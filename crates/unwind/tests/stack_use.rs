@@ -30,23 +30,13 @@ fn used(state: &mut State, work: fn(&mut State)) -> usize {
         let mut attributes = std::mem::zeroed();
         libc::pthread_attr_init(&raw mut attributes);
         let lowest = stack.as_mut_ptr().add(stack.as_ptr().align_offset(4096));
-        assert_eq!(
-            libc::pthread_attr_setstack(&raw mut attributes, lowest.cast(), STACK - 4096),
-            0
-        );
+        assert_eq!(libc::pthread_attr_setstack(&raw mut attributes, lowest.cast(), STACK - 4096), 0);
         let mut thread = std::mem::zeroed();
         let argument = (&raw mut argument).cast();
-        assert_eq!(
-            libc::pthread_create(&raw mut thread, &raw const attributes, start, argument),
-            0
-        );
+        assert_eq!(libc::pthread_create(&raw mut thread, &raw const attributes, start, argument), 0);
         assert_eq!(libc::pthread_join(thread, std::ptr::null_mut()), 0);
     }
-    let untouched = stack
-        .iter()
-        .skip(4096)
-        .take_while(|byte| **byte == PAINT)
-        .count();
+    let untouched = stack.iter().skip(4096).take_while(|byte| **byte == PAINT).count();
     STACK - 4096 - untouched
 }
 
@@ -60,25 +50,14 @@ fn plain(state: &mut State) {
 }
 
 fn remembered(state: &mut State) {
-    let State {
-        memo,
-        frames,
-        bounds,
-    } = state;
-    assert!(matches!(
-        memo.capture(Registers::here(), &(0..0), bounds, frames),
-        Recall::New(_)
-    ));
+    let State { memo, frames, bounds } = state;
+    assert!(matches!(memo.capture(Registers::here(), &(0..0), bounds, frames), Recall::New(_)));
 }
 
 #[test]
 fn a_capture_takes_little_stack() {
     modules_changed();
-    let mut state = State {
-        memo: Memo::EMPTY,
-        frames: [0; 32],
-        bounds: StackBounds::UNKNOWN,
-    };
+    let mut state = State { memo: Memo::EMPTY, frames: [0; 32], bounds: StackBounds::UNKNOWN };
     // The first uses of a thread bind functions, which takes stack of its own.
     used(&mut state, plain);
     let without = used(&mut state, nothing);
@@ -87,13 +66,6 @@ fn a_capture_takes_little_stack() {
         [0; 2].map(|_| used(&mut state, work).saturating_sub(without))
     };
     let measured = [more(plain), more(remembered)];
-    println!(
-        "bytes of stack beyond those for the bounds, rules new and known, without and with a memo: {measured:?}"
-    );
-    assert!(
-        measured
-            .iter()
-            .all(|[new, known]| *new <= 2560 && *known <= 512),
-        "{measured:?}"
-    );
+    println!("bytes of stack beyond those for the bounds, rules new and known, without and with a memo: {measured:?}");
+    assert!(measured.iter().all(|[new, known]| *new <= 2560 && *known <= 512), "{measured:?}");
 }

@@ -35,17 +35,9 @@ pub enum BindError {
         "cannot use '{address}' for --{}: {source} (hint: give host:port, for example 127.0.0.1:0)",
         protocol.name()
     )]
-    Resolve {
-        protocol: Protocol,
-        address: String,
-        source: io::Error,
-    },
+    Resolve { protocol: Protocol, address: String, source: io::Error },
     #[error("cannot listen on '{address}' for --{}: {source}", protocol.name())]
-    Listen {
-        protocol: Protocol,
-        address: SocketAddr,
-        source: io::Error,
-    },
+    Listen { protocol: Protocol, address: SocketAddr, source: io::Error },
 }
 
 impl BindError {
@@ -90,8 +82,7 @@ mod tests {
 
     #[test]
     fn the_error_names_the_flag() {
-        let error =
-            check_bind("0.0.0.0:1".parse().expect("an address"), false).expect_err("refused");
+        let error = check_bind("0.0.0.0:1".parse().expect("an address"), false).expect_err("refused");
         assert!(error.to_string().contains("--password-file"), "{error}");
         assert!(error.to_string().contains("'0.0.0.0:1'"), "{error}");
     }

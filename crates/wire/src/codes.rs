@@ -35,11 +35,7 @@ pub struct Code {
 }
 
 const fn row(mysql_errno: u16, mysql_state: &'static str, postgres_state: &'static str) -> Code {
-    Code {
-        mysql_errno,
-        mysql_state,
-        postgres_state,
-    }
+    Code { mysql_errno, mysql_state, postgres_state }
 }
 
 /// The codes of a kind of failure.
@@ -122,18 +118,13 @@ mod tests {
 
     #[test]
     fn the_page_says_what_the_code_does() {
-        let page: Vec<&str> = include_str!("codes.rs")
-            .lines()
-            .filter(|line| line.starts_with("//! |"))
-            .skip(2)
-            .collect();
+        let page: Vec<&str> =
+            include_str!("codes.rs").lines().filter(|line| line.starts_with("//! |")).skip(2).collect();
         assert_eq!(page.len(), ALL.len());
         for (line, (kind, name)) in page.iter().zip(ALL) {
             let code = code(kind);
-            let expected = format!(
-                "//! | {name} | {} | {} | {} |",
-                code.mysql_errno, code.mysql_state, code.postgres_state
-            );
+            let expected =
+                format!("//! | {name} | {} | {} | {} |", code.mysql_errno, code.mysql_state, code.postgres_state);
             assert_eq!(*line, expected);
         }
     }

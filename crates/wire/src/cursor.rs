@@ -29,10 +29,7 @@ impl<'a> Cursor<'a> {
         std::mem::take(&mut self.rest)
     }
 
-    pub(crate) fn array<const N: usize>(
-        &mut self,
-        what: &'static str,
-    ) -> Result<[u8; N], Malformed> {
+    pub(crate) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed(what))?;
         self.rest = rest;
         Ok(*taken)
@@ -68,11 +65,7 @@ impl<'a> Cursor<'a> {
 
     /// Bytes up to a zero, which is taken too.
     pub(crate) fn until_zero(&mut self, what: &'static str) -> Result<&'a [u8], Malformed> {
-        let end = self
-            .rest
-            .iter()
-            .position(|byte| *byte == 0)
-            .ok_or(Malformed(what))?;
+        let end = self.rest.iter().position(|byte| *byte == 0).ok_or(Malformed(what))?;
         let taken = self.take(end, what)?;
         self.take(1, what)?;
         Ok(taken)
@@ -126,9 +119,6 @@ mod tests {
         let huge = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
         assert_eq!(Cursor::new(&huge).lenenc("blob"), Err(Malformed("blob")));
         assert_eq!(Cursor::new(&[0xfb]).length("n"), Err(Malformed("n")));
-        assert_eq!(
-            Cursor::new(b"no end").until_zero("text"),
-            Err(Malformed("text"))
-        );
+        assert_eq!(Cursor::new(b"no end").until_zero("text"), Err(Malformed("text")));
     }
 }

@@ -11,9 +11,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
 /// Every value of a column as the engine prints it; NULL stays NULL.
 pub(crate) fn as_strings(array: &dyn Array) -> Result<StringArray, ArrowError> {
-    let options = FormatOptions::default()
-        .with_display_error(true)
-        .with_null("NULL");
+    let options = FormatOptions::default().with_display_error(true).with_null("NULL");
     let formatter = ArrayFormatter::try_new(array, &options)?;
     let mut strings = StringBuilder::with_capacity(array.len(), array.len() * 16);
     for row in 0..array.len() {
@@ -50,16 +48,11 @@ pub(crate) fn civil_from_days(days: i64) -> (i64, u8, u8) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month as u8, day as u8)
 }
@@ -95,9 +88,8 @@ mod tests {
 
     #[test]
     fn anything_can_be_text() {
-        let decimal = Decimal128Array::from(vec![Some(-12_345), None])
-            .with_precision_and_scale(10, 2)
-            .expect("a decimal");
+        let decimal =
+            Decimal128Array::from(vec![Some(-12_345), None]).with_precision_and_scale(10, 2).expect("a decimal");
         let strings = as_strings(&decimal).expect("text");
         assert_eq!(strings.value(0), "-123.45");
         assert!(strings.is_null(1));

@@ -5,10 +5,7 @@ use datafusion::scalar::ScalarValue;
 use heapql_catalog::{Failure, FailureKind, Prepared};
 
 /// Every value of an execution; their number is the caller's to check.
-pub(crate) fn fit_all(
-    values: Vec<ScalarValue>,
-    prepared: &Prepared,
-) -> Result<Vec<ScalarValue>, Failure> {
+pub(crate) fn fit_all(values: Vec<ScalarValue>, prepared: &Prepared) -> Result<Vec<ScalarValue>, Failure> {
     values
         .into_iter()
         .zip(&prepared.parameters)
@@ -21,20 +18,11 @@ pub(crate) fn fit_all(
 /// a cast would cut it.
 fn fit(index: usize, value: ScalarValue, wanted: &DataType) -> Result<ScalarValue, Failure> {
     let is = value.data_type();
-    if *wanted == DataType::Null
-        || is == *wanted
-        || (is.is_floating() && wanted.is_integer() && !is_whole(&value))
-    {
+    if *wanted == DataType::Null || is == *wanted || (is.is_floating() && wanted.is_integer() && !is_whole(&value)) {
         return Ok(value);
     }
     value.cast_to(wanted).map_err(|_| {
-        Failure::new(
-            FailureKind::Query,
-            format!(
-                "parameter {} is '{value}', which is not of type {wanted}",
-                index + 1
-            ),
-        )
+        Failure::new(FailureKind::Query, format!("parameter {} is '{value}', which is not of type {wanted}", index + 1))
     })
 }
 
@@ -53,10 +41,7 @@ mod tests {
     #[test]
     fn values_fit_their_parameter() {
         let text = |text: &str| ScalarValue::Utf8(Some(text.to_owned()));
-        assert_eq!(
-            fit(0, text("16"), &DataType::Int64),
-            Ok(ScalarValue::Int64(Some(16)))
-        );
+        assert_eq!(fit(0, text("16"), &DataType::Int64), Ok(ScalarValue::Int64(Some(16))));
         assert_eq!(fit(0, text("x"), &DataType::Null), Ok(text("x")));
         let half = ScalarValue::Float64(Some(1.5));
         assert_eq!(fit(0, half.clone(), &DataType::Int64), Ok(half));

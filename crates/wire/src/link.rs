@@ -112,10 +112,7 @@ impl Link {
     /// Waits until `count` bytes of input are there. Memory follows what was sent, not what was announced.
     pub(crate) async fn need(&mut self, count: usize) -> Result<(), LinkError> {
         if count > self.limit {
-            return Err(LinkError::TooLarge {
-                bytes: count,
-                limit: self.limit,
-            });
+            return Err(LinkError::TooLarge { bytes: count, limit: self.limit });
         }
         while self.input.len() < count {
             self.input.reserve(READ_PIECE);
@@ -168,11 +165,7 @@ impl Link {
     /// Runs a statement, or waits for its next rows, with an eye on the client: when it leaves, or the server stops,
     /// the statement is cancelled. The engine plans without a pause, so that its work must not hold up the thread that
     /// serves others.
-    pub(crate) async fn watch<F: Future>(
-        &mut self,
-        session: &Session,
-        work: F,
-    ) -> Result<F::Output, LinkError> {
+    pub(crate) async fn watch<F: Future>(&mut self, session: &Session, work: F) -> Result<F::Output, LinkError> {
         let mut work = pin!(work);
         let mut work = poll_fn(|context| apart(|| work.as_mut().poll(context)));
         let mut stopping = false;

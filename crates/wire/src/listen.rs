@@ -51,11 +51,7 @@ impl Listeners {
     ) -> Result<SocketAddr, BindError> {
         let address = resolve(protocol, address).await?;
         check_bind(address, has_password)?;
-        let listen = |source| BindError::Listen {
-            protocol,
-            address,
-            source,
-        };
+        let listen = |source| BindError::Listen { protocol, address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let bound = listener.local_addr().map_err(listen)?;
         *match protocol {
@@ -67,16 +63,12 @@ impl Listeners {
 
     /// Where the MySQL protocol is served.
     pub fn mysql(&self) -> Option<SocketAddr> {
-        self.mysql
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok())
+        self.mysql.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// Where the PostgreSQL protocol is served.
     pub fn postgres(&self) -> Option<SocketAddr> {
-        self.postgres
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok())
+        self.postgres.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// Serves until `shutdown` becomes true or its sender is dropped; then idle clients are told, running statements
@@ -108,15 +100,9 @@ impl Listeners {
 }
 
 async fn resolve(protocol: Protocol, address: &str) -> Result<SocketAddr, BindError> {
-    let failed = |source| BindError::Resolve {
-        protocol,
-        address: address.to_owned(),
-        source,
-    };
+    let failed = |source| BindError::Resolve { protocol, address: address.to_owned(), source };
     let mut found = lookup_host(address).await.map_err(failed)?;
-    found
-        .next()
-        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::NotFound, "no such host")))
+    found.next().ok_or_else(|| failed(io::Error::new(io::ErrorKind::NotFound, "no such host")))
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
@@ -163,7 +149,8 @@ impl Hall {
     }
 
     fn serve(&mut self, protocol: Protocol, stream: TcpStream, peer: SocketAddr, slot: Slot) {
-        let span = info_span!("connection", protocol = protocol.name(), %peer, id = slot.id(), user = tracing::field::Empty);
+        let span =
+            info_span!("connection", protocol = protocol.name(), %peer, id = slot.id(), user = tracing::field::Empty);
         let link = Link::new(stream, peer, Some(slot), self.shutdown.clone());
         let (mysql, postgres) = (Arc::clone(&self.mysql), Arc::clone(&self.postgres));
         let work = async move {
@@ -200,10 +187,7 @@ impl Hall {
             }
         };
         if timeout(GRACE, all).await.is_err() {
-            warn!(
-                "{} connections did not end in {GRACE:?} and are dropped",
-                self.tasks.len()
-            );
+            warn!("{} connections did not end in {GRACE:?} and are dropped", self.tasks.len());
             self.tasks.shutdown().await;
         }
     }

@@ -7,17 +7,13 @@ pub(crate) fn is_diagnostic(statement: &str) -> bool {
     let verb = words.next().unwrap_or_default();
     let object = words.next().unwrap_or_default();
     verb.eq_ignore_ascii_case("show")
-        && ["warnings", "errors", "count"]
-            .iter()
-            .any(|word| object.eq_ignore_ascii_case(word))
+        && ["warnings", "errors", "count"].iter().any(|word| object.eq_ignore_ascii_case(word))
 }
 
 /// What PostgreSQL's CommandComplete calls a statement that returned rows; `None` for those that count them.
 pub(crate) fn tag_without_count(statement: &str) -> Option<&'static str> {
     let verb = words(statement).next().unwrap_or_default();
-    ["SHOW", "EXPLAIN"]
-        .into_iter()
-        .find(|tag| verb.eq_ignore_ascii_case(tag))
+    ["SHOW", "EXPLAIN"].into_iter().find(|tag| verb.eq_ignore_ascii_case(tag))
 }
 
 /// What `DEALLOCATE` names: a prepared statement, or `None` for all of them. The outer `None`: another statement.
@@ -35,26 +31,18 @@ pub(crate) fn deallocate(statement: &str) -> Option<Option<String>> {
     if words.next().is_some() {
         return None;
     }
-    Some(
-        match name
-            .strip_prefix('"')
-            .and_then(|name| name.strip_suffix('"'))
-        {
-            Some(quoted) => Some(quoted.replace("\"\"", "\"")),
-            None if name.eq_ignore_ascii_case("all") => None,
-            None => Some(name.to_ascii_lowercase()),
-        },
-    )
+    Some(match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        Some(quoted) => Some(quoted.replace("\"\"", "\"")),
+        None if name.eq_ignore_ascii_case("all") => None,
+        None => Some(name.to_ascii_lowercase()),
+    })
 }
 
 /// For the log: one line, shortened.
 pub(crate) fn excerpt(statement: &str) -> String {
     const CHARS: usize = 200;
-    let mut excerpt: String = statement
-        .chars()
-        .map(|char| if char.is_control() { ' ' } else { char })
-        .take(CHARS)
-        .collect();
+    let mut excerpt: String =
+        statement.chars().map(|char| if char.is_control() { ' ' } else { char }).take(CHARS).collect();
     if excerpt.len() < statement.len() {
         excerpt.push_str("..");
     }
@@ -74,10 +62,7 @@ fn after_comments(statement: &str) -> &str {
             comment.split_once('\n').map_or("", |(_, after)| after)
         } else if let Some(comment) = rest.strip_prefix('#') {
             comment.split_once('\n').map_or("", |(_, after)| after)
-        } else if let Some(comment) = rest
-            .strip_prefix("/*")
-            .filter(|text| !text.starts_with('!'))
-        {
+        } else if let Some(comment) = rest.strip_prefix("/*").filter(|text| !text.starts_with('!')) {
             comment.split_once("*/").map_or("", |(_, after)| after)
         } else {
             return rest;
@@ -105,14 +90,8 @@ mod tests {
     #[test]
     fn reads_deallocate() {
         assert_eq!(deallocate("DEALLOCATE ALL;"), Some(None));
-        assert_eq!(
-            deallocate("deallocate prepare S_1"),
-            Some(Some("s_1".to_owned()))
-        );
-        assert_eq!(
-            deallocate("DEALLOCATE \"S_1\""),
-            Some(Some("S_1".to_owned()))
-        );
+        assert_eq!(deallocate("deallocate prepare S_1"), Some(Some("s_1".to_owned())));
+        assert_eq!(deallocate("DEALLOCATE \"S_1\""), Some(Some("S_1".to_owned())));
         assert_eq!(deallocate("DEALLOCATE"), None);
         assert_eq!(deallocate("SELECT 1"), None);
     }

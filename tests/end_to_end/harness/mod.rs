@@ -33,11 +33,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All clients of all tests share it.
 pub(crate) static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a tokio runtime")
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a tokio runtime")
 });
 
 /// Waits until `found` says something, at most [`PATIENCE`].

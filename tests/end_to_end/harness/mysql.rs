@@ -25,12 +25,9 @@ pub(crate) async fn connect(address: &str, login: &Login) -> Result<Conn, SqlErr
 
 fn sql_error(error: mysql_async::Error) -> SqlError {
     match error {
-        mysql_async::Error::Server(server) => SqlError {
-            number: Some(server.code),
-            state: server.state,
-            message: server.message,
-            hint: String::new(),
-        },
+        mysql_async::Error::Server(server) => {
+            SqlError { number: Some(server.code), state: server.state, message: server.message, hint: String::new() }
+        }
         other => SqlError::broken(other),
     }
 }
@@ -52,9 +49,7 @@ pub(crate) async fn text_answer(conn: &mut Conn, sql: &str) -> Result<Answer, Sq
     Ok(answer)
 }
 
-async fn collect<P: mysql_async::prelude::Protocol>(
-    result: &mut QueryResult<'_, '_, P>,
-) -> Result<Answer, SqlError> {
+async fn collect<P: mysql_async::prelude::Protocol>(result: &mut QueryResult<'_, '_, P>) -> Result<Answer, SqlError> {
     let mut answer = Answer::default();
     let Some(columns) = result.columns().filter(|columns| !columns.is_empty()) else {
         answer.affected = Some(result.affected_rows());

@@ -34,9 +34,7 @@ pub(crate) fn tool(command: &mut Command, input: &str) -> Output {
     std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let stdout = drained(child.stdout.take());
     let stderr = drained(child.stderr.take());
-    let ended = eventually(&format!("the end of {command:?}"), || {
-        child.try_wait().expect("the child is ours")
-    });
+    let ended = eventually(&format!("the end of {command:?}"), || child.try_wait().expect("the child is ours"));
     let text = |thread: std::thread::JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&thread.join().expect("it does not panic")).into_owned()
     };
@@ -65,4 +63,3 @@ fn drained(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<
         bytes
     })
 }
-

@@ -4,8 +4,7 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -81,17 +80,10 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         ("pg_size_pretty", text("0 bytes")),
         ("pg_char_to_encoding", ScalarValue::Int32(Some(6))),
     ];
-    functions
-        .into_iter()
-        .map(|(name, answer)| constant(name, answer))
-        .collect()
+    functions.into_iter().map(|(name, answer)| constant(name, answer)).collect()
 }
 
 fn constant(name: &'static str, answer: ScalarValue) -> ScalarUDF {
     let any = TypeSignature::OneOf(vec![TypeSignature::VariadicAny, TypeSignature::Nullary]);
-    ScalarUDF::from(Constant {
-        name,
-        answer,
-        signature: Signature::new(any, Volatility::Stable),
-    })
+    ScalarUDF::from(Constant { name, answer, signature: Signature::new(any, Volatility::Stable) })
 }

@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, Statement,
-    Value, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, Statement, Value, VisitMut,
+    VisitorMut,
 };
 
 use crate::failure::{FailureKind, Warning};
@@ -31,25 +31,13 @@ impl Constants<'_> {
 
     fn value(&self, expr: &Expr) -> Option<Value> {
         match expr {
-            Expr::Identifier(ident) if ident.value.starts_with('@') => {
-                Some(self.variable(&ident.value))
-            }
-            Expr::Identifier(ident)
-                if self.0.dialect() == Dialect::Postgres && ident.quote_style.is_none() =>
-            {
+            Expr::Identifier(ident) if ident.value.starts_with('@') => Some(self.variable(&ident.value)),
+            Expr::Identifier(ident) if self.0.dialect() == Dialect::Postgres && ident.quote_style.is_none() => {
                 const BARE: [&str; 3] = ["current_schema", "current_catalog", "current_role"];
                 let name = ident.value.to_ascii_lowercase();
-                if BARE.contains(&name.as_str()) {
-                    self.function(&name, &[])
-                } else {
-                    None
-                }
+                if BARE.contains(&name.as_str()) { self.function(&name, &[]) } else { None }
             }
-            Expr::CompoundIdentifier(parts)
-                if parts
-                    .first()
-                    .is_some_and(|first| first.value.starts_with('@')) =>
-            {
+            Expr::CompoundIdentifier(parts) if parts.first().is_some_and(|first| first.value.starts_with('@')) => {
                 let names: Vec<_> = parts.iter().map(|part| part.value.as_str()).collect();
                 Some(self.variable(&names.join(".")))
             }
@@ -62,21 +50,19 @@ impl Constants<'_> {
     fn variable(&self, written: &str) -> Value {
         match self.0.settings().get(without_scope(written)) {
             Some(text) => number_or_text(text),
-            None => {
-                match without_scope(written) {
-                    "warning_count" | "error_count" => number_or_text("0".to_owned()),
-                    "pseudo_thread_id" => number_or_text(self.0.connection_id().to_string()),
-                    unknown => {
-                        if written.starts_with("@@") {
-                            self.0.warn(Warning::new(
+            None => match without_scope(written) {
+                "warning_count" | "error_count" => number_or_text("0".to_owned()),
+                "pseudo_thread_id" => number_or_text(self.0.connection_id().to_string()),
+                unknown => {
+                    if written.starts_with("@@") {
+                        self.0.warn(Warning::new(
                             FailureKind::UnknownParameter,
                             format!("variable '{unknown}' is not known to this server and reads as NULL"),
                         ));
-                        }
-                        Value::Null
                     }
+                    Value::Null
                 }
-            }
+            },
         }
     }
 
@@ -93,17 +79,11 @@ impl Constants<'_> {
             (Dialect::MySql, "connection_id", []) => number(u64::from(session.connection_id())),
             (Dialect::MySql, "last_insert_id" | "found_rows" | "row_count", []) => number(0),
             (Dialect::Postgres, "current_schema", []) => text("oceanbase"),
-            (Dialect::Postgres, "current_database" | "current_catalog", []) => {
-                text(&session.database())
-            }
-            (Dialect::Postgres, "current_user" | "session_user" | "user" | "current_role", []) => {
-                text(session.user())
-            }
+            (Dialect::Postgres, "current_database" | "current_catalog", []) => text(&session.database()),
+            (Dialect::Postgres, "current_user" | "session_user" | "user" | "current_role", []) => text(session.user()),
             (Dialect::Postgres, "pg_backend_pid", []) => number(u64::from(session.connection_id())),
             (Dialect::Postgres, "pg_is_in_recovery", []) => Some(Value::Boolean(false)),
-            (Dialect::Postgres, "inet_server_port", []) => {
-                number(u64::from(session.server().svr_port()))
-            }
+            (Dialect::Postgres, "inet_server_port", []) => number(u64::from(session.server().svr_port())),
             (Dialect::Postgres, "inet_server_addr", []) => text(session.server().svr_ip()),
             (Dialect::Postgres, "current_setting", [Expr::Value(name), ..]) => {
                 let name = name.value.clone().into_string()?;
@@ -117,10 +97,7 @@ impl Constants<'_> {
 fn version(dialect: Dialect) -> String {
     match dialect {
         Dialect::MySql => VERSION.to_owned(),
-        Dialect::Postgres => format!(
-            "PostgreSQL {POSTGRES_VERSION} (HeapQL {})",
-            env!("CARGO_PKG_VERSION")
-        ),
+        Dialect::Postgres => format!("PostgreSQL {POSTGRES_VERSION} (HeapQL {})", env!("CARGO_PKG_VERSION")),
     }
 }
 

@@ -5,9 +5,7 @@ use std::ops::ControlFlow;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::sqlparser::ast::{
-    ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor};
 
 use crate::failure::{Failure, FailureKind};
 
@@ -25,11 +23,7 @@ pub(super) fn check_statement(statement: &Statement) -> Result<(), Failure> {
 
 fn refused(statement: &Statement) -> Failure {
     let text = statement.to_string();
-    let verb = text
-        .split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_ascii_uppercase();
+    let verb = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
     Failure::new(FailureKind::Unsupported, format!("{verb} is not supported"))
         .hint("queries, SHOW, DESC, EXPLAIN, SET and ALTER SYSTEM SET are")
 }
@@ -49,18 +43,12 @@ impl Visitor for OnlyReads {
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<&'static str> {
-        if select.into.is_some() {
-            ControlFlow::Break("SELECT .. INTO")
-        } else {
-            ControlFlow::Continue(())
-        }
+        if select.into.is_some() { ControlFlow::Break("SELECT .. INTO") } else { ControlFlow::Continue(()) }
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<&'static str> {
         match factor {
-            TableFactor::Table { name, .. } if is_path(name) => {
-                ControlFlow::Break("reading files of the host")
-            }
+            TableFactor::Table { name, .. } if is_path(name) => ControlFlow::Break("reading files of the host"),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -68,34 +56,22 @@ impl Visitor for OnlyReads {
 
 /// A name in string quotes, or one that could only be a file's.
 fn is_path(name: &ObjectName) -> bool {
-    name.0
-        .iter()
-        .filter_map(|part| part.as_ident())
-        .any(|ident| {
-            let scheme = ident.value.contains("://") || ident.value.contains('/');
-            ident.quote_style == Some('\'') || (ident.quote_style.is_some() && scheme)
-        })
+    name.0.iter().filter_map(|part| part.as_ident()).any(|ident| {
+        let scheme = ident.value.contains("://") || ident.value.contains('/');
+        ident.quote_style == Some('\'') || (ident.quote_style.is_some() && scheme)
+    })
 }
 
 /// The plan decides what runs, so the plan is what is checked last.
 pub(super) fn check_plan(plan: &LogicalPlan) -> Result<(), Failure> {
-    let options = SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false);
-    options
-        .verify_plan(plan)
-        .map_err(|_| Failure::read_only("a statement that changes something"))?;
+    let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    options.verify_plan(plan).map_err(|_| Failure::read_only("a statement that changes something"))?;
     let mut allowed = true;
     plan.apply_with_subqueries(|node| {
         allowed &= reads(node);
         Ok(TreeNodeRecursion::Continue)
     })?;
-    if allowed {
-        Ok(())
-    } else {
-        Err(Failure::read_only("a statement that changes something"))
-    }
+    if allowed { Ok(()) } else { Err(Failure::read_only("a statement that changes something")) }
 }
 
 fn reads(node: &LogicalPlan) -> bool {

@@ -101,15 +101,8 @@ fn written(ident: &Ident, dialect: Dialect) -> String {
 fn mysql(expr: &Expr, text: Option<&String>) -> String {
     match expr {
         Expr::Identifier(ident) => ident.value.clone(),
-        Expr::CompoundIdentifier(parts)
-            if !parts
-                .first()
-                .is_some_and(|first| first.value.starts_with('@')) =>
-        {
-            parts
-                .last()
-                .map(|ident| ident.value.clone())
-                .unwrap_or_default()
+        Expr::CompoundIdentifier(parts) if !parts.first().is_some_and(|first| first.value.starts_with('@')) => {
+            parts.last().map(|ident| ident.value.clone()).unwrap_or_default()
         }
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) => text.clone(),
@@ -122,14 +115,10 @@ fn mysql(expr: &Expr, text: Option<&String>) -> String {
 fn postgres(expr: &Expr) -> String {
     let name = match expr {
         Expr::Identifier(ident) => Some(written(ident, Dialect::Postgres)),
-        Expr::CompoundIdentifier(parts) => {
-            parts.last().map(|ident| written(ident, Dialect::Postgres))
-        }
+        Expr::CompoundIdentifier(parts) => parts.last().map(|ident| written(ident, Dialect::Postgres)),
         Expr::Function(function) => constants::name(function),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return postgres(inner),
-        Expr::Cast {
-            expr, data_type, ..
-        } => match postgres(expr).as_str() {
+        Expr::Cast { expr, data_type, .. } => match postgres(expr).as_str() {
             "?column?" => Some(data_type.to_string().to_lowercase()),
             inner => Some(inner.to_owned()),
         },
@@ -156,11 +145,7 @@ fn subquery(body: &SetExpr) -> String {
 
 /// The texts of the select items, from the tokens between the first SELECT and what ends its list.
 fn texts(lexed: &Lexed<'_>) -> Vec<String> {
-    let tokens: Vec<&TokenWithSpan> = lexed
-        .tokens
-        .iter()
-        .filter(|token| !blank(&token.token))
-        .collect();
+    let tokens: Vec<&TokenWithSpan> = lexed.tokens.iter().filter(|token| !blank(&token.token)).collect();
     let Some((start, base)) = list_start(&tokens) else {
         return Vec::new();
     };
@@ -169,8 +154,7 @@ fn texts(lexed: &Lexed<'_>) -> Vec<String> {
     let mut first: Option<Location> = None;
     let mut last: Option<Location> = None;
     for token in &tokens[start..] {
-        if depth == base && (ends_list(&token.token) || (base > 0 && token.token == Token::RParen))
-        {
+        if depth == base && (ends_list(&token.token) || (base > 0 && token.token == Token::RParen)) {
             break;
         }
         if depth == base && token.token == Token::Comma {
@@ -192,19 +176,13 @@ fn slice(text: &str, first: Option<Location>, last: Option<Location>) -> Option<
 
 /// Where the list of the first SELECT outside a WITH begins, and at what depth of parentheses.
 fn list_start(tokens: &[&TokenWithSpan]) -> Option<(usize, i32)> {
-    let base = tokens
-        .iter()
-        .take_while(|token| token.token == Token::LParen)
-        .count();
+    let base = tokens.iter().take_while(|token| token.token == Token::LParen).count();
     let base = i32::try_from(base).ok()?;
     let mut depth = 0;
     for (index, token) in tokens.iter().enumerate() {
         depth += i32::from(token.token == Token::LParen) - i32::from(token.token == Token::RParen);
         if depth == base && keyword(&token.token) == Keyword::SELECT {
-            let modifiers = tokens[index + 1..]
-                .iter()
-                .take_while(|token| is_modifier(&token.token))
-                .count();
+            let modifiers = tokens[index + 1..].iter().take_while(|token| is_modifier(&token.token)).count();
             return Some((index + 1 + modifiers, base));
         }
     }
@@ -223,10 +201,8 @@ fn is_modifier(token: &Token) -> bool {
         return false;
     };
     let name = word.value.to_ascii_uppercase();
-    matches!(
-        word.keyword,
-        Keyword::DISTINCT | Keyword::ALL | Keyword::DISTINCTROW
-    ) || name.starts_with("SQL_")
+    matches!(word.keyword, Keyword::DISTINCT | Keyword::ALL | Keyword::DISTINCTROW)
+        || name.starts_with("SQL_")
         || name == "STRAIGHT_JOIN"
         || name == "HIGH_PRIORITY"
 }
@@ -268,12 +244,7 @@ pub(super) fn make_unique(statement: &mut Statement) {
         }
         let alias = Ident::with_quote('"', format!("{key}:{index}"));
         match item {
-            SelectItem::UnnamedExpr(expr) => {
-                *item = SelectItem::ExprWithAlias {
-                    expr: expr.clone(),
-                    alias,
-                }
-            }
+            SelectItem::UnnamedExpr(expr) => *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias },
             SelectItem::ExprWithAlias { alias: old, .. } => *old = alias,
             _ => {}
         }
@@ -318,52 +289,21 @@ mod tests {
     #[test]
     fn mysql_prints_what_was_written() {
         let heading = |text| headings(text, Dialect::MySql);
-        let some = |texts: &[&str]| {
-            texts
-                .iter()
-                .map(|text| Some((*text).to_owned()))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            heading("select SUM( a ), count(*) from t"),
-            some(&["SUM( a )", "count(*)"])
-        );
-        assert_eq!(
-            heading("select @@version_comment limit 1"),
-            some(&["@@version_comment"])
-        );
-        assert_eq!(
-            heading("select @@session.autocommit"),
-            some(&["@@session.autocommit"])
-        );
-        assert_eq!(
-            heading("select t.A, `B`, 'x', 1+1 as Two, f(1, (2))"),
-            some(&["A", "B", "x", "Two", "f(1, (2))"])
-        );
-        assert_eq!(
-            heading("with c as (select 1) select distinct max(x) from c"),
-            some(&["max(x)"])
-        );
-        assert_eq!(
-            heading("(select min(x) from t) union select 2"),
-            some(&["min(x)"])
-        );
+        let some = |texts: &[&str]| texts.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>();
+        assert_eq!(heading("select SUM( a ), count(*) from t"), some(&["SUM( a )", "count(*)"]));
+        assert_eq!(heading("select @@version_comment limit 1"), some(&["@@version_comment"]));
+        assert_eq!(heading("select @@session.autocommit"), some(&["@@session.autocommit"]));
+        assert_eq!(heading("select t.A, `B`, 'x', 1+1 as Two, f(1, (2))"), some(&["A", "B", "x", "Two", "f(1, (2))"]));
+        assert_eq!(heading("with c as (select 1) select distinct max(x) from c"), some(&["max(x)"]));
+        assert_eq!(heading("(select min(x) from t) union select 2"), some(&["min(x)"]));
         assert_eq!(heading("select *, 1 from t"), [None, Some("1".to_owned())]);
     }
 
     #[test]
     fn postgres_names_functions_and_columns() {
         let heading = |text| headings(text, Dialect::Postgres);
-        let some = |texts: &[&str]| {
-            texts
-                .iter()
-                .map(|text| Some((*text).to_owned()))
-                .collect::<Vec<_>>()
-        };
+        let some = |texts: &[&str]| texts.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>();
         let text = r#"select Sum(a), t.B, 1, 'x'::text, a::text, "C", case when a then 1 end"#;
-        assert_eq!(
-            heading(text),
-            some(&["sum", "b", "?column?", "text", "a", "C", "case"])
-        );
+        assert_eq!(heading(text), some(&["sum", "b", "?column?", "text", "a", "C", "case"]));
     }
 }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType as SqlType, ExactNumberInfo, Expr, LimitClause, Query, Statement,
-    TimezoneInfo, Value, Visit, VisitMut, Visitor, VisitorMut,
+    CastKind, DataType as SqlType, ExactNumberInfo, Expr, LimitClause, Query, Statement, TimezoneInfo, Value, Visit,
+    VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -21,20 +21,11 @@ pub(crate) fn parameter_count(lexed: &Lexed<'_>) -> usize {
         Token::Placeholder(name) => index(name).map(|index| index + 1),
         _ => None,
     };
-    lexed
-        .tokens
-        .iter()
-        .filter_map(|token| number(&token.token))
-        .max()
-        .unwrap_or(0)
+    lexed.tokens.iter().filter_map(|token| number(&token.token)).max().unwrap_or(0)
 }
 
 fn index(placeholder: &str) -> Option<usize> {
-    placeholder
-        .strip_prefix('$')?
-        .parse::<usize>()
-        .ok()?
-        .checked_sub(1)
+    placeholder.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
 fn placeholder(expr: &Expr) -> Option<usize> {
@@ -57,13 +48,10 @@ pub(super) fn row_counts(statement: &Statement) -> Vec<usize> {
                 Some(LimitClause::LimitOffset { limit, offset, .. }) => {
                     [limit.as_ref(), offset.as_ref().map(|offset| &offset.value)]
                 }
-                Some(LimitClause::OffsetCommaLimit { offset, limit }) => {
-                    [Some(limit), Some(offset)]
-                }
+                Some(LimitClause::OffsetCommaLimit { offset, limit }) => [Some(limit), Some(offset)],
                 None => [None, None],
             };
-            self.0
-                .extend(counts.into_iter().flatten().filter_map(placeholder));
+            self.0.extend(counts.into_iter().flatten().filter_map(placeholder));
             ControlFlow::Continue(())
         }
     }
@@ -82,9 +70,7 @@ pub(super) fn bind(statement: &mut Statement, values: &Values<'_>) -> Result<(),
             };
             let replacement = match self.0 {
                 Values::Bound(values) => values.get(index).map(value),
-                Values::Typed(types) => types
-                    .get(index)
-                    .map(|kind| Ok(cast(text_or_null(None), kind))),
+                Values::Typed(types) => types.get(index).map(|kind| Ok(cast(text_or_null(None), kind))),
             };
             match replacement {
                 Some(Ok(replacement)) => *expr = replacement,
@@ -101,10 +87,7 @@ pub(super) fn bind(statement: &mut Statement, values: &Values<'_>) -> Result<(),
 }
 
 fn missing(index: usize) -> Failure {
-    Failure::new(
-        FailureKind::Query,
-        format!("parameter {} has no value", index + 1),
-    )
+    Failure::new(FailureKind::Query, format!("parameter {} has no value", index + 1))
 }
 
 /// A value as a literal of the same type.
@@ -137,13 +120,7 @@ fn text_or_null(text: Option<String>) -> Expr {
 }
 
 fn cast(expr: Expr, kind: &DataType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr),
-        data_type: sql_type(kind),
-        array: false,
-        format: None,
-    }
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type: sql_type(kind), array: false, format: None }
 }
 
 fn sql_type(kind: &DataType) -> SqlType {
@@ -153,10 +130,7 @@ fn sql_type(kind: &DataType) -> SqlType {
         kind if kind.is_integer() => SqlType::BigInt(None),
         kind if kind.is_floating() => SqlType::Double(ExactNumberInfo::None),
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(
-                u64::from(*precision),
-                i64::from(*scale),
-            ))
+            SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(u64::from(*precision), i64::from(*scale)))
         }
         DataType::Date32 | DataType::Date64 => SqlType::Date,
         DataType::Time32(_) | DataType::Time64(_) => SqlType::Time(None, TimezoneInfo::None),

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Query, Select, Statement, TableFactor, Value, VisitMut, VisitorMut,
+    BinaryOperator, CaseWhen, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query, Select, Statement,
+    TableFactor, Value, VisitMut, VisitorMut,
 };
 
 use super::constants::{arguments, name};
@@ -46,10 +46,7 @@ impl VisitorMut for Rewrite {
 }
 
 fn is_dual(factor: &TableFactor) -> bool {
-    let TableFactor::Table {
-        name, args: None, ..
-    } = factor
-    else {
+    let TableFactor::Table { name, args: None, .. } = factor else {
         return false;
     };
     matches!(name.0.as_slice(), [part] if part.as_ident().is_some_and(|ident| ident.value.eq_ignore_ascii_case("dual")))
@@ -57,44 +54,15 @@ fn is_dual(factor: &TableFactor) -> bool {
 
 fn rewritten(expr: Expr) -> Expr {
     match expr {
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::Spaceship,
-            right,
-        } => Expr::IsNotDistinctFrom(left, right),
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::Divide,
-            right,
-        } => divided(left, right),
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::MyIntegerDivide,
-            right,
-        } => {
-            let whole = Expr::BinaryOp {
-                left,
-                op: BinaryOperator::Divide,
-                right: or_null(*right),
-            };
+        Expr::BinaryOp { left, op: BinaryOperator::Spaceship, right } => Expr::IsNotDistinctFrom(left, right),
+        Expr::BinaryOp { left, op: BinaryOperator::Divide, right } => divided(left, right),
+        Expr::BinaryOp { left, op: BinaryOperator::MyIntegerDivide, right } => {
+            let whole = Expr::BinaryOp { left, op: BinaryOperator::Divide, right: or_null(*right) };
             cast(Expr::Nested(Box::new(whole)), DataType::BigInt(None))
         }
-        Expr::RLike {
-            negated,
-            expr,
-            pattern,
-            ..
-        } => {
-            let op = if negated {
-                BinaryOperator::PGRegexNotIMatch
-            } else {
-                BinaryOperator::PGRegexIMatch
-            };
-            Expr::BinaryOp {
-                left: expr,
-                op,
-                right: pattern,
-            }
+        Expr::RLike { negated, expr, pattern, .. } => {
+            let op = if negated { BinaryOperator::PGRegexNotIMatch } else { BinaryOperator::PGRegexIMatch };
+            Expr::BinaryOp { left: expr, op, right: pattern }
         }
         Expr::Function(function) => call(function),
         other => other,
@@ -104,28 +72,15 @@ fn rewritten(expr: Expr) -> Expr {
 /// MySQL's `/` never truncates, and by zero it is NULL.
 fn divided(left: Box<Expr>, right: Box<Expr>) -> Expr {
     let left = Box::new(cast(*left, DataType::Double(ExactNumberInfo::None)));
-    Expr::BinaryOp {
-        left,
-        op: BinaryOperator::Divide,
-        right: or_null(*right),
-    }
+    Expr::BinaryOp { left, op: BinaryOperator::Divide, right: or_null(*right) }
 }
 
 fn or_null(divisor: Expr) -> Box<Expr> {
-    Box::new(function(
-        "nullif",
-        vec![divisor, Expr::value(Value::Number("0".to_owned(), false))],
-    ))
+    Box::new(function("nullif", vec![divisor, Expr::value(Value::Number("0".to_owned(), false))]))
 }
 
 fn cast(expr: Expr, data_type: DataType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr),
-        data_type,
-        array: false,
-        format: None,
-    }
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 fn call(mut call: Function) -> Expr {
@@ -151,10 +106,7 @@ fn call(mut call: Function) -> Expr {
         (Some("group_concat"), Some(arguments)) if !arguments.is_empty() => {
             let joined = match arguments.as_slice() {
                 [one] => (*one).clone(),
-                several => function(
-                    "concat",
-                    several.iter().map(|expr| (*expr).clone()).collect(),
-                ),
+                several => function("concat", several.iter().map(|expr| (*expr).clone()).collect()),
             };
             group_concat(call, joined)
         }
@@ -174,10 +126,7 @@ fn group_concat(mut call: Function, joined: Expr) -> Expr {
             }
             _ => true,
         });
-        list.args = [cast(joined, DataType::Text), separator]
-            .into_iter()
-            .map(argument)
-            .collect();
+        list.args = [cast(joined, DataType::Text), separator].into_iter().map(argument).collect();
     }
     Expr::Function(call)
 }

@@ -3,9 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArguments, Statement, Value, VisitMut, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArguments, Statement, Value, VisitMut, VisitorMut};
 
 use super::constants::{arguments, name};
 
@@ -29,9 +27,7 @@ impl VisitorMut for Rewrite {
             // Options and privileges that no relation here has.
             Expr::Function(function) if is_text_of_nothing(function) => *expr = text(""),
             Expr::CompoundIdentifier(parts)
-                if parts
-                    .last()
-                    .is_some_and(|last| MISSING.contains(&last.value.as_str())) =>
+                if parts.last().is_some_and(|last| MISSING.contains(&last.value.as_str())) =>
             {
                 *expr = Expr::value(Value::Null);
             }
@@ -53,8 +49,7 @@ fn text(text: &str) -> Expr {
 
 /// `array_to_string` of privileges or options, which are stored as texts and always empty.
 fn is_text_of_nothing(function: &Function) -> bool {
-    name(function).as_deref() == Some("array_to_string")
-        && arguments(function).is_some_and(|all| is_nothing(all[0]))
+    name(function).as_deref() == Some("array_to_string") && arguments(function).is_some_and(|all| is_nothing(all[0]))
 }
 
 fn is_nothing(expr: &Expr) -> bool {
@@ -66,9 +61,7 @@ fn is_nothing(expr: &Expr) -> bool {
         },
         Expr::CompoundIdentifier(parts) => {
             let kinds = ["acl", "options", "config"];
-            parts
-                .last()
-                .is_some_and(|last| kinds.iter().any(|kind| last.value.ends_with(kind)))
+            parts.last().is_some_and(|last| kinds.iter().any(|kind| last.value.ends_with(kind)))
         }
         Expr::Identifier(name) => name.value.ends_with("acl") || name.value.ends_with("config"),
         Expr::BinaryOp { left, .. } => is_nothing(left),
@@ -77,6 +70,5 @@ fn is_nothing(expr: &Expr) -> bool {
 }
 
 fn is_array_of_query(function: &Function) -> bool {
-    matches!(function.args, FunctionArguments::Subquery(_))
-        && name(function).as_deref() == Some("array")
+    matches!(function.args, FunctionArguments::Subquery(_)) && name(function).as_deref() == Some("array")
 }

@@ -44,28 +44,17 @@ impl Session {
         if lexed.is_empty() {
             return Ok(Started::Done(String::new()));
         }
-        let context = Context {
-            session: self,
-            diagnostics: &at.diagnostics,
-            effective: true,
-        };
+        let context = Context { session: self, diagnostics: &at.diagnostics, effective: true };
         match statements::answer(&context, lexed)? {
             Some(Answer::Done(tag)) => Ok(Started::Done(tag)),
             Some(Answer::Rows(listing, None)) => listed(&listing),
-            Some(Answer::Rows(listing, Some(condition))) => {
-                self.filtered(&listing, &condition, at).await
-            }
+            Some(Answer::Rows(listing, Some(condition))) => self.filtered(&listing, &condition, at).await,
             Some(Answer::Query(text)) => self.query(&lex(&text, self.dialect)?, values, at).await,
             None => self.query(lexed, values, at).await,
         }
     }
 
-    async fn query(
-        &self,
-        lexed: &Lexed<'_>,
-        values: &[ScalarValue],
-        at: &Moment,
-    ) -> Result<Started, Failure> {
+    async fn query(&self, lexed: &Lexed<'_>, values: &[ScalarValue], at: &Moment) -> Result<Started, Failure> {
         let tree = Tree::parse(lexed, self.dialect, &Constants(self))?;
         let state = self.state_of_statement(&at.diagnostics, None);
         let query = tree.plan(&state, &Values::Bound(values)).await?;
@@ -73,47 +62,19 @@ impl Session {
     }
 
     /// A hand-made answer with a WHERE: the engine filters it under lower-case names, the headings stay.
-    async fn filtered(
-        &self,
-        listing: &Listing,
-        condition: &str,
-        at: &Moment,
-    ) -> Result<Started, Failure> {
+    async fn filtered(&self, listing: &Listing, condition: &str, at: &Moment) -> Result<Started, Failure> {
         let batch = listing.batch()?;
-        let lower = |field: &Arc<Field>| {
-            field
-                .as_ref()
-                .clone()
-                .with_name(field.name().to_lowercase())
-        };
-        let schema = Arc::new(Schema::new(
-            batch
-                .schema_ref()
-                .fields()
-                .iter()
-                .map(lower)
-                .collect::<Vec<_>>(),
-        ));
+        let lower = |field: &Arc<Field>| field.as_ref().clone().with_name(field.name().to_lowercase());
+        let schema = Arc::new(Schema::new(batch.schema_ref().fields().iter().map(lower).collect::<Vec<_>>()));
         let batch = RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())
             .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
         let place = MemorySchemaProvider::new();
-        place.register_table(
-            LISTING.to_owned(),
-            Arc::new(MemTable::try_new(schema, vec![vec![batch]])?),
-        )?;
+        place.register_table(LISTING.to_owned(), Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))?;
         let text = format!("SELECT * FROM {LISTING} WHERE {condition}");
         let tree = Tree::parse(&lex(&text, self.dialect)?, self.dialect, &Constants(self))?;
         let state = self.state_of_statement(&at.diagnostics, Some(Arc::new(place)));
         let query = tree.plan(&state, &Values::Bound(&[])).await?;
-        run(
-            &state,
-            Query {
-                plan: query.plan,
-                schema: listing.schema(),
-            },
-            &at.sign,
-        )
-        .await
+        run(&state, Query { plan: query.plan, schema: listing.schema() }, &at.sign).await
     }
 
     /// What PREPARE tells: nothing runs and nothing changes.
@@ -125,38 +86,25 @@ impl Session {
     ) -> Result<Prepared, Failure> {
         let lexed = lex(text, self.dialect)?;
         let count = parameter_count(&lexed).max(types.len());
-        let prepared = |parameters, schema| Prepared {
-            parameters,
-            schema,
-            text: text.to_owned(),
-        };
+        let prepared = |parameters, schema| Prepared { parameters, schema, text: text.to_owned() };
         if lexed.is_empty() {
             return Ok(prepared(Vec::new(), None));
         }
-        let context = Context {
-            session: self,
-            diagnostics,
-            effective: false,
-        };
+        let context = Context { session: self, diagnostics, effective: false };
         let answer = statements::answer(&context, &lexed)?;
         if answer.is_some() && count > 0 {
-            return Err(Failure::new(
-                FailureKind::Unsupported,
-                "parameters are for queries only",
-            ));
+            return Err(Failure::new(FailureKind::Unsupported, "parameters are for queries only"));
         }
         match answer {
             Some(Answer::Done(_)) => Ok(prepared(Vec::new(), None)),
             Some(Answer::Rows(listing, _)) => Ok(prepared(Vec::new(), Some(listing.schema()))),
             Some(Answer::Query(rewritten)) => {
-                let (parameters, schema) = self
-                    .described(&lex(&rewritten, self.dialect)?, types, 0, diagnostics)
-                    .await?;
+                let (parameters, schema) =
+                    self.described(&lex(&rewritten, self.dialect)?, types, 0, diagnostics).await?;
                 Ok(prepared(parameters, Some(schema)))
             }
             None => {
-                let (parameters, schema) =
-                    self.described(&lexed, types, count, diagnostics).await?;
+                let (parameters, schema) = self.described(&lexed, types, count, diagnostics).await?;
                 Ok(prepared(parameters, Some(schema)))
             }
         }
@@ -172,43 +120,23 @@ impl Session {
     ) -> Result<(Vec<DataType>, SchemaRef), Failure> {
         let tree = Tree::parse(lexed, self.dialect, &Constants(self))?;
         let state = self.state_of_statement(diagnostics, None);
-        let inferred = if count > 0 {
-            tree.inferred_types(&state, count).await
-        } else {
-            Vec::new()
-        };
+        let inferred = if count > 0 { tree.inferred_types(&state, count).await } else { Vec::new() };
         let type_of = |(index, inferred): (usize, Option<DataType>)| {
-            declared
-                .get(index)
-                .cloned()
-                .flatten()
-                .or(inferred)
-                .unwrap_or(DataType::Utf8)
+            declared.get(index).cloned().flatten().or(inferred).unwrap_or(DataType::Utf8)
         };
         let types: Vec<DataType> = inferred.into_iter().enumerate().map(type_of).collect();
         let query = tree.plan(&state, &Values::Typed(&types)).await?;
         Ok((types, query.schema))
     }
 
-    fn state_of_statement(
-        &self,
-        diagnostics: &Diagnostics,
-        extra: Option<Arc<dyn SchemaProvider>>,
-    ) -> SessionState {
+    fn state_of_statement(&self, diagnostics: &Diagnostics, extra: Option<Arc<dyn SchemaProvider>>) -> SessionState {
         let catalog = match self.dialect {
             Dialect::MySql => "def".to_owned(),
             Dialect::Postgres => self.database(),
         };
         let (server, diagnostics) = (Arc::clone(&self.server), diagnostics.clone());
-        let scope = Scope {
-            server,
-            tenant: self.tenant,
-            catalog,
-            diagnostics,
-        };
-        self.server
-            .engine()
-            .statement(self.dialect, &Arc::new(scope), extra)
+        let scope = Scope { server, tenant: self.tenant, catalog, diagnostics };
+        self.server.engine().statement(self.dialect, &Arc::new(scope), extra)
     }
 }
 
@@ -221,8 +149,5 @@ async fn run(state: &SessionState, query: Query, sign: &Arc<StopSign>) -> Result
 fn listed(listing: &Listing) -> Result<Started, Failure> {
     let batch = listing.batch()?;
     let rows = futures::stream::iter([Ok(batch)]);
-    Ok(Started::Rows(
-        listing.schema(),
-        Box::pin(RecordBatchStreamAdapter::new(listing.schema(), rows)),
-    ))
+    Ok(Started::Rows(listing.schema(), Box::pin(RecordBatchStreamAdapter::new(listing.schema(), rows))))
 }

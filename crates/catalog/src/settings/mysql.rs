@@ -129,15 +129,9 @@ const VARIABLES: &[(&str, &str)] = &[
 ];
 
 pub(super) fn defaults(server: &Server) -> BTreeMap<&'static str, String> {
-    let mut all: BTreeMap<_, _> = VARIABLES
-        .iter()
-        .map(|(name, value)| (*name, (*value).to_owned()))
-        .collect();
+    let mut all: BTreeMap<_, _> = VARIABLES.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     all.insert("version", VERSION.to_owned());
-    all.insert(
-        "version_comment",
-        format!("HeapQL {}, OceanBase compatible", env!("CARGO_PKG_VERSION")),
-    );
+    all.insert("version_comment", format!("HeapQL {}, OceanBase compatible", env!("CARGO_PKG_VERSION")));
     all.insert("version_compile_machine", std::env::consts::ARCH.to_owned());
     all.insert("version_compile_os", std::env::consts::OS.to_owned());
     all.insert("hostname", server.svr_ip().to_owned());

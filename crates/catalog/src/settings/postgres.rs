@@ -57,10 +57,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn defaults(user: &str) -> BTreeMap<&'static str, String> {
-    let mut all: BTreeMap<_, _> = SETTINGS
-        .iter()
-        .map(|(name, value)| (*name, (*value).to_owned()))
-        .collect();
+    let mut all: BTreeMap<_, _> = SETTINGS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     all.insert("server_version", POSTGRES_VERSION.to_owned());
     all.insert("session_authorization", user.to_owned());
     all.insert("is_superuser", "on".to_owned());

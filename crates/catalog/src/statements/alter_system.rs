@@ -12,10 +12,7 @@ use crate::text::tokens::Cursor;
 
 const TAG: &str = "ALTER SYSTEM";
 
-pub(super) fn run(
-    context: &Context<'_>,
-    cursor: &mut Cursor<'_>,
-) -> Result<Option<Answer>, Failure> {
+pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Option<Answer>, Failure> {
     if cursor.words("REFRESH MEMORY STAT") {
         // The tables are live already.
         cursor.end()?;
@@ -54,21 +51,13 @@ fn parse(cursor: &mut Cursor<'_>) -> Result<Vec<Item>, Failure> {
 }
 
 fn item(cursor: &mut Cursor<'_>) -> Result<Item, Failure> {
-    let name = cursor
-        .name()
-        .ok_or_else(|| cursor.unexpected("the name of a parameter"))?;
+    let name = cursor.name().ok_or_else(|| cursor.unexpected("the name of a parameter"))?;
     // TO is PostgreSQL's way to write it.
     if !cursor.take(&Token::Eq) && !cursor.take(&Token::Assignment) && !cursor.words("TO") {
         return Err(cursor.unexpected("'='"));
     }
-    let value = cursor
-        .literal()
-        .ok_or_else(|| cursor.unexpected("a value"))?;
-    let mut item = Item {
-        name,
-        value,
-        ..Item::default()
-    };
+    let value = cursor.literal().ok_or_else(|| cursor.unexpected("a value"))?;
+    let mut item = Item { name, value, ..Item::default() };
     while option(cursor, &mut item)? {}
     Ok(item)
 }
@@ -82,9 +71,7 @@ fn option(cursor: &mut Cursor<'_>, item: &mut Item) -> Result<bool, Failure> {
         item.scope = Some(scope(cursor)?);
         return Ok(true);
     }
-    let value = cursor
-        .literal()
-        .ok_or_else(|| cursor.unexpected("a value"))?;
+    let value = cursor.literal().ok_or_else(|| cursor.unexpected("a value"))?;
     match option {
         "SERVER" => item.server = Some(value),
         "ZONE" => item.zone = Some(value),
@@ -120,19 +107,11 @@ fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<Change, Failure
         known_place("zone", wanted, ZONE)?;
     }
     let value = value(name, &item.value)?;
-    Ok(Change {
-        name,
-        value,
-        reach: item.scope.unwrap_or(Reach::Both),
-    })
+    Ok(Change { name, value, reach: item.scope.unwrap_or(Reach::Both) })
 }
 
 fn unknown(name: &str) -> Failure {
-    Failure::new(
-        FailureKind::UnknownParameter,
-        format!("System config unknown: '{name}'"),
-    )
-    .hint(format!(
+    Failure::new(FailureKind::UnknownParameter, format!("System config unknown: '{name}'")).hint(format!(
         "the parameters are {} and {}",
         parameters::MIN,
         parameters::MAX
@@ -143,11 +122,8 @@ fn known_place(what: &str, wanted: &str, own: &str) -> Result<(), Failure> {
     if wanted == own {
         return Ok(());
     }
-    Err(Failure::new(
-        FailureKind::UnknownServer,
-        format!("Incorrect arguments to {what}: '{wanted}' is not known"),
-    )
-    .hint(format!("this {what} is '{own}'")))
+    Err(Failure::new(FailureKind::UnknownServer, format!("Incorrect arguments to {what}: '{wanted}' is not known"))
+        .hint(format!("this {what} is '{own}'")))
 }
 
 /// Decimal or `0x` hex, nothing else.
@@ -164,10 +140,7 @@ fn value(name: &str, text: &str) -> Result<u32, Failure> {
         Some(digits) => (-1, digits),
         None => (1, text),
     };
-    let (digits, radix) = match digits
-        .strip_prefix("0x")
-        .or_else(|| digits.strip_prefix("0X"))
-    {
+    let (digits, radix) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         Some(hex) => (hex, 16),
         None => (digits, 10),
     };
@@ -192,20 +165,12 @@ mod tests {
 
     fn parsed(text: &str) -> Result<Vec<Item>, Failure> {
         let items = parse(&mut lex(text, Dialect::MySql)?.cursor())?;
-        assert_eq!(
-            parse(&mut lex(text, Dialect::Postgres)?.cursor())?,
-            items,
-            "both dialects"
-        );
+        assert_eq!(parse(&mut lex(text, Dialect::Postgres)?.cursor())?, items, "both dialects");
         Ok(items)
     }
 
     fn one(name: &str, value: &str) -> Item {
-        Item {
-            name: name.into(),
-            value: value.into(),
-            ..Item::default()
-        }
+        Item { name: name.into(), value: value.into(), ..Item::default() }
     }
 
     #[test]
@@ -215,45 +180,23 @@ mod tests {
             Ok(vec![one("_min_malloc_sample_interval", "10000")])
         );
         assert_eq!(parsed("a = '16'"), Ok(vec![one("a", "16")]));
-        assert_eq!(
-            parsed("set A = 0x10, b=-1"),
-            Ok(vec![one("A", "0x10"), one("b", "-1")])
-        );
+        assert_eq!(parsed("set A = 0x10, b=-1"), Ok(vec![one("A", "0x10"), one("b", "-1")]));
         assert_eq!(parsed("set a to 16"), Ok(vec![one("a", "16")]));
     }
 
     #[test]
     fn options_in_any_order() {
-        let items = parsed(
-            "SET a=1 COMMENT 'why' SCOPE=MEMORY SERVER='h:1', b=2 TENANT = t SCOPE = spfile ZONE 'z'",
-        );
-        let first = Item {
-            scope: Some(Reach::Memory),
-            server: Some("h:1".into()),
-            ..one("a", "1")
-        };
-        let second = Item {
-            scope: Some(Reach::File),
-            tenant: Some("t".into()),
-            zone: Some("z".into()),
-            ..one("b", "2")
-        };
+        let items = parsed("SET a=1 COMMENT 'why' SCOPE=MEMORY SERVER='h:1', b=2 TENANT = t SCOPE = spfile ZONE 'z'");
+        let first = Item { scope: Some(Reach::Memory), server: Some("h:1".into()), ..one("a", "1") };
+        let second =
+            Item { scope: Some(Reach::File), tenant: Some("t".into()), zone: Some("z".into()), ..one("b", "2") };
         assert_eq!(items, Ok(vec![first, second]));
     }
 
     #[test]
     fn refuses_what_is_not_the_grammar() {
-        for text in [
-            "",
-            "SET",
-            "SET a",
-            "SET a=",
-            "SET a=1,",
-            "SET a=1 b",
-            "SET a=1 SCOPE=DISK",
-            "SET =1",
-            "SET a=1 2",
-        ] {
+        for text in ["", "SET", "SET a", "SET a=", "SET a=1,", "SET a=1 b", "SET a=1 SCOPE=DISK", "SET =1", "SET a=1 2"]
+        {
             let kind = parsed(text).expect_err(text).kind;
             assert_eq!(kind, FailureKind::Syntax, "{text}");
         }
@@ -261,36 +204,15 @@ mod tests {
 
     #[test]
     fn values() {
-        for (text, number) in [
-            ("1", 1),
-            ("10000", 10_000),
-            ("0x10", 16),
-            ("0X2710", 10_000),
-            ("0016", 16),
-        ] {
+        for (text, number) in [("1", 1), ("10000", 10_000), ("0x10", 16), ("0X2710", 10_000), ("0016", 16)] {
             assert_eq!(value("a", text), Ok(number), "{text}");
         }
-        for text in [
-            "",
-            "0",
-            "10001",
-            "16.5",
-            "1e3",
-            "abc",
-            "-1",
-            "0x",
-            "0x2711",
-            " 16",
-            "1_0",
-            "99999999999999999999",
-        ] {
+        for text in ["", "0", "10001", "16.5", "1e3", "abc", "-1", "0x", "0x2711", " 16", "1_0", "99999999999999999999"]
+        {
             let failure = value("a", text).expect_err(text);
             assert_eq!(failure.kind, FailureKind::InvalidParameter);
             assert!(failure.message.starts_with("Invalid config"), "{failure}");
-            assert!(
-                failure.message.contains("[1, 10000]") && failure.message.contains(text),
-                "{failure}"
-            );
+            assert!(failure.message.contains("[1, 10000]") && failure.message.contains(text), "{failure}");
         }
     }
 

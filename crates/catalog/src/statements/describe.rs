@@ -27,10 +27,7 @@ pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
 
 fn is_query(cursor: &Cursor<'_>) -> bool {
     let mut look = cursor.clone();
-    look.any_word(&[
-        "SELECT", "WITH", "VALUES", "TABLE", "ANALYZE", "VERBOSE", "FORMAT", "EXTENDED",
-    ])
-    .is_some()
+    look.any_word(&["SELECT", "WITH", "VALUES", "TABLE", "ANALYZE", "VERBOSE", "FORMAT", "EXTENDED"]).is_some()
 }
 
 /// `EXPLAIN table` is DESC; every other EXPLAIN is the engine's.
@@ -49,9 +46,7 @@ pub(super) fn explain(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answere
 }
 
 pub(super) fn use_database(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
-    let name = cursor
-        .name()
-        .ok_or_else(|| cursor.unexpected("the name of a database"))?;
+    let name = cursor.name().ok_or_else(|| cursor.unexpected("the name of a database"))?;
     cursor.end()?;
     if context.effective {
         context.session.use_database(&name)?;

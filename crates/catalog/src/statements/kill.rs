@@ -4,14 +4,9 @@ use super::{Answer, Context};
 use crate::failure::{Failure, FailureKind};
 use crate::text::tokens::Cursor;
 
-pub(super) fn run(
-    context: &Context<'_>,
-    cursor: &mut Cursor<'_>,
-) -> Result<Option<Answer>, Failure> {
+pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Option<Answer>, Failure> {
     let only_query = cursor.any_word(&["QUERY", "CONNECTION"]) == Some("QUERY");
-    let id = cursor
-        .literal()
-        .ok_or_else(|| cursor.unexpected("the id of a connection"))?;
+    let id = cursor.literal().ok_or_else(|| cursor.unexpected("the id of a connection"))?;
     cursor.end()?;
     if !context.effective {
         return Ok(Some(Answer::done("KILL")));
@@ -25,8 +20,5 @@ pub(super) fn run(
     if found {
         return Ok(Some(Answer::done("KILL")));
     }
-    Err(
-        Failure::new(FailureKind::Query, format!("Unknown thread id: {id}"))
-            .hint("SHOW PROCESSLIST lists them"),
-    )
+    Err(Failure::new(FailureKind::Query, format!("Unknown thread id: {id}")).hint("SHOW PROCESSLIST lists them"))
 }

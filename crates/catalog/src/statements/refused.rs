@@ -54,14 +54,8 @@ const WRITES: &[&str] = &[
 const UNSUPPORTED: &[(&str, &str)] = &[
     ("PREPARE", "use the prepared statements of the protocol"),
     ("EXECUTE", "use the prepared statements of the protocol"),
-    (
-        "DECLARE",
-        "read the rows of the query directly, or use LIMIT and OFFSET",
-    ),
-    (
-        "FETCH",
-        "read the rows of the query directly, or use LIMIT and OFFSET",
-    ),
+    ("DECLARE", "read the rows of the query directly, or use LIMIT and OFFSET"),
+    ("FETCH", "read the rows of the query directly, or use LIMIT and OFFSET"),
     ("LISTEN", "nothing is ever notified"),
     ("NOTIFY", "nothing is ever notified"),
 ];
@@ -94,10 +88,7 @@ pub(super) fn run(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Option<Ans
     }
     for (verb, hint) in UNSUPPORTED {
         if cursor.words(verb) {
-            return Err(
-                Failure::new(FailureKind::Unsupported, format!("{verb} is not supported"))
-                    .hint(*hint),
-            );
+            return Err(Failure::new(FailureKind::Unsupported, format!("{verb} is not supported")).hint(*hint));
         }
     }
     if cursor.words("COPY") {
@@ -109,11 +100,8 @@ pub(super) fn run(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Option<Ans
 fn copy(cursor: &mut Cursor<'_>) -> Failure {
     while let Some(token) = cursor.next() {
         if is_word(token, "TO") && cursor.words("STDOUT") {
-            return Failure::new(
-                FailureKind::Unsupported,
-                "COPY .. TO STDOUT is not supported",
-            )
-            .hint(r"run the query itself; psql: \pset format csv, then \o FILE");
+            return Failure::new(FailureKind::Unsupported, "COPY .. TO STDOUT is not supported")
+                .hint(r"run the query itself; psql: \pset format csv, then \o FILE");
         }
     }
     Failure::read_only("COPY to or from a file")
@@ -131,10 +119,7 @@ fn files(cursor: &mut Cursor<'_>) -> Result<(), Failure> {
             Token::Word(word) if after("INTO") && (is(word, "OUTFILE") || is(word, "DUMPFILE")) => {
                 return Err(Failure::read_only("SELECT .. INTO a file"));
             }
-            Token::Word(word)
-                if cursor.peek() == Some(&Token::LParen)
-                    && READERS.iter().any(|name| is(word, name)) =>
-            {
+            Token::Word(word) if cursor.peek() == Some(&Token::LParen) && READERS.iter().any(|name| is(word, name)) => {
                 return Err(Failure::read_only("reading files of the host"));
             }
             _ => {}

@@ -27,9 +27,7 @@ fn mysql_item(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<(), Fail
         return names(context, cursor);
     }
     if cursor.words("CHARACTER SET") || cursor.words("CHARSET") {
-        let charset = cursor
-            .literal()
-            .ok_or_else(|| cursor.unexpected("a character set"))?;
+        let charset = cursor.literal().ok_or_else(|| cursor.unexpected("a character set"))?;
         return put_all(context, &CHARSETS, &charset);
     }
     if cursor.words("PASSWORD") {
@@ -47,39 +45,26 @@ fn mysql_item(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<(), Fail
     let value = expression(cursor)?;
     put(context, &name, value.as_deref())?;
     if global && context.effective {
-        let message =
-            format!("'{name}' is set for this session only: there are no global variables");
-        context
-            .diagnostics
-            .push(Warning::new(FailureKind::Query, message));
+        let message = format!("'{name}' is set for this session only: there are no global variables");
+        context.diagnostics.push(Warning::new(FailureKind::Query, message));
     }
     Ok(())
 }
 
-const CHARSETS: [&str; 3] = [
-    "character_set_client",
-    "character_set_connection",
-    "character_set_results",
-];
+const CHARSETS: [&str; 3] = ["character_set_client", "character_set_connection", "character_set_results"];
 
 fn names(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<(), Failure> {
-    let charset = cursor
-        .literal()
-        .ok_or_else(|| cursor.unexpected("a character set"))?;
+    let charset = cursor.literal().ok_or_else(|| cursor.unexpected("a character set"))?;
     put_all(context, &CHARSETS, &charset)?;
     if cursor.words("COLLATE") {
-        let collation = cursor
-            .literal()
-            .ok_or_else(|| cursor.unexpected("a collation"))?;
+        let collation = cursor.literal().ok_or_else(|| cursor.unexpected("a collation"))?;
         put(context, "collation_connection", Some(&collation))?;
     }
     Ok(())
 }
 
 fn put_all(context: &Context<'_>, names: &[&str], value: &str) -> Result<(), Failure> {
-    names
-        .iter()
-        .try_for_each(|name| put(context, name, Some(value)))
+    names.iter().try_for_each(|name| put(context, name, Some(value)))
 }
 
 /// Sets a variable, or back to its default (`None`).
@@ -100,28 +85,19 @@ fn put(context: &Context<'_>, name: &str, value: Option<&str>) -> Result<(), Fai
         Accepted::Unknown => "is not known to this server and was ignored",
         Accepted::Fixed => "cannot be changed and was ignored",
     };
-    context.diagnostics.push(Warning::new(
-        FailureKind::UnknownParameter,
-        format!("variable '{name}' {why}"),
-    ));
+    context.diagnostics.push(Warning::new(FailureKind::UnknownParameter, format!("variable '{name}' {why}")));
     Ok(())
 }
 
 pub(super) fn postgres(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
     let done = Ok(Some(Answer::done("SET")));
-    if cursor.words("SESSION CHARACTERISTICS")
-        || cursor.words("TRANSACTION")
-        || cursor.words("LOCAL TRANSACTION")
-    {
+    if cursor.words("SESSION CHARACTERISTICS") || cursor.words("TRANSACTION") || cursor.words("LOCAL TRANSACTION") {
         cursor.rest();
         return done;
     }
     if cursor.words("SESSION AUTHORIZATION") || cursor.words("ROLE") {
-        return Err(Failure::new(
-            FailureKind::Unsupported,
-            "changing the user of a session is not supported",
-        )
-        .hint("connect again as the other user"));
+        return Err(Failure::new(FailureKind::Unsupported, "changing the user of a session is not supported")
+            .hint("connect again as the other user"));
     }
     scope_words(cursor);
     let name = if cursor.words("TIME ZONE") {
@@ -141,11 +117,7 @@ pub(super) fn postgres(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answer
     }
     cursor.end()?;
     let value: Option<Vec<String>> = values.into_iter().collect();
-    put(
-        context,
-        &name,
-        value.map(|values| values.join(", ")).as_deref(),
-    )?;
+    put(context, &name, value.map(|values| values.join(", ")).as_deref())?;
     done
 }
 
@@ -155,11 +127,7 @@ pub(super) fn reset(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered 
             context.session.settings().reset_all();
         }
     } else {
-        let name = if cursor.words("TIME ZONE") {
-            "timezone".to_owned()
-        } else {
-            variable(cursor)?
-        };
+        let name = if cursor.words("TIME ZONE") { "timezone".to_owned() } else { variable(cursor)? };
         put(context, &name, None)?;
     }
     cursor.end()?;

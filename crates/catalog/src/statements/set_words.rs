@@ -20,13 +20,9 @@ pub(super) fn scope_words(cursor: &mut Cursor<'_>) -> bool {
 
 /// A variable's name without its scope; a user variable keeps its `@`.
 pub(super) fn variable(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
-    let mut name = cursor
-        .name()
-        .ok_or_else(|| cursor.unexpected("the name of a variable"))?;
+    let mut name = cursor.name().ok_or_else(|| cursor.unexpected("the name of a variable"))?;
     while cursor.take(&Token::Period) {
-        let part = cursor
-            .name()
-            .ok_or_else(|| cursor.unexpected("the name of a variable"))?;
+        let part = cursor.name().ok_or_else(|| cursor.unexpected("the name of a variable"))?;
         name = format!("{name}.{part}");
     }
     Ok(without_scope(&name).to_owned())
@@ -44,9 +40,7 @@ pub(crate) fn without_scope(name: &str) -> &str {
 }
 
 fn is_scope(word: &str) -> bool {
-    ["global", "session", "local", "persist"]
-        .iter()
-        .any(|scope| word.eq_ignore_ascii_case(scope))
+    ["global", "session", "local", "persist"].iter().any(|scope| word.eq_ignore_ascii_case(scope))
 }
 
 /// A value up to the next comma outside parentheses: `Some(text)`, or `None` for DEFAULT. Anything that is not one
@@ -71,11 +65,7 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Result<Option<String>, Fail
         depth += i32::from(*token == Token::LParen) - i32::from(*token == Token::RParen);
         text.push_str(&token.to_string());
     }
-    if text.is_empty() {
-        Err(cursor.unexpected("a value"))
-    } else {
-        Ok(Some(text))
-    }
+    if text.is_empty() { Err(cursor.unexpected("a value")) } else { Ok(Some(text)) }
 }
 
 fn ends(cursor: &Cursor<'_>) -> bool {
@@ -90,13 +80,9 @@ mod tests {
 
     #[test]
     fn names_lose_their_scope() {
-        for (written, name) in [
-            ("@@session.a", "a"),
-            ("@@A", "A"),
-            ("@@global.b", "b"),
-            ("@mine", "@mine"),
-            ("a.b", "a.b"),
-        ] {
+        for (written, name) in
+            [("@@session.a", "a"), ("@@A", "A"), ("@@global.b", "b"), ("@mine", "@mine"), ("a.b", "a.b")]
+        {
             assert_eq!(without_scope(written), name);
         }
     }
@@ -110,10 +96,7 @@ mod tests {
         assert_eq!(value("'a', 2"), Ok(Some("a".into())));
         assert_eq!(value("-1"), Ok(Some("-1".into())));
         assert_eq!(value("DEFAULT"), Ok(None));
-        assert_eq!(
-            value("concat(@@sql_mode, ',X'), y"),
-            Ok(Some("concat(@@sql_mode,',X')".into()))
-        );
+        assert_eq!(value("concat(@@sql_mode, ',X'), y"), Ok(Some("concat(@@sql_mode,',X')".into())));
         assert!(value("").is_err());
     }
 }

@@ -18,22 +18,12 @@ fn database(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<String, Fa
     if !cursor.words("FROM") && !cursor.words("IN") {
         return Ok(context.session.database());
     }
-    let name = cursor
-        .name()
-        .ok_or_else(|| cursor.unexpected("the name of a database"))?;
+    let name = cursor.name().ok_or_else(|| cursor.unexpected("the name of a database"))?;
     let lower = name.to_ascii_lowercase();
-    if tables::listed(&lower).is_some() {
-        Ok(lower)
-    } else {
-        Err(Failure::unknown_database(&name))
-    }
+    if tables::listed(&lower).is_some() { Ok(lower) } else { Err(Failure::unknown_database(&name)) }
 }
 
-pub(super) fn tables(
-    context: &Context<'_>,
-    cursor: &mut Cursor<'_>,
-    full: bool,
-) -> Result<Listing, Failure> {
+pub(super) fn tables(context: &Context<'_>, cursor: &mut Cursor<'_>, full: bool) -> Result<Listing, Failure> {
     let database = database(context, cursor)?;
     let mut heading = format!("Tables_in_{database}");
     let mut look = cursor.clone();
@@ -42,18 +32,10 @@ pub(super) fn tables(
     {
         heading = format!("{heading} ({pattern})");
     }
-    let kind = if database == INFORMATION_SCHEMA {
-        "SYSTEM VIEW"
-    } else {
-        "BASE TABLE"
-    };
-    let names = tables::listed(&database)
-        .into_iter()
-        .flatten()
-        .map(|table| table.name());
+    let kind = if database == INFORMATION_SCHEMA { "SYSTEM VIEW" } else { "BASE TABLE" };
+    let names = tables::listed(&database).into_iter().flatten().map(|table| table.name());
     if full {
-        return Ok(Listing::new([&heading, "Table_type"])
-            .rows(names.map(|name| vec![name.into(), kind.into()])));
+        return Ok(Listing::new([&heading, "Table_type"]).rows(names.map(|name| vec![name.into(), kind.into()])));
     }
     Ok(Listing::new([&heading]).rows(names.map(|name| vec![name.into()])))
 }
@@ -79,10 +61,7 @@ const STATUS: [&str; 18] = [
     "Comment",
 ];
 
-pub(super) fn table_status(
-    context: &Context<'_>,
-    cursor: &mut Cursor<'_>,
-) -> Result<Listing, Failure> {
+pub(super) fn table_status(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Listing, Failure> {
     let database = database(context, cursor)?;
     let row = |table: &Arc<dyn SystemTable>| {
         let mut row = vec![Cell::Null; STATUS.len()];
@@ -95,25 +74,13 @@ pub(super) fn table_status(
 }
 
 /// `[db.]table`, or `table [FROM db]`, found as a query would find it.
-pub(super) fn table(
-    context: &Context<'_>,
-    cursor: &mut Cursor<'_>,
-) -> Result<&'static Arc<dyn SystemTable>, Failure> {
-    let (database, name) = cursor
-        .qualified_name()
-        .ok_or_else(|| cursor.unexpected("the name of a table"))?;
-    let database = if cursor.words("FROM") || cursor.words("IN") {
-        cursor.name()
-    } else {
-        database
-    };
+pub(super) fn table(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<&'static Arc<dyn SystemTable>, Failure> {
+    let (database, name) = cursor.qualified_name().ok_or_else(|| cursor.unexpected("the name of a table"))?;
+    let database = if cursor.words("FROM") || cursor.words("IN") { cursor.name() } else { database };
     let Some(database) = database else {
         let current = context.session.database();
         let places = [OCEANBASE, HEAPQL, current.as_str()];
-        return places
-            .iter()
-            .find_map(|place| tables::find(place, &name))
-            .ok_or_else(|| Failure::unknown_table(&name));
+        return places.iter().find_map(|place| tables::find(place, &name)).ok_or_else(|| Failure::unknown_table(&name));
     };
     let lower = database.to_ascii_lowercase();
     if tables::listed(&lower).is_none() {
@@ -122,11 +89,7 @@ pub(super) fn table(
     tables::find(&lower, &name).ok_or_else(|| Failure::unknown_table(&name))
 }
 
-pub(super) fn columns(
-    context: &Context<'_>,
-    cursor: &mut Cursor<'_>,
-    full: bool,
-) -> Result<Listing, Failure> {
+pub(super) fn columns(context: &Context<'_>, cursor: &mut Cursor<'_>, full: bool) -> Result<Listing, Failure> {
     if !cursor.words("FROM") && !cursor.words("IN") {
         return Err(cursor.unexpected("FROM and a table"));
     }
@@ -138,25 +101,13 @@ pub(super) fn described(columns: &[Column], full: bool) -> Listing {
     let null = |column: &Column| if column.nullable { "YES" } else { "NO" };
     if !full {
         let row = |column: &Column| -> Vec<Cell> {
-            vec![
-                column.name.into(),
-                column.mysql_type.into(),
-                null(column).into(),
-                "".into(),
-                Cell::Null,
-                "".into(),
-            ]
+            vec![column.name.into(), column.mysql_type.into(), null(column).into(), "".into(), Cell::Null, "".into()]
         };
-        return Listing::new(["Field", "Type", "Null", "Key", "Default", "Extra"])
-            .rows(columns.iter().map(row));
+        return Listing::new(["Field", "Type", "Null", "Key", "Default", "Extra"]).rows(columns.iter().map(row));
     }
     let row = |column: &Column| -> Vec<Cell> {
         let is_text = column.mysql_type.starts_with("varchar");
-        let collation = if is_text {
-            "utf8mb4_general_ci".into()
-        } else {
-            Cell::Null
-        };
+        let collation = if is_text { "utf8mb4_general_ci".into() } else { Cell::Null };
         vec![
             column.name.into(),
             column.mysql_type.into(),
@@ -169,36 +120,16 @@ pub(super) fn described(columns: &[Column], full: bool) -> Listing {
             column.comment.into(),
         ]
     };
-    Listing::new([
-        "Field",
-        "Type",
-        "Collation",
-        "Null",
-        "Key",
-        "Default",
-        "Extra",
-        "Privileges",
-        "Comment",
-    ])
-    .rows(columns.iter().map(row))
+    Listing::new(["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"])
+        .rows(columns.iter().map(row))
 }
 
-pub(super) fn create_table(
-    context: &Context<'_>,
-    cursor: &mut Cursor<'_>,
-) -> Result<Listing, Failure> {
+pub(super) fn create_table(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Listing, Failure> {
     let table = table(context, cursor)?;
     let line = |column: &Column| {
-        let null = if column.nullable {
-            "DEFAULT NULL"
-        } else {
-            "NOT NULL"
-        };
+        let null = if column.nullable { "DEFAULT NULL" } else { "NOT NULL" };
         let comment = column.comment.replace('\'', "''");
-        format!(
-            "  `{}` {} {null} COMMENT '{comment}'",
-            column.name, column.mysql_type
-        )
+        format!("  `{}` {} {null} COMMENT '{comment}'", column.name, column.mysql_type)
     };
     let lines: Vec<_> = table.columns().iter().map(line).collect();
     let comment = table.comment().replace('\'', "''");
@@ -210,20 +141,11 @@ pub(super) fn create_table(
     Ok(Listing::new(["Table", "Create Table"]).rows([vec![table.name().into(), text.into()]]))
 }
 
-pub(super) fn create_database(
-    _: &Context<'_>,
-    cursor: &mut Cursor<'_>,
-) -> Result<Listing, Failure> {
+pub(super) fn create_database(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Listing, Failure> {
     cursor.words("IF NOT EXISTS");
-    let name = cursor
-        .name()
-        .ok_or_else(|| cursor.unexpected("the name of a database"))?
-        .to_ascii_lowercase();
+    let name = cursor.name().ok_or_else(|| cursor.unexpected("the name of a database"))?.to_ascii_lowercase();
     if tables::listed(&name).is_none() {
-        return Err(Failure::new(
-            FailureKind::UnknownDatabase,
-            format!("Unknown database '{name}'"),
-        ));
+        return Err(Failure::new(FailureKind::UnknownDatabase, format!("Unknown database '{name}'")));
     }
     let text = format!("CREATE DATABASE `{name}` /*!40100 DEFAULT CHARACTER SET utf8mb4 */");
     Ok(Listing::new(["Database", "Create Database"]).rows([vec![name.into(), text.into()]]))

@@ -54,11 +54,7 @@ pub(super) fn discard(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answere
     if all && context.effective {
         context.session.settings().reset_all();
     }
-    Ok(Some(Answer::done(if all {
-        "DISCARD ALL"
-    } else {
-        "DISCARD"
-    })))
+    Ok(Some(Answer::done(if all { "DISCARD ALL" } else { "DISCARD" })))
 }
 
 pub(super) fn deallocate(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
@@ -73,10 +69,7 @@ pub(super) fn unlisten(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
 /// To read is all there is; mysqldump asks for it.
 pub(super) fn lock(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
     let asked = cursor.rest().to_ascii_uppercase();
-    if asked
-        .split(|char: char| !char.is_ascii_alphabetic())
-        .any(|word| word == "WRITE")
-    {
+    if asked.split(|char: char| !char.is_ascii_alphabetic()).any(|word| word == "WRITE") {
         return Err(Failure::read_only("LOCK TABLES .. WRITE"));
     }
     Ok(Some(Answer::done("LOCK TABLES")))

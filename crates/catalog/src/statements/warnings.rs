@@ -31,25 +31,14 @@ pub(super) fn count(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Li
 }
 
 fn only_errors(context: &Context<'_>) -> Vec<Warning> {
-    context
-        .session
-        .diagnosed()
-        .into_iter()
-        .filter(|warning| warning.level == "Error")
-        .collect()
+    context.session.diagnosed().into_iter().filter(|warning| warning.level == "Error").collect()
 }
 
 fn listing(context: &Context<'_>, warnings: &[Warning]) -> Listing {
     let server = context.session.server();
     let row = |warning: &Warning| -> Vec<Cell> {
         let number = Cell::Int(i64::from(server.error_number(warning.kind)));
-        vec![
-            warning.level.into(),
-            number,
-            warning.message.as_str().into(),
-        ]
+        vec![warning.level.into(), number, warning.message.as_str().into()]
     };
-    Listing::new(["Level", "Code", "Message"])
-        .int("Code")
-        .rows(warnings.iter().map(row))
+    Listing::new(["Level", "Code", "Message"]).int("Code").rows(warnings.iter().map(row))
 }

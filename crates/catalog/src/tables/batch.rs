@@ -19,27 +19,15 @@ pub(crate) fn batches<R: Send + 'static>(
     rows: Vec<R>,
     cells: impl Fn(&'static str, &[R]) -> ArrayRef + Send + 'static,
 ) -> Batches {
-    let chosen: Vec<Column> = request
-        .columns
-        .iter()
-        .map(|&index| columns[index])
-        .collect();
+    let chosen: Vec<Column> = request.columns.iter().map(|&index| columns[index]).collect();
     let schema = schema_of(&chosen);
     let mut start = 0;
     Box::new(std::iter::from_fn(move || {
-        let chunk = rows
-            .get(start..rows.len().min(start + BATCH_ROWS))
-            .filter(|chunk| !chunk.is_empty())?;
+        let chunk = rows.get(start..rows.len().min(start + BATCH_ROWS)).filter(|chunk| !chunk.is_empty())?;
         start += chunk.len();
-        let arrays = chosen
-            .iter()
-            .map(|column| cells(column.name, chunk))
-            .collect();
+        let arrays = chosen.iter().map(|column| cells(column.name, chunk)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(chunk.len()));
-        Some(
-            RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options)
-                .map_err(Into::into),
-        )
+        Some(RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options).map_err(Into::into))
     }))
 }
 
@@ -61,17 +49,10 @@ pub(crate) fn arrange<R>(rows: &mut Vec<R>, request: &Request, number: impl Fn(&
 }
 
 pub(crate) fn texts<'a, R>(rows: &'a [R], text: impl Fn(&'a R) -> &'a str) -> ArrayRef {
-    Arc::new(
-        rows.iter()
-            .map(|row| Some(text(row)))
-            .collect::<StringViewArray>(),
-    )
+    Arc::new(rows.iter().map(|row| Some(text(row))).collect::<StringViewArray>())
 }
 
-pub(crate) fn texts_or_null<'a, R>(
-    rows: &'a [R],
-    text: impl Fn(&'a R) -> Option<&'a str>,
-) -> ArrayRef {
+pub(crate) fn texts_or_null<'a, R>(rows: &'a [R], text: impl Fn(&'a R) -> Option<&'a str>) -> ArrayRef {
     Arc::new(rows.iter().map(text).collect::<StringViewArray>())
 }
 
@@ -100,9 +81,7 @@ pub(crate) fn times<R>(rows: &[R], time: impl Fn(&R) -> SystemTime) -> ArrayRef 
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     };
-    Arc::new(TimestampMicrosecondArray::from_iter_values(
-        rows.iter().map(|row| micros(time(row))),
-    ))
+    Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| micros(time(row)))))
 }
 
 pub(crate) fn same_text(rows: usize, text: &str) -> ArrayRef {

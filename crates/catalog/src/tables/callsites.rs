@@ -12,39 +12,19 @@ use super::malloc_sample_info::write_addresses;
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
 
 const COLUMNS: &[Column] = &[
-    Column::text(
-        "svr_ip",
-        "varchar(46)",
-        "address of the server that holds the row",
-    ),
-    Column::int(
-        "svr_port",
-        "cluster port of the server; its MySQL port if it has none",
-    ),
+    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
+    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
     Column::int("pid", "process that allocated"),
-    Column::int(
-        "callsite_id",
-        "number of the callsite inside its process's ledger",
-    ),
+    Column::int("callsite_id", "number of the callsite inside its process's ledger"),
     Column::int("tenant_id", "tenant of the samples"),
     Column::int("ctx_id", "memory context"),
     Column::text("label", "varchar(16)", "module label"),
     Column::int("depth", "frames in back_trace"),
-    Column::text(
-        "back_trace",
-        "varchar(4096)",
-        "all recorded return addresses, innermost first",
-    ),
+    Column::text("back_trace", "varchar(4096)", "all recorded return addresses, innermost first"),
     Column::int("sampled_live_count", "live sampled objects"),
-    Column::int(
-        "sampled_live_bytes",
-        "requested bytes of the live sampled objects",
-    ),
+    Column::int("sampled_live_bytes", "requested bytes of the live sampled objects"),
     Column::int("sampled_total_count", "objects ever sampled here"),
-    Column::int(
-        "sampled_total_bytes",
-        "requested bytes of all objects ever sampled here",
-    ),
+    Column::int("sampled_total_bytes", "requested bytes of all objects ever sampled here"),
 ];
 
 #[derive(Debug)]
@@ -83,24 +63,15 @@ impl SystemTable for Callsites {
             .into_iter()
             .map(|(source, callsites)| (i64::from(source.pid()), callsites))
             .filter(|(pid, _)| request.passes_int("pid", *pid))
-            .flat_map(|(pid, callsites)| {
-                callsites
-                    .into_iter()
-                    .map(move |callsite| Row { pid, callsite })
-            })
+            .flat_map(|(pid, callsites)| callsites.into_iter().map(move |callsite| Row { pid, callsite }))
             .filter(|row| keep(&row.callsite))
             .collect();
         let server = Arc::clone(&scope.server);
-        Ok(batches(
-            COLUMNS,
-            request,
-            rows,
-            move |column, rows| match column {
-                "svr_ip" => same_text(rows.len(), server.svr_ip()),
-                "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
-                _ => cells(column, rows),
-            },
-        ))
+        Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
+            "svr_ip" => same_text(rows.len(), server.svr_ip()),
+            "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
+            _ => cells(column, rows),
+        }))
     }
 }
 
@@ -111,9 +82,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "tenant_id" => ints(rows, |row| row.callsite.tenant_id),
         "ctx_id" => ints(rows, |row| row.callsite.ctx_id),
         "label" => texts(rows, |row| &row.callsite.label),
-        "depth" => ints(rows, |row| {
-            i64::try_from(row.callsite.stack.len()).unwrap_or(i64::MAX)
-        }),
+        "depth" => ints(rows, |row| i64::try_from(row.callsite.stack.len()).unwrap_or(i64::MAX)),
         "back_trace" => written(rows, |row, text| write_addresses(&row.callsite.stack, text)),
         "sampled_live_count" => ints(rows, |row| row.callsite.live_count),
         "sampled_live_bytes" => ints(rows, |row| row.callsite.live_bytes),

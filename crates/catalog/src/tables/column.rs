@@ -25,38 +25,16 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    pub(crate) const fn text(
-        name: &'static str,
-        mysql_type: &'static str,
-        comment: &'static str,
-    ) -> Column {
-        Column {
-            name,
-            kind: Kind::Text,
-            mysql_type,
-            nullable: false,
-            comment,
-        }
+    pub(crate) const fn text(name: &'static str, mysql_type: &'static str, comment: &'static str) -> Column {
+        Column { name, kind: Kind::Text, mysql_type, nullable: false, comment }
     }
 
     pub(crate) const fn int(name: &'static str, comment: &'static str) -> Column {
-        Column {
-            name,
-            kind: Kind::Int,
-            mysql_type: "bigint(20)",
-            nullable: false,
-            comment,
-        }
+        Column { name, kind: Kind::Int, mysql_type: "bigint(20)", nullable: false, comment }
     }
 
     pub(crate) const fn time(name: &'static str, comment: &'static str) -> Column {
-        Column {
-            name,
-            kind: Kind::Time,
-            mysql_type: "datetime(6)",
-            nullable: false,
-            comment,
-        }
+        Column { name, kind: Kind::Time, mysql_type: "datetime(6)", nullable: false, comment }
     }
 
     pub(crate) const fn or_null(mut self) -> Column {
@@ -76,7 +54,5 @@ impl Column {
 }
 
 pub(crate) fn schema_of(columns: &[Column]) -> SchemaRef {
-    Arc::new(Schema::new(
-        columns.iter().map(Column::field).collect::<Vec<_>>(),
-    ))
+    Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
 }

@@ -9,8 +9,7 @@ use super::{Column, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, SystemTable, listed};
 use crate::listing::Cell;
 
 pub(crate) fn tables() -> Vec<Arc<dyn SystemTable>> {
-    let table =
-        |name, columns, rows| Listed::table(name, "what MySQL clients ask for", columns, rows);
+    let table = |name, columns, rows| Listed::table(name, "what MySQL clients ask for", columns, rows);
     let none: Rows = |_| Vec::new();
     vec![
         table("schemata", SCHEMATA, |_| schemata()),
@@ -192,23 +191,12 @@ const TRIGGERS: &[Column] = &[
     name("action_timing"),
 ];
 
-const EVENTS: &[Column] = &[
-    name("event_catalog"),
-    name("event_schema"),
-    name("event_name"),
-    name("event_type"),
-    name("status"),
-];
+const EVENTS: &[Column] =
+    &[name("event_catalog"), name("event_schema"), name("event_name"), name("event_type"), name("status")];
 
 fn schemata() -> Vec<Vec<Cell>> {
     let row = |database: &str| -> Vec<Cell> {
-        vec![
-            "def".into(),
-            database.into(),
-            "utf8mb4".into(),
-            "utf8mb4_general_ci".into(),
-            Cell::Null,
-        ]
+        vec!["def".into(), database.into(), "utf8mb4".into(), "utf8mb4_general_ci".into(), Cell::Null]
     };
     [HEAPQL, INFORMATION_SCHEMA, OCEANBASE].map(row).into()
 }
@@ -216,30 +204,15 @@ fn schemata() -> Vec<Vec<Cell>> {
 fn every_table() -> impl Iterator<Item = (&'static str, &'static Arc<dyn SystemTable>)> {
     [HEAPQL, INFORMATION_SCHEMA, OCEANBASE]
         .into_iter()
-        .flat_map(|database| {
-            listed(database)
-                .into_iter()
-                .flatten()
-                .map(move |table| (database, table))
-        })
+        .flat_map(|database| listed(database).into_iter().flatten().map(move |table| (database, table)))
 }
 
 fn table_rows() -> Vec<Vec<Cell>> {
     let row = |(database, table): (&'static str, &Arc<dyn SystemTable>)| {
         let mut row: Vec<Cell> = vec!["def".into(), database.into(), table.name().into()];
-        row.push(
-            if database == INFORMATION_SCHEMA {
-                "SYSTEM VIEW"
-            } else {
-                "BASE TABLE"
-            }
-            .into(),
-        );
+        row.push(if database == INFORMATION_SCHEMA { "SYSTEM VIEW" } else { "BASE TABLE" }.into());
         row.push("HEAPQL".into());
-        row.extend(std::iter::repeat_n(
-            Cell::Null,
-            TABLES.len() - row.len() - 1,
-        ));
+        row.extend(std::iter::repeat_n(Cell::Null, TABLES.len() - row.len() - 1));
         row.push(table.comment().into());
         row
     };
@@ -249,37 +222,20 @@ fn table_rows() -> Vec<Vec<Cell>> {
 fn column_rows() -> Vec<Vec<Cell>> {
     let of_table = |(database, table): (&'static str, &Arc<dyn SystemTable>)| {
         let name = table.name();
-        let row =
-            move |(index, column): (usize, &Column)| column_row(database, name, index, column);
-        table
-            .columns()
-            .iter()
-            .enumerate()
-            .map(row)
-            .collect::<Vec<_>>()
+        let row = move |(index, column): (usize, &Column)| column_row(database, name, index, column);
+        table.columns().iter().enumerate().map(row).collect::<Vec<_>>()
     };
     every_table().flat_map(of_table).collect()
 }
 
 fn column_row(database: &str, table: &str, index: usize, column: &Column) -> Vec<Cell> {
-    let (data_type, size) = column
-        .mysql_type
-        .split_once('(')
-        .unwrap_or((column.mysql_type, ""));
+    let (data_type, size) = column.mysql_type.split_once('(').unwrap_or((column.mysql_type, ""));
     let size: i64 = size.trim_end_matches(')').parse().unwrap_or_default();
     let only = |kind: &str, value: i64| {
-        if data_type == kind {
-            Cell::Int(value)
-        } else {
-            Cell::Null
-        }
+        if data_type == kind { Cell::Int(value) } else { Cell::Null }
     };
     let text = |value: &str| {
-        if data_type == "varchar" {
-            value.into()
-        } else {
-            Cell::Null
-        }
+        if data_type == "varchar" { value.into() } else { Cell::Null }
     };
     vec![
         "def".into(),

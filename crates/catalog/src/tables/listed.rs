@@ -25,12 +25,7 @@ impl Listed {
         columns: &'static [Column],
         rows: Rows,
     ) -> Arc<dyn SystemTable> {
-        Arc::new(Listed {
-            name,
-            comment,
-            columns,
-            rows,
-        })
+        Arc::new(Listed { name, comment, columns, rows })
     }
 }
 
@@ -49,17 +44,9 @@ impl SystemTable for Listed {
 
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
         let columns = self.columns;
-        Ok(batches(
-            columns,
-            request,
-            (self.rows)(scope),
-            move |name, rows| {
-                let index = columns
-                    .iter()
-                    .position(|column| column.name == name)
-                    .unwrap_or_default();
-                cells(columns[index].kind, rows.iter().map(|row| &row[index]))
-            },
-        ))
+        Ok(batches(columns, request, (self.rows)(scope), move |name, rows| {
+            let index = columns.iter().position(|column| column.name == name).unwrap_or_default();
+            cells(columns[index].kind, rows.iter().map(|row| &row[index]))
+        }))
     }
 }

@@ -22,30 +22,12 @@ pub(crate) const NAME: &str = "__all_virtual_malloc_sample_info";
 const FRAMES: usize = 16;
 
 const COLUMNS: &[Column] = &[
-    Column::text(
-        "svr_ip",
-        "varchar(46)",
-        "address of the server that holds the row",
-    ),
-    Column::int(
-        "svr_port",
-        "cluster port of the server; its MySQL port if it has none",
-    ),
-    Column::int(
-        "tenant_id",
-        "1 = sys, 500 = the server itself and hooked C allocations, users from 1001",
-    ),
+    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
+    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
+    Column::int("tenant_id", "1 = sys, 500 = the server itself and hooked C allocations, users from 1001"),
     Column::int("ctx_id", "memory context; 22 is GLIBC"),
-    Column::text(
-        "mod_name",
-        "varchar(256)",
-        "module label; hooked C allocations are glibc_malloc",
-    ),
-    Column::text(
-        "back_trace",
-        "varchar(4096)",
-        "16 return addresses, innermost first, for addr2line",
-    ),
+    Column::text("mod_name", "varchar(256)", "module label; hooked C allocations are glibc_malloc"),
+    Column::text("back_trace", "varchar(4096)", "16 return addresses, innermost first, for addr2line"),
     Column::text("ctx_name", "varchar(256)", "name of ctx_id"),
     Column::int("alloc_count", "live sampled objects, raw"),
     Column::int("alloc_bytes", "requested bytes of those objects, raw"),
@@ -82,16 +64,14 @@ impl SystemTable for MallocSampleInfo {
             return Ok(Box::new(std::iter::empty()));
         }
         let mut rows = summed(scope, request);
-        arrange(&mut rows, request, |row, column| {
-            if column == "alloc_count" {
-                row.alloc_count
-            } else {
-                row.alloc_bytes
-            }
-        });
-        Ok(batches(COLUMNS, request, rows, move |column, rows| {
-            cells(column, rows, &svr_ip, svr_port)
-        }))
+        arrange(
+            &mut rows,
+            request,
+            |row, column| {
+                if column == "alloc_count" { row.alloc_count } else { row.alloc_bytes }
+            },
+        );
+        Ok(batches(COLUMNS, request, rows, move |column, rows| cells(column, rows, &svr_ip, svr_port)))
     }
 }
 
@@ -117,8 +97,7 @@ struct Key<'a> {
 
 fn summed(scope: &Scope, request: &Request) -> Vec<Row> {
     let sources = sources::readable(scope);
-    let live =
-        |callsite: &&Callsite| callsite.live_count > 0 && scope.tenant.sees(callsite.tenant_id);
+    let live = |callsite: &&Callsite| callsite.live_count > 0 && scope.tenant.sees(callsite.tenant_id);
     let mut programs: HashMap<&str, usize> = HashMap::new();
     let mut index: HashMap<Key<'_>, usize> = HashMap::new();
     let mut rows: Vec<Row> = Vec::new();
@@ -135,9 +114,7 @@ fn summed(scope: &Scope, request: &Request) -> Vec<Row> {
         }
     }
     if !any_live {
-        scope
-            .diagnostics
-            .push(Warning::note(why_empty(scope, sources.len())));
+        scope.diagnostics.push(Warning::note(why_empty(scope, sources.len())));
     }
     drop(index);
     rows
@@ -154,20 +131,8 @@ fn shown(stack: &[u64]) -> &[u64] {
 }
 
 fn key(program: usize, callsite: &Callsite) -> Key<'_> {
-    let Callsite {
-        tenant_id,
-        ctx_id,
-        label,
-        stack,
-        ..
-    } = callsite;
-    Key {
-        program,
-        tenant_id: *tenant_id,
-        ctx_id: *ctx_id,
-        label,
-        stack: shown(stack),
-    }
+    let Callsite { tenant_id, ctx_id, label, stack, .. } = callsite;
+    Key { program, tenant_id: *tenant_id, ctx_id: *ctx_id, label, stack: shown(stack) }
 }
 
 fn add(rows: &mut Vec<Row>, place: usize, callsite: &Callsite) {
@@ -251,23 +216,14 @@ mod tests {
     fn back_trace_has_sixteen_entries() {
         for depth in 0..40u64 {
             let stack: Vec<u64> = (0..depth).map(|frame| frame * 0x1234_5678_9abc).collect();
-            let entries: Vec<_> = stack
-                .iter()
-                .map(|address| format!("{address:#x}"))
-                .collect();
-            let padded = entries
-                .into_iter()
-                .chain(std::iter::repeat("0x0".to_owned()))
-                .take(FRAMES);
+            let entries: Vec<_> = stack.iter().map(|address| format!("{address:#x}")).collect();
+            let padded = entries.into_iter().chain(std::iter::repeat("0x0".to_owned())).take(FRAMES);
             assert_eq!(back_trace(&stack), padded.collect::<Vec<_>>().join(" "));
         }
     }
 
     #[test]
     fn addresses_are_lower_case_hex() {
-        assert!(
-            back_trace(&[u64::MAX, 0xAB, 0x10, 1, 0])
-                .starts_with("0xffffffffffffffff 0xab 0x10 0x1 0x0 0x0")
-        );
+        assert!(back_trace(&[u64::MAX, 0xAB, 0x10, 1, 0]).starts_with("0xffffffffffffffff 0xab 0x10 0x1 0x0 0x0"));
     }
 }

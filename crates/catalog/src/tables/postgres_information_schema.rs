@@ -7,8 +7,7 @@ use super::{Column, HEAPQL, Kind, OCEANBASE, Scope, SystemTable, listed};
 use crate::listing::Cell;
 
 pub(crate) fn tables() -> Vec<Arc<dyn SystemTable>> {
-    let table =
-        |name, columns, rows| Listed::table(name, "what PostgreSQL clients ask for", columns, rows);
+    let table = |name, columns, rows| Listed::table(name, "what PostgreSQL clients ask for", columns, rows);
     let none: Rows = |_| Vec::new();
     vec![
         table("schemata", SCHEMATA, schemata),
@@ -29,11 +28,7 @@ const fn name(column: &'static str) -> Column {
     Column::text(column, "varchar(64)", "")
 }
 
-const SCHEMATA: &[Column] = &[
-    name("catalog_name"),
-    name("schema_name"),
-    name("schema_owner"),
-];
+const SCHEMATA: &[Column] = &[name("catalog_name"), name("schema_name"), name("schema_owner")];
 
 const TABLES: &[Column] = &[
     name("table_catalog"),
@@ -143,27 +138,16 @@ const TRIGGERS: &[Column] = &[
     name("event_object_table"),
 ];
 
-const SEQUENCES: &[Column] = &[
-    name("sequence_catalog"),
-    name("sequence_schema"),
-    name("sequence_name"),
-    name("data_type"),
-];
+const SEQUENCES: &[Column] =
+    &[name("sequence_catalog"), name("sequence_schema"), name("sequence_name"), name("data_type")];
 
 fn schemata(scope: &Scope) -> Vec<Vec<Cell>> {
     let row = |schema: &str| vec![scope.catalog.as_str().into(), schema.into(), "root".into()];
-    [HEAPQL, "information_schema", OCEANBASE, "pg_catalog"]
-        .map(row)
-        .into()
+    [HEAPQL, "information_schema", OCEANBASE, "pg_catalog"].map(row).into()
 }
 
 fn every_table() -> impl Iterator<Item = (&'static str, &'static Arc<dyn SystemTable>)> {
-    let of = |schema| {
-        listed(schema)
-            .into_iter()
-            .flatten()
-            .map(move |table| (schema, table))
-    };
+    let of = |schema| listed(schema).into_iter().flatten().map(move |table| (schema, table));
     [HEAPQL, OCEANBASE].into_iter().flat_map(of)
 }
 
@@ -193,31 +177,16 @@ fn column_rows(scope: &Scope) -> Vec<Vec<Cell>> {
     every_table().flat_map(of_table).collect()
 }
 
-fn column_row(
-    catalog: &str,
-    schema: &str,
-    table: &str,
-    index: usize,
-    column: &Column,
-) -> Vec<Cell> {
+fn column_row(catalog: &str, schema: &str, table: &str, index: usize, column: &Column) -> Vec<Cell> {
     let (data_type, udt) = match column.kind {
         Kind::Text => ("character varying", "varchar"),
         Kind::Int => ("bigint", "int8"),
         Kind::Time => ("timestamp without time zone", "timestamp"),
     };
     let only = |kind: Kind, value: i64| {
-        if column.kind == kind {
-            Cell::Int(value)
-        } else {
-            Cell::Null
-        }
+        if column.kind == kind { Cell::Int(value) } else { Cell::Null }
     };
-    let size = column
-        .mysql_type
-        .trim_start_matches("varchar(")
-        .trim_end_matches(')')
-        .parse()
-        .unwrap_or_default();
+    let size = column.mysql_type.trim_start_matches("varchar(").trim_end_matches(')').parse().unwrap_or_default();
     vec![
         catalog.into(),
         schema.into(),

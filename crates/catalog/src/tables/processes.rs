@@ -11,54 +11,27 @@ use super::batch::{batches, ints, ints_or_null, same_int, same_text, texts, text
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
 
 const COLUMNS: &[Column] = &[
-    Column::text(
-        "svr_ip",
-        "varchar(46)",
-        "address of the server that holds the row",
-    ),
-    Column::int(
-        "svr_port",
-        "cluster port of the server; its MySQL port if it has none",
-    ),
+    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
+    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
     Column::int("pid", "process id"),
     Column::int("parent_pid", "process id of the parent"),
     Column::text("command", "varchar(4096)", "command line"),
     Column::text("program", "varchar(4096)", "path of the main executable"),
-    Column::int(
-        "tenant_id",
-        "tenant of the process's samples unless a scope says otherwise",
-    ),
+    Column::int("tenant_id", "tenant of the process's samples unless a scope says otherwise"),
     Column::text("state", "varchar(16)", "alive, dead or unreadable"),
     Column::text("why", "varchar(4096)", "why it is unreadable").or_null(),
     Column::time("started_at", "when recording began, UTC"),
-    Column::int(
-        "min_interval",
-        "_min_malloc_sample_interval in force in the process",
-    )
-    .or_null(),
-    Column::int(
-        "max_interval",
-        "_max_malloc_sample_interval in force in the process",
-    )
-    .or_null(),
+    Column::int("min_interval", "_min_malloc_sample_interval in force in the process").or_null(),
+    Column::int("max_interval", "_max_malloc_sample_interval in force in the process").or_null(),
     Column::int("ledger_bytes", "size of its ledger"),
     Column::int("callsite_count", "distinct stacks with a live sample").or_null(),
     Column::int("sampled_live_count", "live sampled objects").or_null(),
     Column::int("sampled_live_bytes", "requested bytes of those objects").or_null(),
-    Column::int(
-        "loss_count",
-        "allocations that were due for a sample and not recorded",
-    ),
+    Column::int("loss_count", "allocations that were due for a sample and not recorded"),
 ];
 
 /// Columns that cost a read of the ledger's callsites.
-const COUNTED: [&str; 5] = [
-    "state",
-    "why",
-    "callsite_count",
-    "sampled_live_count",
-    "sampled_live_bytes",
-];
+const COUNTED: [&str; 5] = ["state", "why", "callsite_count", "sampled_live_count", "sampled_live_bytes"];
 
 #[derive(Debug)]
 pub(crate) struct Processes;
@@ -95,31 +68,18 @@ impl SystemTable for Processes {
     }
 
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let counted = request
-            .columns
-            .iter()
-            .any(|&index| COUNTED.contains(&COLUMNS[index].name));
+        let counted = request.columns.iter().any(|&index| COUNTED.contains(&COLUMNS[index].name));
         let visible = |source: &Arc<Source>| {
-            scope.tenant.sees(source.tenant_id())
-                && request.passes_int("pid", i64::from(source.pid()))
+            scope.tenant.sees(source.tenant_id()) && request.passes_int("pid", i64::from(source.pid()))
         };
         let sources = scope.server.registry().sources();
-        let rows = sources
-            .into_iter()
-            .filter(visible)
-            .map(|source| row(source, counted))
-            .collect();
+        let rows = sources.into_iter().filter(visible).map(|source| row(source, counted)).collect();
         let server = Arc::clone(&scope.server);
-        Ok(batches(
-            COLUMNS,
-            request,
-            rows,
-            move |column, rows| match column {
-                "svr_ip" => same_text(rows.len(), server.svr_ip()),
-                "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
-                _ => cells(column, rows),
-            },
-        ))
+        Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
+            "svr_ip" => same_text(rows.len(), server.svr_ip()),
+            "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
+            _ => cells(column, rows),
+        }))
     }
 }
 
@@ -128,47 +88,23 @@ fn row(source: Arc<Source>, counted: bool) -> Row {
         State::Alive => "alive",
         State::Dead => "dead",
         State::Unreadable(why) => {
-            return Row {
-                source,
-                state: "unreadable",
-                why: Some(why),
-                live: None,
-            };
+            return Row { source, state: "unreadable", why: Some(why), live: None };
         }
     };
     if !counted {
-        return Row {
-            source,
-            state,
-            why: None,
-            live: None,
-        };
+        return Row { source, state, why: None, live: None };
     }
     match sources::callsites(&source) {
         Ok(callsites) => {
-            let mut live = Live {
-                callsites: 0,
-                count: 0,
-                bytes: 0,
-            };
+            let mut live = Live { callsites: 0, count: 0, bytes: 0 };
             for callsite in callsites.iter().filter(|callsite| callsite.live_count > 0) {
                 live.callsites += 1;
                 live.count = live.count.saturating_add(callsite.live_count);
                 live.bytes = live.bytes.saturating_add(callsite.live_bytes);
             }
-            Row {
-                source,
-                state,
-                why: None,
-                live: Some(live),
-            }
+            Row { source, state, why: None, live: Some(live) }
         }
-        Err(why) => Row {
-            source,
-            state: "unreadable",
-            why: Some(why),
-            live: None,
-        },
+        Err(why) => Row { source, state: "unreadable", why: Some(why), live: None },
     }
 }
 
@@ -189,13 +125,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "callsite_count" => ints_or_null(rows, |row| row.live.map(|live| live.callsites)),
         "sampled_live_count" => ints_or_null(rows, |row| row.live.map(|live| live.count)),
         "sampled_live_bytes" => ints_or_null(rows, |row| row.live.map(|live| live.bytes)),
-        _ => ints(rows, |row| {
-            row.source
-                .losses()
-                .iter()
-                .map(|(_, count)| signed(*count))
-                .fold(0, i64::saturating_add)
-        }),
+        _ => ints(rows, |row| row.source.losses().iter().map(|(_, count)| signed(*count)).fold(0, i64::saturating_add)),
     }
 }
 

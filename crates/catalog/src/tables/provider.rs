@@ -18,8 +18,7 @@ use datafusion::physical_plan::execution_plan::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-    SortOrderPushdownResult,
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SortOrderPushdownResult,
 };
 use futures::stream::{self, StreamExt};
 
@@ -36,11 +35,7 @@ pub(crate) struct Provider {
 impl Provider {
     pub(crate) fn new(table: Arc<dyn SystemTable>, scope: Arc<Scope>) -> Provider {
         let schema = schema_of(table.columns());
-        Provider {
-            table,
-            scope,
-            schema,
-        }
+        Provider { table, scope, schema }
     }
 }
 
@@ -60,10 +55,7 @@ impl TableProvider for Provider {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let takes = |filter: &&Expr| match equality(filter, self.table.pushed()) {
             Some(_) => TableProviderFilterPushDown::Exact,
             None => TableProviderFilterPushDown::Unsupported,
@@ -78,27 +70,12 @@ impl TableProvider for Provider {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let columns = projection
-            .cloned()
-            .unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
-        let equal = filters
-            .iter()
-            .filter_map(|filter| equality(filter, self.table.pushed()))
-            .collect();
-        let request = Request {
-            columns,
-            equal,
-            order: None,
-            limit,
-        };
+        let equal = filters.iter().filter_map(|filter| equality(filter, self.table.pushed())).collect();
+        let request = Request { columns, equal, order: None, limit };
         let properties = EquivalenceProperties::new(schema);
-        Ok(Arc::new(Scan::new(
-            Arc::clone(&self.table),
-            Arc::clone(&self.scope),
-            request,
-            properties,
-        )))
+        Ok(Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), request, properties)))
     }
 }
 
@@ -123,21 +100,11 @@ impl Scan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         ));
-        Scan {
-            table,
-            scope,
-            request,
-            properties,
-        }
+        Scan { table, scope, request, properties }
     }
 
     fn with(&self, request: Request, properties: EquivalenceProperties) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Scan::new(
-            Arc::clone(&self.table),
-            Arc::clone(&self.scope),
-            request,
-            properties,
-        ))
+        Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), request, properties))
     }
 }
 
@@ -149,33 +116,14 @@ impl fmt::Debug for Scan {
 
 impl DisplayAs for Scan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns: Vec<_> = self
-            .request
-            .columns
-            .iter()
-            .map(|&index| self.table.columns()[index].name)
-            .collect();
-        write!(
-            f,
-            "SystemTableScan: {}, projection=[{}]",
-            self.table.name(),
-            columns.join(", ")
-        )?;
+        let columns: Vec<_> = self.request.columns.iter().map(|&index| self.table.columns()[index].name).collect();
+        write!(f, "SystemTableScan: {}, projection=[{}]", self.table.name(), columns.join(", "))?;
         if !self.request.equal.is_empty() {
-            let filters: Vec<_> = self
-                .request
-                .equal
-                .iter()
-                .map(|(name, literal)| shown(name, literal))
-                .collect();
+            let filters: Vec<_> = self.request.equal.iter().map(|(name, literal)| shown(name, literal)).collect();
             write!(f, ", filters=[{}]", filters.join(", "))?;
         }
         if let Some(Order { column, descending }) = &self.request.order {
-            write!(
-                f,
-                ", order={column}{}",
-                if *descending { " desc" } else { "" }
-            )?;
+            write!(f, ", order={column}{}", if *descending { " desc" } else { "" })?;
         }
         match self.request.limit {
             Some(limit) => write!(f, ", limit={limit}"),
@@ -216,18 +164,11 @@ impl ExecutionPlan for Scan {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() {
-            Ok(self)
-        } else {
-            Err(DataFusionError::Internal("a scan is a leaf".into()))
-        }
+        if children.is_empty() { Ok(self) } else { Err(DataFusionError::Internal("a scan is a leaf".into())) }
     }
 
     // Deprecated in favour of the above, and still required.
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
         self.replace_children(children, recompute)
     }
@@ -237,18 +178,12 @@ impl ExecutionPlan for Scan {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        let request = Request {
-            limit,
-            ..self.request.clone()
-        };
+        let request = Request { limit, ..self.request.clone() };
         Some(self.with(request, self.properties.equivalence_properties().clone()))
     }
 
     /// `ORDER BY alloc_bytes DESC LIMIT 10` is how the table is read: the scan orders numbers before it makes texts.
-    fn try_pushdown_sort(
-        &self,
-        order: &[PhysicalSortExpr],
-    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
         let unsupported = Ok(SortOrderPushdownResult::Unsupported);
         let ([by], None) = (order, self.request.limit) else {
             return unsupported;
@@ -259,51 +194,28 @@ impl ExecutionPlan for Scan {
         if !self.table.ordered().contains(&column.name()) {
             return unsupported;
         }
-        let order = Order {
-            column: column.name().to_owned(),
-            descending: by.options.descending,
-        };
-        let request = Request {
-            order: Some(order),
-            ..self.request.clone()
-        };
+        let order = Order { column: column.name().to_owned(), descending: by.options.descending };
+        let request = Request { order: Some(order), ..self.request.clone() };
         let schema = self.schema();
         let properties = EquivalenceProperties::new_with_orderings(schema, [[by.clone()]]);
-        Ok(SortOrderPushdownResult::Exact {
-            inner: self.with(request, properties),
-        })
+        Ok(SortOrderPushdownResult::Exact { inner: self.with(request, properties) })
     }
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (table, scope, request) = (
-            Arc::clone(&self.table),
-            Arc::clone(&self.scope),
-            self.request.clone(),
-        );
+        let (table, scope, request) = (Arc::clone(&self.table), Arc::clone(&self.scope), self.request.clone());
         // Read when the first batch is wanted, not when the plan is set up: the answer is as fresh as it can be.
         let batches = stream::once(async move { rows(table.as_ref(), &scope, &request) }).flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            self.schema(),
-            batches,
-        )))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 }
 
-fn rows(
-    table: &dyn SystemTable,
-    scope: &Scope,
-    request: &Request,
-) -> stream::BoxStream<'static, Result<RecordBatch>> {
+fn rows(table: &dyn SystemTable, scope: &Scope, request: &Request) -> stream::BoxStream<'static, Result<RecordBatch>> {
     let mut left = request.limit.unwrap_or(usize::MAX);
     match table.scan(scope, request) {
         Ok(batches) => stream::iter(batches.map_while(move |batch| {
             (left > 0).then(|| {
                 let batch = batch?;
-                let batch = if batch.num_rows() > left {
-                    batch.slice(0, left)
-                } else {
-                    batch
-                };
+                let batch = if batch.num_rows() > left { batch.slice(0, left) } else { batch };
                 left -= batch.num_rows();
                 Ok(batch)
             })

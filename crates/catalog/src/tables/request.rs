@@ -29,22 +29,17 @@ pub(crate) struct Request {
 impl Request {
     /// Whether a row with this text in `column` passes.
     pub(crate) fn passes_text(&self, column: &str, value: &str) -> bool {
-        self.wanted(column)
-            .all(|literal| matches!(literal, Literal::Text(text) if text == value))
+        self.wanted(column).all(|literal| matches!(literal, Literal::Text(text) if text == value))
     }
 
     /// Whether a row with this number in `column` passes.
     pub(crate) fn passes_int(&self, column: &str, value: i64) -> bool {
-        self.wanted(column)
-            .all(|literal| *literal == Literal::Int(value))
+        self.wanted(column).all(|literal| *literal == Literal::Int(value))
     }
 
     /// All literals that `column` must equal.
     pub(crate) fn wanted<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a Literal> {
-        self.equal
-            .iter()
-            .filter(move |(name, _)| name == column)
-            .map(|(_, literal)| literal)
+        self.equal.iter().filter(move |(name, _)| name == column).map(|(_, literal)| literal)
     }
 }
 
@@ -98,24 +93,13 @@ mod tests {
         );
         assert_eq!(equality(&col("alloc_bytes").eq(lit(1i64)), &columns), None);
         assert_eq!(equality(&col("mod_name").not_eq(lit("a")), &columns), None);
-        assert_eq!(
-            equality(&col("mod_name").eq(lit(ScalarValue::Utf8(None))), &columns),
-            None
-        );
+        assert_eq!(equality(&col("mod_name").eq(lit(ScalarValue::Utf8(None))), &columns), None);
     }
 
     #[test]
     fn two_equalities_of_one_column_both_hold() {
-        let equal = vec![
-            ("a".to_owned(), Literal::Int(1)),
-            ("a".to_owned(), Literal::Int(2)),
-        ];
-        let request = Request {
-            columns: vec![],
-            equal,
-            order: None,
-            limit: None,
-        };
+        let equal = vec![("a".to_owned(), Literal::Int(1)), ("a".to_owned(), Literal::Int(2))];
+        let request = Request { columns: vec![], equal, order: None, limit: None };
         assert!(!request.passes_int("a", 1));
         assert!(request.passes_int("b", 1));
     }

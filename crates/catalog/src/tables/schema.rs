@@ -11,8 +11,8 @@ use datafusion::error::Result;
 use super::provider::Provider;
 use super::{Scope, SystemTable};
 use super::{
-    callsites, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema,
-    processes, self_usage,
+    callsites, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema, processes,
+    self_usage,
 };
 
 pub(crate) const OCEANBASE: &str = "oceanbase";
@@ -42,24 +42,16 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
             ]),
         ),
         (INFORMATION_SCHEMA, named(information_schema::tables())),
-        (
-            POSTGRES_INFORMATION_SCHEMA,
-            named(postgres_information_schema::tables()),
-        ),
+        (POSTGRES_INFORMATION_SCHEMA, named(postgres_information_schema::tables())),
     ]
 });
 
 fn named(tables: impl IntoIterator<Item = Arc<dyn SystemTable>>) -> Tables {
-    tables
-        .into_iter()
-        .map(|table| (table.name(), table))
-        .collect()
+    tables.into_iter().map(|table| (table.name(), table)).collect()
 }
 
 /// The tables of a database, by name; `None` when there is no such database.
-pub(crate) fn listed(
-    database: &str,
-) -> Option<impl Iterator<Item = &'static Arc<dyn SystemTable>>> {
+pub(crate) fn listed(database: &str) -> Option<impl Iterator<Item = &'static Arc<dyn SystemTable>>> {
     let (_, tables) = DATABASES.iter().find(|(name, _)| *name == database)?;
     Some(tables.values())
 }
@@ -67,19 +59,14 @@ pub(crate) fn listed(
 /// A table by database and name, in any case.
 pub(crate) fn find(database: &str, name: &str) -> Option<&'static Arc<dyn SystemTable>> {
     let (_, tables) = DATABASES.iter().find(|(known, _)| *known == database)?;
-    tables
-        .get(name)
-        .or_else(|| tables.get(name.to_ascii_lowercase().as_str()))
+    tables.get(name).or_else(|| tables.get(name.to_ascii_lowercase().as_str()))
 }
 
 /// The table whose name is nearest to a wrong one, if any is near.
 pub(crate) fn closest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let far = |known: &&'static str| levenshtein(known, &name);
-    let nearest = DATABASES
-        .iter()
-        .flat_map(|(_, tables)| tables.keys().copied())
-        .min_by_key(far)?;
+    let nearest = DATABASES.iter().flat_map(|(_, tables)| tables.keys().copied()).min_by_key(far)?;
     (far(&nearest) * 3 <= name.len()).then_some(nearest)
 }
 
@@ -105,11 +92,7 @@ impl std::fmt::Debug for Database {
 #[async_trait]
 impl SchemaProvider for Database {
     fn table_names(&self) -> Vec<String> {
-        listed(self.name)
-            .into_iter()
-            .flatten()
-            .map(|table| table.name().to_owned())
-            .collect()
+        listed(self.name).into_iter().flatten().map(|table| table.name().to_owned()).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -131,10 +114,7 @@ pub(crate) struct SearchPath(pub(crate) Vec<Arc<dyn SchemaProvider>>);
 #[async_trait]
 impl SchemaProvider for SearchPath {
     fn table_names(&self) -> Vec<String> {
-        self.0
-            .iter()
-            .flat_map(|database| database.table_names())
-            .collect()
+        self.0.iter().flat_map(|database| database.table_names()).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -39,23 +39,14 @@ impl SystemTable for SelfUsage {
 
     /// About the server as a whole, hence for the sys tenant only.
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let rows = if scope.tenant == Tenant::Sys {
-            rows(scope)
-        } else {
-            Vec::new()
-        };
-        Ok(batches(
-            COLUMNS,
-            request,
-            rows,
-            |column, rows| match column {
-                "name" => texts(rows, |row| &row.name),
-                "pid" => ints_or_null(rows, |row| row.pid),
-                "value" => ints(rows, |row| row.value),
-                "unit" => texts(rows, |row| &row.unit),
-                _ => texts(rows, |row| &row.description),
-            },
-        ))
+        let rows = if scope.tenant == Tenant::Sys { rows(scope) } else { Vec::new() };
+        Ok(batches(COLUMNS, request, rows, |column, rows| match column {
+            "name" => texts(rows, |row| &row.name),
+            "pid" => ints_or_null(rows, |row| row.pid),
+            "value" => ints(rows, |row| row.value),
+            "unit" => texts(rows, |row| &row.unit),
+            _ => texts(rows, |row| &row.description),
+        }))
     }
 }
 
@@ -97,11 +88,5 @@ fn registry(scope: &Scope) -> Vec<Row> {
         unit: usage.unit.to_string(),
         description: usage.description.to_string(),
     };
-    scope
-        .server
-        .registry()
-        .usage()
-        .into_iter()
-        .map(row)
-        .collect()
+    scope.server.registry().usage().into_iter().map(row).collect()
 }

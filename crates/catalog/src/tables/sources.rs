@@ -16,13 +16,7 @@ pub(crate) fn readable(scope: &Scope) -> Vec<(Arc<Source>, Vec<Callsite>)> {
             None
         }
     };
-    scope
-        .server
-        .registry()
-        .sources()
-        .into_iter()
-        .filter_map(read)
-        .collect()
+    scope.server.registry().sources().into_iter().filter_map(read).collect()
 }
 
 pub(crate) fn callsites(source: &Source) -> Result<Vec<Callsite>, String> {
@@ -33,12 +27,6 @@ pub(crate) fn callsites(source: &Source) -> Result<Vec<Callsite>, String> {
 }
 
 fn warn(scope: &Scope, source: &Source, why: &str) {
-    let message = format!(
-        "process {} ({}) could not be read and is left out: {why}",
-        source.pid(),
-        source.command()
-    );
-    scope
-        .diagnostics
-        .push(Warning::new(FailureKind::Query, message));
+    let message = format!("process {} ({}) could not be read and is left out: {why}", source.pid(), source.command());
+    scope.diagnostics.push(Warning::new(FailureKind::Query, message));
 }

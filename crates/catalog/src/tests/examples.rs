@@ -16,11 +16,7 @@ async fn all_run() {
         assert!(text.starts_with("-- "), "{}", path.display());
         for client in [house.mysql(), house.postgres()] {
             for statement in client.session.statements(&text).expect("splits") {
-                assert!(
-                    !client.rows(&statement).await.is_empty(),
-                    "{}",
-                    path.display()
-                );
+                assert!(!client.rows(&statement).await.is_empty(), "{}", path.display());
             }
         }
         count += 1;

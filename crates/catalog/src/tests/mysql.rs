@@ -17,10 +17,7 @@ async fn mysql_clients_start_up() {
         @@system_time_zone AS system_time_zone, @@time_zone AS time_zone, \
         @@transaction_isolation AS transaction_isolation, @@wait_timeout AS wait_timeout";
     let row = &client.rows(connector_j).await[0];
-    assert!(
-        row.len() == 21 && row.iter().all(|cell| cell != "NULL"),
-        "{row:?}"
-    );
+    assert!(row.len() == 21 && row.iter().all(|cell| cell != "NULL"), "{row:?}");
     let settings = [
         "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci",
         "set names 'utf8'",
@@ -45,38 +42,15 @@ async fn mysql_clients_start_up() {
     for text in settings {
         client.done(text).await;
     }
-    for name in [
-        "event_scheduler",
-        "default_tmp_storage_engine",
-        "default_storage_engine",
-        "socket",
-        "version_comment",
-    ] {
-        assert_eq!(
-            client
-                .ask(&format!("select @@{name} limit 1"))
-                .await
-                .expect(name)
-                .headings,
-            [format!("@@{name}")]
-        );
+    for name in ["event_scheduler", "default_tmp_storage_engine", "default_storage_engine", "socket", "version_comment"]
+    {
+        assert_eq!(client.ask(&format!("select @@{name} limit 1")).await.expect(name).headings, [format!("@@{name}")]);
     }
     assert_eq!(client.one("select database() from dual").await, "heapql");
     assert_eq!(client.one("SELECT USER()").await, "root@127.0.0.1");
-    assert!(
-        client
-            .one("select version()")
-            .await
-            .starts_with("5.7.25-OceanBase")
-    );
-    assert_eq!(
-        client.one("select connection_id()").await,
-        client.slot.id().to_string()
-    );
-    assert_eq!(
-        client.rows("select @@autocommit, @@autocommit, 1, 1").await,
-        [["1", "1", "1", "1"]]
-    );
+    assert!(client.one("select version()").await.starts_with("5.7.25-OceanBase"));
+    assert_eq!(client.one("select connection_id()").await, client.slot.id().to_string());
+    assert_eq!(client.rows("select @@autocommit, @@autocommit, 1, 1").await, [["1", "1", "1", "1"]]);
     assert_eq!(client.done("-- nothing").await, "");
 }
 
@@ -87,10 +61,7 @@ async fn mysql_expressions() {
     let cases = [
         ("select if(1 > 2, 'a', 'b')", "b"),
         ("select ifnull(null, 'c')", "c"),
-        (
-            "select group_concat(a order by a desc separator '-') from (select 1 as a union all select 2) t",
-            "2-1",
-        ),
+        ("select group_concat(a order by a desc separator '-') from (select 1 as a union all select 2) t", "2-1"),
         ("select group_concat(a) from (select 'x' as a) t", "x"),
         ("select 1 <=> null", "false"),
         ("select 'Abc' regexp 'b'", "true"),
@@ -101,10 +72,7 @@ async fn mysql_expressions() {
         ("select unix_timestamp() > 1700000000", "true"),
         ("select sleep(0)", "0"),
         ("select \"a'b\"", "a'b"),
-        (
-            "select a from (select 1 as `A`, 2 as `order`) t where `order` = 2",
-            "1",
-        ),
+        ("select a from (select 1 as `A`, 2 as `order`) t where `order` = 2", "1"),
         ("select last_insert_id()", "0"),
         ("select count(*) from processes for update", "0"),
         ("select sql_no_cache 1", "1"),
@@ -112,18 +80,8 @@ async fn mysql_expressions() {
     for (text, value) in cases {
         assert_eq!(client.one(text).await, value, "{text}");
     }
-    assert_eq!(
-        client
-            .rows("select value from generate_series(1, 5) order by 1 limit 1, 2")
-            .await,
-        [["2"], ["3"]]
-    );
-    let headings = client
-        .ask("select SUM( pid ), Count(*), pid + 1 as P from processes group by pid + 1")
-        .await;
-    assert_eq!(
-        headings.expect("answers").headings,
-        ["SUM( pid )", "Count(*)", "P"]
-    );
+    assert_eq!(client.rows("select value from generate_series(1, 5) order by 1 limit 1, 2").await, [["2"], ["3"]]);
+    let headings = client.ask("select SUM( pid ), Count(*), pid + 1 as P from processes group by pid + 1").await;
+    assert_eq!(headings.expect("answers").headings, ["SUM( pid )", "Count(*)", "P"]);
     client.rows("select mod_name, sum(alloc_bytes) from __all_virtual_malloc_sample_info group by mod_name order by sum(alloc_bytes) desc").await;
 }

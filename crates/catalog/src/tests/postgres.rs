@@ -12,10 +12,7 @@ async fn settings() {
     let house = House::new();
     let client = house.postgres();
     assert_eq!(client.one("show server_version").await, "15.0");
-    assert_eq!(
-        client.one("SHOW TRANSACTION ISOLATION LEVEL").await,
-        "read committed"
-    );
+    assert_eq!(client.one("SHOW TRANSACTION ISOLATION LEVEL").await, "read committed");
     for text in [
         "SET client_encoding = 'UTF8'",
         "set application_name to 'x'",
@@ -39,37 +36,15 @@ async fn settings() {
         client.done(text).await;
     }
     assert_eq!(client.one("show statement_timeout").await, "5s");
-    assert_eq!(
-        client.refused("show none_such").await,
-        FailureKind::UnknownParameter
-    );
-    assert_eq!(
-        client.refused("set statement_timeout = 'soon'").await,
-        FailureKind::InvalidParameter
-    );
-    assert_eq!(
-        client.refused("prepare x as select 1").await,
-        FailureKind::Unsupported
-    );
+    assert_eq!(client.refused("show none_such").await, FailureKind::UnknownParameter);
+    assert_eq!(client.refused("set statement_timeout = 'soon'").await, FailureKind::InvalidParameter);
+    assert_eq!(client.refused("prepare x as select 1").await, FailureKind::Unsupported);
     let row = "select current_database(), current_schema(), current_user, session_user, pg_backend_pid(), current_setting('server_version')";
     let rows = client.rows(row).await;
     assert_eq!(rows[0][..4], ["oceanbase", "oceanbase", "root", "root"]);
-    assert_eq!(
-        client.ask(row).await.expect("answers").headings[0],
-        "current_database"
-    );
-    assert!(
-        client
-            .one("select version()")
-            .await
-            .starts_with("PostgreSQL 15")
-    );
-    assert_eq!(
-        client
-            .one("select count(*) from information_schema.tables")
-            .await,
-        "6"
-    );
+    assert_eq!(client.ask(row).await.expect("answers").headings[0], "current_database");
+    assert!(client.one("select version()").await.starts_with("PostgreSQL 15"));
+    assert_eq!(client.one("select count(*) from information_schema.tables").await, "6");
 }
 
 #[tokio::test]
@@ -78,17 +53,9 @@ async fn information_schema_is_postgres_own() {
     let client = house.postgres();
     let text = "select table_catalog, data_type from information_schema.columns \
                 where table_name = '__all_virtual_malloc_sample_info' order by ordinal_position limit 2";
-    assert_eq!(
-        client.rows(text).await,
-        [["oceanbase", "character varying"], ["oceanbase", "bigint"]]
-    );
+    assert_eq!(client.rows(text).await, [["oceanbase", "character varying"], ["oceanbase", "bigint"]]);
     client.done("use heapql").await;
-    assert_eq!(
-        client
-            .one("select distinct table_catalog from information_schema.tables")
-            .await,
-        "heapql"
-    );
+    assert_eq!(client.one("select distinct table_catalog from information_schema.tables").await, "heapql");
 }
 
 #[tokio::test]
@@ -99,36 +66,13 @@ async fn prepared_statements() {
     process.live(&GLIBC, &[2], 1, 8);
     let text = "select alloc_count, cast({} as bigint) as n, {} as t from __all_virtual_malloc_sample_info \
                 where mod_name = {} and alloc_bytes >= {} order by 1 limit {}";
-    let numbered = (1..=5).fold(text.to_owned(), |text, index| {
-        text.replacen("{}", &format!("${index}"), 1)
-    });
-    for (client, text) in [
-        (house.mysql(), text.replace("{}", "?")),
-        (house.postgres(), numbered),
-    ] {
-        let prepared = client
-            .session
-            .prepare(&text, &[None, Some(DataType::Utf8)])
-            .await
-            .expect("prepares");
+    let numbered = (1..=5).fold(text.to_owned(), |text, index| text.replacen("{}", &format!("${index}"), 1));
+    for (client, text) in [(house.mysql(), text.replace("{}", "?")), (house.postgres(), numbered)] {
+        let prepared = client.session.prepare(&text, &[None, Some(DataType::Utf8)]).await.expect("prepares");
         let kinds = &prepared.parameters;
-        assert_eq!(
-            kinds[1..],
-            [
-                DataType::Utf8,
-                DataType::Utf8,
-                DataType::Int64,
-                DataType::Int64
-            ]
-        );
-        let names: Vec<_> = prepared
-            .schema
-            .as_ref()
-            .expect("rows")
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
+        assert_eq!(kinds[1..], [DataType::Utf8, DataType::Utf8, DataType::Int64, DataType::Int64]);
+        let names: Vec<_> =
+            prepared.schema.as_ref().expect("rows").fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["alloc_count", "n", "t"]);
         let values = |label: &str, limit: i64| {
             let text = |text: &str| ScalarValue::Utf8(Some(text.to_owned()));
@@ -140,28 +84,11 @@ async fn prepared_statements() {
                 ScalarValue::Int64(Some(limit)),
             ]
         };
-        let outcome = client
-            .session
-            .execute_prepared(&prepared, values("glibc_malloc", 1))
-            .await
-            .expect("runs");
-        assert_eq!(
-            answer(outcome).await.expect("rows").rows,
-            [["1", "-7", "it's"]]
-        );
-        let outcome = client
-            .session
-            .execute_prepared(&prepared, values("' or 1=1 -- ", 9))
-            .await
-            .expect("runs");
+        let outcome = client.session.execute_prepared(&prepared, values("glibc_malloc", 1)).await.expect("runs");
+        assert_eq!(answer(outcome).await.expect("rows").rows, [["1", "-7", "it's"]]);
+        let outcome = client.session.execute_prepared(&prepared, values("' or 1=1 -- ", 9)).await.expect("runs");
         assert!(answer(outcome).await.expect("rows").rows.is_empty());
-        assert!(
-            client
-                .session
-                .execute_prepared(&prepared, Vec::new())
-                .await
-                .is_err()
-        );
+        assert!(client.session.execute_prepared(&prepared, Vec::new()).await.is_err());
     }
 }
 
@@ -169,42 +96,22 @@ async fn prepared_statements() {
 async fn preparing_changes_nothing() {
     let house = House::new();
     for client in [house.mysql(), house.postgres()] {
-        let set = client
-            .session
-            .prepare("alter system set _min_malloc_sample_interval = 9", &[])
-            .await
-            .expect("prepares");
+        let set =
+            client.session.prepare("alter system set _min_malloc_sample_interval = 9", &[]).await.expect("prepares");
         assert!(set.schema.is_none());
         assert_eq!(
-            client
-                .one("select value from gv$ob_parameters where name like '_min%'")
-                .await,
+            client.one("select value from gv$ob_parameters where name like '_min%'").await,
             "16",
             "only prepared"
         );
-        let show = client
-            .session
-            .prepare("show parameters like '_min%'", &[])
-            .await
-            .expect("prepares");
+        let show = client.session.prepare("show parameters like '_min%'", &[]).await.expect("prepares");
         assert_eq!(show.schema.expect("rows").fields().len(), 14);
-        assert!(
-            client
-                .session
-                .prepare("insert into t values (1)", &[])
-                .await
-                .is_err()
-        );
+        assert!(client.session.prepare("insert into t values (1)", &[]).await.is_err());
     }
 }
 
 async fn names(client: &super::Client, text: &str, column: usize) -> Vec<String> {
-    client
-        .rows(text)
-        .await
-        .into_iter()
-        .map(|row| row[column].clone())
-        .collect()
+    client.rows(text).await.into_iter().map(|row| row[column].clone()).collect()
 }
 
 #[tokio::test]
@@ -234,10 +141,7 @@ ORDER BY 1,2;"#;
             "gv$ob_parameters"
         ]
     );
-    assert_eq!(
-        client.rows(d).await[0],
-        ["heapql", "callsites", "table", "root"]
-    );
+    assert_eq!(client.rows(d).await[0], ["heapql", "callsites", "table", "root"]);
     let du = r#"SELECT r.rolname, r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin, r.rolconnlimit, r.rolvaliduntil,
   ARRAY(SELECT b.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles b ON (m.roleid = b.oid) WHERE m.member = r.oid) as memberof
 , r.rolreplication, r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY 1;"#;

@@ -37,38 +37,16 @@ async fn writes_are_refused() {
         for text in both {
             let kind = client.refused(text).await;
             assert!(
-                kind == FailureKind::ReadOnly
-                    || (kind == FailureKind::Unsupported && text.starts_with("e")),
+                kind == FailureKind::ReadOnly || (kind == FailureKind::Unsupported && text.starts_with("e")),
                 "{dialect:?} {text}: {kind:?}"
             );
         }
     }
-    assert_eq!(
-        house
-            .mysql()
-            .refused("select 1 into outfile '/tmp/x'")
-            .await,
-        FailureKind::ReadOnly
-    );
-    assert_eq!(
-        house.postgres().refused("select 1 as a into t").await,
-        FailureKind::ReadOnly
-    );
-    assert_eq!(
-        house.postgres().refused("copy (select 1) to stdout").await,
-        FailureKind::Unsupported
-    );
-    assert_eq!(
-        house.mysql().refused("select * from `/etc/passwd`").await,
-        FailureKind::UnknownTable
-    );
-    assert_eq!(
-        house
-            .postgres()
-            .refused("select * from \"/etc/passwd\"")
-            .await,
-        FailureKind::ReadOnly
-    );
+    assert_eq!(house.mysql().refused("select 1 into outfile '/tmp/x'").await, FailureKind::ReadOnly);
+    assert_eq!(house.postgres().refused("select 1 as a into t").await, FailureKind::ReadOnly);
+    assert_eq!(house.postgres().refused("copy (select 1) to stdout").await, FailureKind::Unsupported);
+    assert_eq!(house.mysql().refused("select * from `/etc/passwd`").await, FailureKind::UnknownTable);
+    assert_eq!(house.postgres().refused("select * from \"/etc/passwd\"").await, FailureKind::ReadOnly);
     assert!(!std::path::Path::new("/tmp/heapql-copied").exists());
 }
 
@@ -76,23 +54,12 @@ async fn writes_are_refused() {
 async fn settings_stay_in_their_session() {
     let house = House::new();
     let (one, other) = (house.mysql(), house.mysql());
-    one.done("set max_execution_time = 77, sql_mode = 'ANSI', @x = 5")
-        .await;
-    assert_eq!(
-        one.rows("select @@max_execution_time, @@sql_mode, @x")
-            .await,
-        [["77", "ANSI", "5"]]
-    );
-    assert_eq!(
-        other.rows("select @@max_execution_time, @x").await,
-        [["0", "NULL"]]
-    );
+    one.done("set max_execution_time = 77, sql_mode = 'ANSI', @x = 5").await;
+    assert_eq!(one.rows("select @@max_execution_time, @@sql_mode, @x").await, [["77", "ANSI", "5"]]);
+    assert_eq!(other.rows("select @@max_execution_time, @x").await, [["0", "NULL"]]);
     one.done("use heapql").await;
     assert_eq!(
-        (
-            one.one("select database()").await,
-            other.one("select database()").await
-        ),
+        (one.one("select database()").await, other.one("select database()").await),
         ("heapql".into(), "oceanbase".into())
     );
 }
@@ -107,32 +74,18 @@ async fn bad_logins_are_all_alike() {
         peer: "h:1".to_owned(),
         connection_id: 9,
     };
-    for user in [
-        "nobody@sys",
-        "root@none",
-        "root@1001",
-        "",
-        "@",
-        "root@sys@sys",
-    ] {
-        let failure = crate::Session::open(&house.server, login(user))
-            .err()
-            .expect(user);
+    for user in ["nobody@sys", "root@none", "root@1001", "", "@", "root@sys@sys"] {
+        let failure = crate::Session::open(&house.server, login(user)).err().expect(user);
         assert_eq!(failure.kind, FailureKind::AccessDenied);
-        assert_eq!(
-            failure.message,
-            format!("Access denied for user '{user}'@'h'")
-        );
+        assert_eq!(failure.message, format!("Access denied for user '{user}'@'h'"));
     }
     for user in ["root", "root@sys", "root@SYS", "root@sys#cluster"] {
-        assert!(
-            crate::Session::open(&house.server, login(user)).is_ok(),
-            "{user}"
-        );
+        assert!(crate::Session::open(&house.server, login(user)).is_ok(), "{user}");
     }
 }
 
-const ENDLESS: &str = "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b where a.value + b.value = -1";
+const ENDLESS: &str =
+    "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b where a.value + b.value = -1";
 
 /// Each keeps the engine busy in its own way.
 const LONG: [&str; 6] = [
@@ -161,12 +114,7 @@ async fn statements_stop() {
     let killer = tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         let lines = other.rows("show processlist").await;
-        assert!(
-            lines
-                .iter()
-                .any(|line| line[0] == id.to_string() && line[4] == "Query"),
-            "{lines:?}"
-        );
+        assert!(lines.iter().any(|line| line[0] == id.to_string() && line[4] == "Query"), "{lines:?}");
         other.done(&format!("kill query {id}")).await;
     });
     assert_eq!(client.refused(ENDLESS).await, FailureKind::Cancelled);

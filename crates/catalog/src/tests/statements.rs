@@ -16,10 +16,7 @@ async fn the_seeds_statements_in_its_order() {
             ("_max_malloc_sample_interval=256", false),
         ];
         for (step, warned) in steps {
-            assert_eq!(
-                client.done(&format!("ALTER SYSTEM SET {step};")).await,
-                "ALTER SYSTEM"
-            );
+            assert_eq!(client.done(&format!("ALTER SYSTEM SET {step};")).await, "ALTER SYSTEM");
             assert_eq!(!client.session.warnings().is_empty(), warned, "{step}");
         }
         client.done("ALTER SYSTEM REFRESH MEMORY STAT").await;
@@ -30,77 +27,33 @@ async fn the_seeds_statements_in_its_order() {
 async fn bad_parameters() {
     let house = House::new();
     let cases = [
-        (
-            "_min_malloc_sample_interval = 0",
-            FailureKind::InvalidParameter,
-            "Invalid config",
-        ),
-        (
-            "_min_malloc_sample_interval = '16.5'",
-            FailureKind::InvalidParameter,
-            "Invalid config",
-        ),
-        (
-            "_min_malloc_sample_interval = ''",
-            FailureKind::InvalidParameter,
-            "Invalid config",
-        ),
-        (
-            "_min_malloc_sample_interval = 16.5",
-            FailureKind::InvalidParameter,
-            "Invalid config",
-        ),
-        (
-            "_min_malloc_sample_interval = 1e3",
-            FailureKind::InvalidParameter,
-            "Invalid config",
-        ),
-        (
-            "_min_malloc_sample_interval = abc",
-            FailureKind::InvalidParameter,
-            "Invalid config",
-        ),
-        (
-            "none_such = 1",
-            FailureKind::UnknownParameter,
-            "System config unknown",
-        ),
-        (
-            "_min_malloc_sample_interval = 1 TENANT = all",
-            FailureKind::UnknownParameter,
-            "System config unknown",
-        ),
+        ("_min_malloc_sample_interval = 0", FailureKind::InvalidParameter, "Invalid config"),
+        ("_min_malloc_sample_interval = '16.5'", FailureKind::InvalidParameter, "Invalid config"),
+        ("_min_malloc_sample_interval = ''", FailureKind::InvalidParameter, "Invalid config"),
+        ("_min_malloc_sample_interval = 16.5", FailureKind::InvalidParameter, "Invalid config"),
+        ("_min_malloc_sample_interval = 1e3", FailureKind::InvalidParameter, "Invalid config"),
+        ("_min_malloc_sample_interval = abc", FailureKind::InvalidParameter, "Invalid config"),
+        ("none_such = 1", FailureKind::UnknownParameter, "System config unknown"),
+        ("_min_malloc_sample_interval = 1 TENANT = all", FailureKind::UnknownParameter, "System config unknown"),
         (
             "_min_malloc_sample_interval = 1 SERVER = '1.2.3.4:5'",
             FailureKind::UnknownServer,
             "Incorrect arguments to server",
         ),
-        (
-            "_min_malloc_sample_interval = 1 ZONE = 'z9'",
-            FailureKind::UnknownServer,
-            "Incorrect arguments to zone",
-        ),
-        (
-            "_min_malloc_sample_interval = 1, none_such = 2",
-            FailureKind::UnknownParameter,
-            "System config unknown",
-        ),
+        ("_min_malloc_sample_interval = 1 ZONE = 'z9'", FailureKind::UnknownServer, "Incorrect arguments to zone"),
+        ("_min_malloc_sample_interval = 1, none_such = 2", FailureKind::UnknownParameter, "System config unknown"),
     ];
     for client in [house.mysql(), house.postgres()] {
         for (text, kind, words) in cases {
-            let failure = client
-                .ask(&format!("alter system set {text}"))
-                .await
-                .expect_err(text);
+            let failure = client.ask(&format!("alter system set {text}")).await.expect_err(text);
             assert_eq!(failure.kind, kind, "{text}");
-            assert!(
-                failure.message.starts_with(words) && failure.hint.is_some(),
-                "{failure}"
-            );
+            assert!(failure.message.starts_with(words) && failure.hint.is_some(), "{failure}");
         }
         let value = "select value from gv$ob_parameters where name = '_min_malloc_sample_interval'";
         assert_eq!(client.one(value).await, "16", "nothing was applied");
-        client.done("alter system set _MIN_malloc_sample_interval='0x10' SERVER='127.0.0.1:2882' ZONE=zone1 SCOPE=BOTH").await;
+        client
+            .done("alter system set _MIN_malloc_sample_interval='0x10' SERVER='127.0.0.1:2882' ZONE=zone1 SCOPE=BOTH")
+            .await;
     }
 }
 
@@ -110,50 +63,24 @@ async fn show_parameters() {
     for client in [house.mysql(), house.postgres()] {
         assert!(client.rows("show parameters").await.is_empty());
         assert_eq!(client.session.warnings()[0].level, "Note");
-        let Answer { headings, rows } = client
-            .ask("SHOW PARAMETERS LIKE '_min_malloc%'")
-            .await
-            .expect("answers");
+        let Answer { headings, rows } = client.ask("SHOW PARAMETERS LIKE '_min_malloc%'").await.expect("answers");
         assert_eq!(
             headings.join(","),
             "zone,svr_type,svr_ip,svr_port,name,data_type,value,info,section,scope,source,edit_level,default_value,isdefault"
         );
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0][4], "_min_malloc_sample_interval");
-        assert_eq!(
-            (&*rows[0][6], &*rows[0][12], &*rows[0][13]),
-            ("16", "16", "1")
-        );
+        assert_eq!((&*rows[0][6], &*rows[0][12], &*rows[0][13]), ("16", "16", "1"));
         assert_eq!(client.rows(r"show parameters like '\_m%'").await.len(), 2);
         assert_eq!(client.rows("show parameters like 'zmin%'").await.len(), 0);
-        assert_eq!(
-            client
-                .rows("show parameters where name = '_max_malloc_sample_interval'")
-                .await
-                .len(),
-            1
-        );
-        client
-            .done("alter system set _min_malloc_sample_interval = 5")
-            .await;
+        assert_eq!(client.rows("show parameters where name = '_max_malloc_sample_interval'").await.len(), 1);
+        client.done("alter system set _min_malloc_sample_interval = 5").await;
         assert_eq!(client.rows("show parameters").await.len(), 1);
-        client
-            .done("alter system set _min_malloc_sample_interval = 16")
-            .await;
-        for table in [
-            "gv$ob_parameters",
-            "GV$OB_PARAMETERS",
-            "oceanbase.GV$OB_PARAMETERS",
-            "__ALL_VIRTUAL_SYS_PARAMETER_STAT",
-        ] {
-            assert_eq!(
-                client
-                    .rows(&format!("select NAME from {table}"))
-                    .await
-                    .len(),
-                2,
-                "{table}"
-            );
+        client.done("alter system set _min_malloc_sample_interval = 16").await;
+        for table in
+            ["gv$ob_parameters", "GV$OB_PARAMETERS", "oceanbase.GV$OB_PARAMETERS", "__ALL_VIRTUAL_SYS_PARAMETER_STAT"]
+        {
+            assert_eq!(client.rows(&format!("select NAME from {table}")).await.len(), 2, "{table}");
         }
     }
 }
@@ -162,14 +89,8 @@ async fn show_parameters() {
 async fn desc_is_as_documented() {
     let house = House::new();
     let client = house.mysql();
-    let Answer { headings, rows } = client
-        .ask("DESC __all_virtual_malloc_sample_info")
-        .await
-        .expect("answers");
-    assert_eq!(
-        headings,
-        ["Field", "Type", "Null", "Key", "Default", "Extra"]
-    );
+    let Answer { headings, rows } = client.ask("DESC __all_virtual_malloc_sample_info").await.expect("answers");
+    assert_eq!(headings, ["Field", "Type", "Null", "Key", "Default", "Extra"]);
     let documented = [
         ("svr_ip", "varchar(46)"),
         ("svr_port", "bigint(20)"),
@@ -191,28 +112,10 @@ async fn desc_is_as_documented() {
     ] {
         assert_eq!(client.rows(same).await, documented, "{same}");
     }
-    assert_eq!(
-        client
-            .rows("desc __all_virtual_malloc_sample_info alloc_bytes")
-            .await
-            .len(),
-        1
-    );
-    assert_eq!(
-        client
-            .rows("show full columns from processes where field like '%interval'")
-            .await
-            .len(),
-        2
-    );
-    assert_eq!(
-        client.refused("desc none_such").await,
-        FailureKind::UnknownTable
-    );
-    assert_eq!(
-        client.refused("show columns from x.y").await,
-        FailureKind::UnknownDatabase
-    );
+    assert_eq!(client.rows("desc __all_virtual_malloc_sample_info alloc_bytes").await.len(), 1);
+    assert_eq!(client.rows("show full columns from processes where field like '%interval'").await.len(), 2);
+    assert_eq!(client.refused("desc none_such").await, FailureKind::UnknownTable);
+    assert_eq!(client.refused("show columns from x.y").await, FailureKind::UnknownDatabase);
 }
 
 /// What clients ask besides.
@@ -252,73 +155,31 @@ const ALL_SHOWS: &[&str] = &[
 async fn shows() {
     let house = House::new();
     let client = house.mysql();
-    let heading = async |text: &str| {
-        client
-            .ask(text)
-            .await
-            .unwrap_or_else(|failure| panic!("{text}: {failure}"))
-            .headings
-    };
+    let heading =
+        async |text: &str| client.ask(text).await.unwrap_or_else(|failure| panic!("{text}: {failure}")).headings;
     assert_eq!(heading("show tables").await, ["Tables_in_oceanbase"]);
+    assert_eq!(heading("show full tables from heapql like 'p%'").await, ["Tables_in_heapql (p%)", "Table_type"]);
+    assert_eq!(client.rows("show tables from heapql like 'P%'").await, [["processes"]]);
+    assert_eq!(client.rows("show databases").await, [["heapql"], ["information_schema"], ["oceanbase"]]);
+    assert_eq!(client.rows("show variables like 'version_comm%'").await.len(), 1);
+    assert_eq!(client.rows("SHOW VARIABLES WHERE Variable_name IN ('autocommit', \"sql_mode\")").await.len(), 2);
     assert_eq!(
-        heading("show full tables from heapql like 'p%'").await,
-        ["Tables_in_heapql (p%)", "Table_type"]
-    );
-    assert_eq!(
-        client.rows("show tables from heapql like 'P%'").await,
-        [["processes"]]
-    );
-    assert_eq!(
-        client.rows("show databases").await,
-        [["heapql"], ["information_schema"], ["oceanbase"]]
-    );
-    assert_eq!(
-        client
-            .rows("show variables like 'version_comm%'")
-            .await
-            .len(),
-        1
-    );
-    assert_eq!(
-        client
-            .rows("SHOW VARIABLES WHERE Variable_name IN ('autocommit', \"sql_mode\")")
-            .await
-            .len(),
-        2
-    );
-    assert_eq!(
-        client
-            .rows("show session variables where `Variable_name` = 'autocommit'")
-            .await,
+        client.rows("show session variables where `Variable_name` = 'autocommit'").await,
         [["autocommit", "ON"]]
     );
-    assert_eq!(
-        heading("show create table processes").await,
-        ["Table", "Create Table"]
-    );
+    assert_eq!(heading("show create table processes").await, ["Table", "Create Table"]);
     for text in ALL_SHOWS {
         heading(text).await;
     }
-    assert_eq!(
-        client.refused("show nonsense").await,
-        FailureKind::Unsupported
-    );
+    assert_eq!(client.refused("show nonsense").await, FailureKind::Unsupported);
 }
 
 #[tokio::test]
 async fn warnings_are_of_the_statement_before() {
     let house = House::new();
-    house.server.set_error_numbers(|kind| {
-        if kind == FailureKind::InvalidParameter {
-            4147
-        } else {
-            1105
-        }
-    });
+    house.server.set_error_numbers(|kind| if kind == FailureKind::InvalidParameter { 4147 } else { 1105 });
     let client = house.mysql();
-    client
-        .done("alter system set _min_malloc_sample_interval = 10000")
-        .await;
+    client.done("alter system set _min_malloc_sample_interval = 10000").await;
     for _ in 0..2 {
         let rows = client.rows("show warnings").await;
         assert_eq!(rows[0][..2], ["Warning", "4147"]);
@@ -354,34 +215,12 @@ async fn errors_are_short_and_of_their_kind() {
         for (text, kind) in cases {
             let failure = client.ask(text).await.expect_err(text);
             assert_eq!(failure.kind, kind, "{text}: {failure}");
-            for noise in [
-                "DataFusion",
-                "Error during",
-                "search path",
-                "backtrace",
-                "\n",
-            ] {
+            for noise in ["DataFusion", "Error during", "search path", "backtrace", "\n"] {
                 assert!(!failure.message.contains(noise), "{text}: {failure}");
             }
         }
         let hint = |failure: crate::Failure| failure.hint.expect("a hint");
-        assert!(
-            hint(
-                client
-                    .ask("select * from procesess")
-                    .await
-                    .expect_err("none")
-            )
-            .contains("processes")
-        );
-        assert!(
-            hint(
-                client
-                    .ask("select pidd from processes")
-                    .await
-                    .expect_err("none")
-            )
-            .contains("pid")
-        );
+        assert!(hint(client.ask("select * from procesess").await.expect_err("none")).contains("processes"));
+        assert!(hint(client.ask("select pidd from processes").await.expect_err("none")).contains("pid"));
     }
 }

@@ -31,10 +31,7 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
 
 /// Whether the pattern asks for anything in particular, rather than being wildcards only.
 pub(crate) fn names_something(pattern: &str) -> bool {
-    pattern.starts_with('_')
-        || parsed(pattern)
-            .iter()
-            .any(|part| matches!(part, Part::This(_)))
+    pattern.starts_with('_') || parsed(pattern).iter().any(|part| matches!(part, Part::This(_)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,21 +73,9 @@ mod tests {
 
     #[test]
     fn cases() {
-        let yes = [
-            ("%", ""),
-            ("a%c", "abbc"),
-            ("_min%", "_min_x"),
-            ("_min%", "xmin"),
-            (r"\_m", "_m"),
-            ("%b%b%", "abcb"),
-        ];
-        let no = [
-            ("", "a"),
-            ("a_", "a"),
-            (r"\_m", "xm"),
-            ("%ab", "abc"),
-            ("a%b%c", "acb"),
-        ];
+        let yes =
+            [("%", ""), ("a%c", "abbc"), ("_min%", "_min_x"), ("_min%", "xmin"), (r"\_m", "_m"), ("%b%b%", "abcb")];
+        let no = [("", "a"), ("a_", "a"), (r"\_m", "xm"), ("%ab", "abc"), ("a%b%c", "acb")];
         for (pattern, text) in yes {
             assert!(matches(pattern, text), "{text} LIKE {pattern}");
         }
@@ -108,13 +93,9 @@ mod tests {
         match (pattern.split_first(), text.split_first()) {
             (None, None) => true,
             (Some(('%', rest)), None) => by_recursion(rest, text),
-            (Some(('%', rest)), Some((_, tail))) => {
-                by_recursion(rest, text) || by_recursion(pattern, tail)
-            }
+            (Some(('%', rest)), Some((_, tail))) => by_recursion(rest, text) || by_recursion(pattern, tail),
             (Some(('_', rest)), Some((_, tail))) => by_recursion(rest, tail),
-            (Some((wanted, rest)), Some((char, tail))) => {
-                wanted == char && by_recursion(rest, tail)
-            }
+            (Some((wanted, rest)), Some((char, tail))) => wanted == char && by_recursion(rest, tail),
             _ => false,
         }
     }

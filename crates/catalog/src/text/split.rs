@@ -46,25 +46,17 @@ fn piece(text: &str, at: usize, dialect: Dialect) -> (usize, Piece) {
         return (at + 1, Piece::Semicolon);
     }
     if rest.starts_with("--") || (mysql && first == '#') {
-        return (
-            at + rest.find('\n').map_or(rest.len(), |end| end + 1),
-            Piece::Blank,
-        );
+        return (at + rest.find('\n').map_or(rest.len(), |end| end + 1), Piece::Blank);
     }
     if rest.starts_with("/*") {
         // MySQL runs what is inside `/*! .. */`.
-        let kind = if mysql && rest.starts_with("/*!") {
-            Piece::Code
-        } else {
-            Piece::Blank
-        };
+        let kind = if mysql && rest.starts_with("/*!") { Piece::Code } else { Piece::Blank };
         return (at + comment(rest, !mysql), kind);
     }
     match first {
-        '\'' | '"' | '`' if first != '`' || mysql => (
-            at + quoted(rest, first, escapes(text, at, dialect)),
-            Piece::Code,
-        ),
+        '\'' | '"' | '`' if first != '`' || mysql => {
+            (at + quoted(rest, first, escapes(text, at, dialect)), Piece::Code)
+        }
         '$' if !mysql => (at + dollar_quoted(rest), Piece::Code),
         _ if first.is_whitespace() => (at + first.len_utf8(), Piece::Blank),
         _ => (at + first.len_utf8(), Piece::Code),
@@ -77,8 +69,7 @@ fn escapes(text: &str, at: usize, dialect: Dialect) -> bool {
         Dialect::MySql => !text[at..].starts_with('`'),
         Dialect::Postgres => {
             let mut before = text[..at].chars().rev();
-            matches!(before.next(), Some('e' | 'E'))
-                && !before.next().is_some_and(char::is_alphanumeric)
+            matches!(before.next(), Some('e' | 'E')) && !before.next().is_some_and(char::is_alphanumeric)
         }
     }
 }
@@ -125,19 +116,12 @@ fn dollar_quoted(rest: &str) -> usize {
     };
     let tag = &rest[..close + 2];
     let name = &tag[1..=close];
-    let is_tag = name
-        .chars()
-        .all(|char| char.is_alphanumeric() || char == '_')
-        && !name
-            .chars()
-            .next()
-            .is_some_and(|char| char.is_ascii_digit());
+    let is_tag = name.chars().all(|char| char.is_alphanumeric() || char == '_')
+        && !name.chars().next().is_some_and(|char| char.is_ascii_digit());
     if !is_tag {
         return 1;
     }
-    rest[tag.len()..]
-        .find(tag)
-        .map_or(rest.len(), |end| tag.len() + end + tag.len())
+    rest[tag.len()..].find(tag).map_or(rest.len(), |end| tag.len() + end + tag.len())
 }
 
 #[cfg(test)]
@@ -152,21 +136,12 @@ mod tests {
         let postgres = |text| statements(text, Dialect::Postgres);
         assert_eq!(mysql("a; b"), ["a", "b"]);
         assert_eq!(mysql(" ;; a ;\n-- c\n; # d\n"), ["a"]);
-        assert_eq!(
-            mysql(r"select 'a;\';', `x;`; b"),
-            [r"select 'a;\';', `x;`", "b"]
-        );
-        assert_eq!(
-            mysql("/*!40101 SET NAMES utf8 */;"),
-            ["/*!40101 SET NAMES utf8 */"]
-        );
+        assert_eq!(mysql(r"select 'a;\';', `x;`; b"), [r"select 'a;\';', `x;`", "b"]);
+        assert_eq!(mysql("/*!40101 SET NAMES utf8 */;"), ["/*!40101 SET NAMES utf8 */"]);
         assert_eq!(mysql("select 'it''s;'"), ["select 'it''s;'"]);
         assert_eq!(postgres(r"select 'a\'; b"), [r"select 'a\'", "b"]);
         assert_eq!(postgres(r"select E'a\';'; b"), [r"select E'a\';'", "b"]);
-        assert_eq!(
-            postgres("select $x$;$x$, $1; b /* /* ; */ ; */"),
-            ["select $x$;$x$, $1", "b /* /* ; */ ; */"]
-        );
+        assert_eq!(postgres("select $x$;$x$, $1; b /* /* ; */ ; */"), ["select $x$;$x$, $1", "b /* /* ; */ ; */"]);
         assert_eq!(postgres("select 'open; b"), ["select 'open; b"]);
     }
 

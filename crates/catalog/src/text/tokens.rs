@@ -32,16 +32,8 @@ impl<'t> Lexed<'t> {
     }
 
     pub(crate) fn cursor(&self) -> Cursor<'_> {
-        let tokens = self
-            .tokens
-            .iter()
-            .filter(|token| !blank(&token.token))
-            .collect();
-        Cursor {
-            text: self.text,
-            tokens,
-            at: 0,
-        }
+        let tokens = self.tokens.iter().filter(|token| !blank(&token.token)).collect();
+        Cursor { text: self.text, tokens, at: 0 }
     }
 }
 
@@ -66,14 +58,8 @@ pub(crate) fn lex(text: &str, dialect: Dialect) -> Result<Lexed<'_>, Failure> {
     let mut tokens = Vec::new();
     Tokenizer::new(sql_dialect(dialect), text)
         .tokenize_with_location_into_buf_with_mapper(&mut tokens, &mut plain)
-        .map_err(|error| {
-            Failure::new(
-                FailureKind::Syntax,
-                format!("syntax error: {}", error.message),
-            )
-        })?;
-    while matches!(tokens.last(), Some(last) if blank(&last.token) || last.token == Token::SemiColon)
-    {
+        .map_err(|error| Failure::new(FailureKind::Syntax, format!("syntax error: {}", error.message)))?;
+    while matches!(tokens.last(), Some(last) if blank(&last.token) || last.token == Token::SemiColon) {
         tokens.pop();
     }
     Ok(Lexed { text, tokens })
@@ -86,11 +72,7 @@ pub(crate) fn offset(text: &str, place: Location) -> usize {
         if (line, column) == (place.line, place.column) {
             return index;
         }
-        (line, column) = if char == '\n' {
-            (line + 1, 1)
-        } else {
-            (line, column + 1)
-        };
+        (line, column) = if char == '\n' { (line + 1, 1) } else { (line, column + 1) };
     }
     text.len()
 }
@@ -133,11 +115,9 @@ impl<'a> Cursor<'a> {
         let mut at = self.at;
         for wanted in words.split(' ') {
             match self.tokens.get(at).map(|token| &token.token) {
-                Some(Token::Word(Word {
-                    value,
-                    quote_style: None,
-                    ..
-                })) if value.eq_ignore_ascii_case(wanted) => at += 1,
+                Some(Token::Word(Word { value, quote_style: None, .. })) if value.eq_ignore_ascii_case(wanted) => {
+                    at += 1
+                }
                 _ => return false,
             }
         }
@@ -173,15 +153,11 @@ impl<'a> Cursor<'a> {
     /// A quoted text in either kind of quotes.
     pub(crate) fn text(&mut self) -> Option<String> {
         let text = match self.peek()? {
-            Token::SingleQuotedString(text)
-            | Token::DoubleQuotedString(text)
-            | Token::NationalStringLiteral(text) => text,
+            Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) | Token::NationalStringLiteral(text) => {
+                text
+            }
             Token::EscapedStringLiteral(text) | Token::UnicodeStringLiteral(text) => text,
-            Token::Word(Word {
-                value,
-                quote_style: Some('"'),
-                ..
-            }) => value,
+            Token::Word(Word { value, quote_style: Some('"'), .. }) => value,
             _ => return None,
         };
         self.at += 1;
@@ -220,27 +196,16 @@ impl<'a> Cursor<'a> {
         };
         self.at = self.tokens.len();
         let rest = &self.text[offset(self.text, first.span.start)..];
-        rest.trim_end_matches(|char: char| char == ';' || char.is_whitespace())
-            .to_owned()
+        rest.trim_end_matches(|char: char| char == ';' || char.is_whitespace()).to_owned()
     }
 
     /// Nothing may follow.
     pub(crate) fn end(&mut self) -> Result<(), Failure> {
-        if self.at_end() {
-            Ok(())
-        } else {
-            Err(self.unexpected("the end of the statement"))
-        }
+        if self.at_end() { Ok(()) } else { Err(self.unexpected("the end of the statement")) }
     }
 
     pub(crate) fn unexpected(&self, wanted: &str) -> Failure {
-        let found = self.peek().map_or_else(
-            || "the end of the statement".to_owned(),
-            |token| format!("'{token}'"),
-        );
-        Failure::new(
-            FailureKind::Syntax,
-            format!("syntax error: expected {wanted}, found {found}"),
-        )
+        let found = self.peek().map_or_else(|| "the end of the statement".to_owned(), |token| format!("'{token}'"));
+        Failure::new(FailureKind::Syntax, format!("syntax error: expected {wanted}, found {found}"))
     }
 }

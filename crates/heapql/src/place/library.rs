@@ -26,20 +26,14 @@ pub(crate) fn unpack(root: &Path) -> Result<PathBuf, Error> {
     let cache = of_user("XDG_CACHE_HOME", ".cache");
     let temporary = PathBuf::from(format!("/tmp/heapql-{}", geteuid().as_raw()));
     let mut reasons = Vec::new();
-    for dir in [Some(root.to_owned()), cache, Some(temporary)]
-        .into_iter()
-        .flatten()
-    {
+    for dir in [Some(root.to_owned()), cache, Some(temporary)].into_iter().flatten() {
         match unpack_into(&dir) {
             Ok(path) => return Ok(path),
             Err(why) => reasons.push(format!("'{}': {why}", dir.display())),
         }
     }
-    Err(Error::new(format!(
-        "there is no place for the preload library: {}",
-        reasons.join("; ")
-    ))
-    .hint("set XDG_CACHE_HOME to a directory of yours that is not mounted noexec"))
+    Err(Error::new(format!("there is no place for the preload library: {}", reasons.join("; ")))
+        .hint("set XDG_CACHE_HOME to a directory of yours that is not mounted noexec"))
 }
 
 fn unpack_into(dir: &Path) -> Result<PathBuf, String> {
@@ -60,17 +54,13 @@ fn unpack_into(dir: &Path) -> Result<PathBuf, String> {
 
 /// The loader separates the list at colons and blanks and replaces `$ORIGIN` and the like (ld.so(8)).
 fn not_for_preload(path: &OsStr) -> Option<char> {
-    let found = path
-        .as_bytes()
-        .iter()
-        .find(|byte| b": \t\n$".contains(byte))?;
+    let found = path.as_bytes().iter().find(|byte| b": \t\n$".contains(byte))?;
     Some((*found).into())
 }
 
 /// With the right contents and mode; anything else is replaced.
 fn is_there(path: &Path) -> bool {
-    let mode = fs::symlink_metadata(path)
-        .map(|found| (found.is_file(), found.permissions().mode() & 0o777));
+    let mode = fs::symlink_metadata(path).map(|found| (found.is_file(), found.permissions().mode() & 0o777));
     matches!(mode, Ok((true, 0o755))) && fs::read(path).is_ok_and(|bytes| bytes == LIBRARY)
 }
 
@@ -86,11 +76,7 @@ fn write(dir: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn write_new(path: &Path) -> io::Result<()> {
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o700)
-        .open(path)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o700).open(path)?;
     file.write_all(LIBRARY)?;
     // Not by open: the umask would take away from it.
     file.set_permissions(fs::Permissions::from_mode(0o755))
@@ -105,22 +91,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = unpack_into(dir.path()).expect("unpacked");
         assert_eq!(fs::read(&path).expect("read"), LIBRARY);
-        let modified = || {
-            fs::metadata(&path)
-                .and_then(|found| found.modified())
-                .expect("a time")
-        };
+        let modified = || fs::metadata(&path).and_then(|found| found.modified()).expect("a time");
         let first = modified();
         unpack_into(dir.path()).expect("unpacked");
         assert_eq!(modified(), first, "not written again");
         fs::write(&path, "damaged").expect("written");
         unpack_into(dir.path()).expect("unpacked");
         assert_eq!(fs::read(&path).expect("read"), LIBRARY);
-        assert_eq!(
-            fs::read_dir(dir.path()).expect("listed").count(),
-            1,
-            "nothing else is left"
-        );
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing else is left");
     }
 
     #[test]

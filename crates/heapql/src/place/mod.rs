@@ -26,17 +26,13 @@ const MAX_PATH_BYTES: usize = 400;
 /// The directory of all ledgers: `dir` (of `--dir`), else HEAPQL_DIR, else the default. Absolute, since targets change
 /// theirs. Created (mode 0700) if it is missing.
 pub(crate) fn ledger_root(dir: Option<&Path>) -> Result<PathBuf, Error> {
-    let named = dir.map(Path::to_owned).or_else(|| {
-        env::var_os(VARIABLE)
-            .filter(|dir| !dir.is_empty())
-            .map(PathBuf::from)
-    });
+    let named =
+        dir.map(Path::to_owned).or_else(|| env::var_os(VARIABLE).filter(|dir| !dir.is_empty()).map(PathBuf::from));
     let root = match named {
         Some(dir) => {
             create(&dir)?;
             // A link here is the user's own doing.
-            let dir =
-                fs::canonicalize(&dir).map_err(|error| cannot_use(&dir, &error.to_string()))?;
+            let dir = fs::canonicalize(&dir).map_err(|error| cannot_use(&dir, &error.to_string()))?;
             check_ours(&dir)?;
             dir
         }
@@ -48,10 +44,7 @@ pub(crate) fn ledger_root(dir: Option<&Path>) -> Result<PathBuf, Error> {
     };
     let bytes = root.as_os_str().len();
     if bytes > MAX_PATH_BYTES {
-        return Err(cannot_use(
-            &root,
-            &format!("its path has {bytes} bytes, more than {MAX_PATH_BYTES}"),
-        ));
+        return Err(cannot_use(&root, &format!("its path has {bytes} bytes, more than {MAX_PATH_BYTES}")));
     }
     Ok(root)
 }
@@ -59,14 +52,9 @@ pub(crate) fn ledger_root(dir: Option<&Path>) -> Result<PathBuf, Error> {
 fn default_root() -> PathBuf {
     let uid = geteuid();
     // Of another user after `su` or `sudo -E`.
-    let runtime = env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute());
+    let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
     match runtime {
-        Some(dir)
-            if fs::metadata(&dir)
-                .is_ok_and(|found| found.is_dir() && found.uid() == uid.as_raw()) =>
-        {
+        Some(dir) if fs::metadata(&dir).is_ok_and(|found| found.is_dir() && found.uid() == uid.as_raw()) => {
             dir.join("heapql")
         }
         _ => PathBuf::from(format!("/dev/shm/heapql-{}", uid.as_raw())),
@@ -94,10 +82,7 @@ fn check_ours(dir: &Path) -> Result<(), Error> {
     }
     let uid = geteuid().as_raw();
     if found.uid() != uid {
-        return Err(cannot_use(
-            dir,
-            &format!("it belongs to user {}, not to user {uid}", found.uid()),
-        ));
+        return Err(cannot_use(dir, &format!("it belongs to user {}, not to user {uid}", found.uid())));
     }
     let mode = found.permissions().mode() & 0o7777;
     if mode & 0o022 != 0 {
@@ -105,29 +90,19 @@ fn check_ours(dir: &Path) -> Result<(), Error> {
             "cannot use the directory '{}': others may write to it (mode {mode:o})",
             dir.display()
         ))
-        .hint(format!(
-            "chmod 700 {}",
-            crate::shell::quoted(&dir.to_string_lossy())
-        )));
+        .hint(format!("chmod 700 {}", crate::shell::quoted(&dir.to_string_lossy()))));
     }
     Ok(())
 }
 
 fn cannot_use(dir: &Path, why: &str) -> Error {
-    Error::new(format!(
-        "cannot use the directory '{}': {why}",
-        dir.display()
-    ))
-    .hint(format!("name another directory with {VARIABLE}"))
+    Error::new(format!("cannot use the directory '{}': {why}", dir.display()))
+        .hint(format!("name another directory with {VARIABLE}"))
 }
 
 /// `$VARIABLE/heapql`, else `~/REST/heapql`, by the XDG base directory specification.
 pub(crate) fn of_user(variable: &str, rest: &str) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|dir| dir.is_absolute())
-    };
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
     let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(rest)))?;
     Some(base.join("heapql"))
 }
@@ -157,10 +132,7 @@ mod tests {
         private(&dir).expect("created");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o770)).expect("changed");
         let error = private(&dir).expect_err("refused").to_string();
-        assert!(
-            error.contains("mode 770") && error.contains("chmod 700"),
-            "{error}"
-        );
+        assert!(error.contains("mode 770") && error.contains("chmod 700"), "{error}");
     }
 
     #[test]

@@ -24,25 +24,19 @@ impl RunDir {
     /// A new one: an older run of the same pid may have left ledgers that are not ours to show.
     pub(crate) fn create(root: &Path) -> Result<RunDir, Error> {
         let pid = std::process::id();
-        let names = std::iter::once(format!("{RUN_PREFIX}{pid}"))
-            .chain((1..1000).map(|i| format!("{RUN_PREFIX}{pid}-{i}")));
+        let names =
+            std::iter::once(format!("{RUN_PREFIX}{pid}")).chain((1..1000).map(|i| format!("{RUN_PREFIX}{pid}-{i}")));
         for name in names {
             let path = root.join(name);
             match fs::DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(RunDir { path }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
-                    return Err(Error::new(format!(
-                        "cannot create '{}': {error}",
-                        path.display()
-                    )));
+                    return Err(Error::new(format!("cannot create '{}': {error}", path.display())));
                 }
             }
         }
-        Err(
-            Error::new(format!("'{}' is full of old runs", root.display()))
-                .hint("remove its run-* directories"),
-        )
+        Err(Error::new(format!("'{}' is full of old runs", root.display())).hint("remove its run-* directories"))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -61,10 +55,7 @@ impl Drop for RunDir {
 pub(crate) fn forget_own_ledgers(dir: &Path) {
     let own = format!("{}-", std::process::id());
     for path in ledgers(dir) {
-        if path
-            .file_name()
-            .is_some_and(|name| name.as_bytes().starts_with(own.as_bytes()))
-        {
+        if path.file_name().is_some_and(|name| name.as_bytes().starts_with(own.as_bytes())) {
             let _ = fs::remove_file(path);
         }
     }
@@ -99,30 +90,18 @@ fn is_in_environment(dir: &Path) -> bool {
     let mut variable = b"HEAPQL_DIR=".to_vec();
     variable.extend_from_slice(dir.as_os_str().as_bytes());
     let own = std::process::id().to_string();
-    let others = entries(Path::new("/proc"))
-        .filter(|path| path.file_name().is_some_and(|name| name != own.as_str()));
+    let others = entries(Path::new("/proc")).filter(|path| path.file_name().is_some_and(|name| name != own.as_str()));
     others
         .filter_map(|process| fs::read(process.join("environ")).ok())
-        .any(|environment| {
-            environment
-                .split(|&byte| byte == 0)
-                .any(|entry| entry == variable)
-        })
+        .any(|environment| environment.split(|&byte| byte == 0).any(|entry| entry == variable))
 }
 
 fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 fn ledgers(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    entries(dir).filter(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == LEDGER)
-    })
+    entries(dir).filter(|path| path.extension().is_some_and(|extension| extension == LEDGER))
 }
 
 #[cfg(test)]
@@ -135,11 +114,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         let run = RunDir::create(root.path()).expect("created");
         fs::write(run.path().join(INTERVALS_FILE), "16 256\n").expect("written");
-        fs::write(
-            run.path().join(format!("{}-1.heapql", std::process::id())),
-            "",
-        )
-        .expect("written");
+        fs::write(run.path().join(format!("{}-1.heapql", std::process::id())), "").expect("written");
         drop(run);
         assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 0);
     }

@@ -59,22 +59,12 @@ impl Elf {
         let (class, order) = (header[4], header[5]);
         let native_order = if cfg!(target_endian = "little") { 1 } else { 2 };
         if class != 2 || order != native_order || u16_at(&header, 18) != MACHINE {
-            return Some(Elf {
-                file,
-                is_foreign: true,
-                segments: Vec::new(),
-            });
+            return Some(Elf { file, is_foreign: true, segments: Vec::new() });
         }
         let (table, count) = (u64_at(&header, 32), u16_at(&header, 56) as usize);
         let at = |i: usize| table.checked_add((i * PROGRAM_HEADER_BYTES) as u64);
-        let segments = (0..count.min(MAX_PROGRAM_HEADERS))
-            .map_while(|i| segment(&file, at(i)?))
-            .collect();
-        Some(Elf {
-            file,
-            is_foreign: false,
-            segments,
-        })
+        let segments = (0..count.min(MAX_PROGRAM_HEADERS)).map_while(|i| segment(&file, at(i)?)).collect();
+        Some(Elf { file, is_foreign: false, segments })
     }
 
     pub(super) fn linkage(&self) -> Linkage {
@@ -85,29 +75,18 @@ impl Elf {
             return Linkage::Static;
         };
         let interpreter = self.text(interpreter.offset);
-        if !interpreter
-            .rsplit('/')
-            .next()
-            .is_some_and(|name| name.starts_with("ld-linux"))
-        {
+        if !interpreter.rsplit('/').next().is_some_and(|name| name.starts_with("ld-linux")) {
             return Linkage::OtherLibc;
         }
         let sanitizers = ["libasan.so", "libtsan.so", "libclang_rt.asan"];
-        if self.needed().iter().any(|name| {
-            sanitizers
-                .iter()
-                .any(|sanitizer| name.starts_with(sanitizer))
-        }) {
+        if self.needed().iter().any(|name| sanitizers.iter().any(|sanitizer| name.starts_with(sanitizer))) {
             return Linkage::AddressSanitizer;
         }
         Linkage::Dynamic
     }
 
     fn segment(&self, kind: u32) -> Option<Segment> {
-        self.segments
-            .iter()
-            .copied()
-            .find(|segment| segment.kind == kind)
+        self.segments.iter().copied().find(|segment| segment.kind == kind)
     }
 
     /// Names of the libraries it is linked with.
@@ -122,26 +101,18 @@ impl Elf {
                 Some((u64_at(&entry, 0), u64_at(&entry, 8)))
             })
             .collect();
-        let strings = entries
-            .iter()
-            .find(|(tag, _)| *tag == DT_STRTAB)
-            .and_then(|(_, at)| self.offset_of(*at));
+        let strings = entries.iter().find(|(tag, _)| *tag == DT_STRTAB).and_then(|(_, at)| self.offset_of(*at));
         let Some(strings) = strings else {
             return Vec::new();
         };
         let names = entries.iter().filter(|(tag, _)| *tag == DT_NEEDED);
-        names
-            .filter_map(|(_, at)| Some(self.text(strings.checked_add(*at)?)))
-            .collect()
+        names.filter_map(|(_, at)| Some(self.text(strings.checked_add(*at)?))).collect()
     }
 
     /// Where in the file an address of the loaded program lies.
     fn offset_of(&self, address: u64) -> Option<u64> {
         let holds = |segment: &&Segment| {
-            segment.kind == PT_LOAD
-                && address
-                    .checked_sub(segment.address)
-                    .is_some_and(|at| at < segment.bytes)
+            segment.kind == PT_LOAD && address.checked_sub(segment.address).is_some_and(|at| at < segment.bytes)
         };
         let segment = self.segments.iter().find(holds)?;
         segment.offset.checked_add(address - segment.address)
@@ -151,10 +122,7 @@ impl Elf {
     fn text(&self, offset: u64) -> String {
         let mut bytes = [0; MAX_NAME_BYTES];
         let got = self.file.read_at(&mut bytes, offset).unwrap_or(0);
-        let text = bytes[..got]
-            .split(|&byte| byte == 0)
-            .next()
-            .unwrap_or_default();
+        let text = bytes[..got].split(|&byte| byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(text).into_owned()
     }
 }
@@ -196,11 +164,7 @@ mod tests {
     fn this_test_is_linked_with_libc() {
         let elf = Elf::open(Path::new("/proc/self/exe")).expect("an ELF file");
         assert_eq!(elf.linkage(), Linkage::Dynamic);
-        assert!(
-            elf.needed().iter().any(|name| name == "libc.so.6"),
-            "{:?}",
-            elf.needed()
-        );
+        assert!(elf.needed().iter().any(|name| name == "libc.so.6"), "{:?}", elf.needed());
     }
 
     #[test]
@@ -225,22 +189,14 @@ mod tests {
     }
 
     fn linkage(kind: u32, text: &[u8]) -> Linkage {
-        Elf::open(made(kind, text).path())
-            .expect("an ELF file")
-            .linkage()
+        Elf::open(made(kind, text).path()).expect("an ELF file").linkage()
     }
 
     #[test]
     fn the_interpreter_decides() {
         assert_eq!(linkage(PT_LOAD, b""), Linkage::Static);
-        assert_eq!(
-            linkage(PT_INTERP, b"/lib64/ld-linux-x86-64.so.2\0"),
-            Linkage::Dynamic
-        );
-        assert_eq!(
-            linkage(PT_INTERP, b"/lib/ld-musl-x86_64.so.1\0"),
-            Linkage::OtherLibc
-        );
+        assert_eq!(linkage(PT_INTERP, b"/lib64/ld-linux-x86-64.so.2\0"), Linkage::Dynamic);
+        assert_eq!(linkage(PT_INTERP, b"/lib/ld-musl-x86_64.so.1\0"), Linkage::OtherLibc);
     }
 
     #[test]
@@ -249,10 +205,7 @@ mod tests {
         let mut bytes = fs::read(file.path()).expect("read");
         bytes[18] ^= 1;
         fs::write(file.path(), bytes).expect("written");
-        assert_eq!(
-            Elf::open(file.path()).expect("an ELF file").linkage(),
-            Linkage::OtherMachine
-        );
+        assert_eq!(Elf::open(file.path()).expect("an ELF file").linkage(), Linkage::OtherMachine);
     }
 
     #[test]

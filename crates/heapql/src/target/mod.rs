@@ -36,9 +36,7 @@ pub(crate) fn find(program: &OsStr) -> Option<PathBuf> {
         return Some(PathBuf::from(program)).filter(|path| path.exists());
     }
     let path = env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
-    env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|path| is_executable(path))
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_executable(path))
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -66,12 +64,10 @@ pub(crate) fn judge(program: &Path) -> Verdict {
 fn of(linkage: Linkage) -> Verdict {
     match linkage {
         Linkage::Dynamic => Verdict::Recordable,
-        Linkage::Static => Verdict::Ignores(
-            "it is statically linked, and the recorder enters through the dynamic loader",
-        ),
-        Linkage::OtherMachine => {
-            Verdict::Ignores("it is built for another machine or word size than this heapql")
+        Linkage::Static => {
+            Verdict::Ignores("it is statically linked, and the recorder enters through the dynamic loader")
         }
+        Linkage::OtherMachine => Verdict::Ignores("it is built for another machine or word size than this heapql"),
         Linkage::OtherLibc => Verdict::Breaks("it uses another C library than glibc"),
         Linkage::AddressSanitizer => Verdict::Breaks(
             "it is built with a sanitizer, which replaces malloc itself and tolerates no other library before it",
@@ -82,25 +78,15 @@ fn of(linkage: Linkage) -> Verdict {
 /// The program that runs a script, by its first line. That of `#!/usr/bin/env NAME` is NAME.
 fn interpreter(path: &Path) -> Option<PathBuf> {
     let mut start = Vec::new();
-    File::open(path)
-        .ok()?
-        .take(SHEBANG_BYTES)
-        .read_to_end(&mut start)
-        .ok()?;
-    let line = start
-        .strip_prefix(b"#!")?
-        .split(|&byte| byte == b'\n')
-        .next()?;
-    let mut words = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    File::open(path).ok()?.take(SHEBANG_BYTES).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let first = PathBuf::from(OsString::from_vec(words.next()?.to_vec()));
     if first.file_name() != Some(OsStr::new("env")) {
         return Some(first);
     }
     let name = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'='));
-    name.and_then(|name| find(OsStr::from_bytes(name)))
-        .or(Some(first))
+    name.and_then(|name| find(OsStr::from_bytes(name))).or(Some(first))
 }
 
 /// What makes the kernel set AT_SECURE: the loader drops LD_PRELOAD then (ld.so(8)).
@@ -110,8 +96,7 @@ fn gains_privileges(path: &Path, metadata: &Metadata) -> bool {
     let mode = metadata.permissions().mode();
     let uid = getuid();
     let changes_user = mode & SET_UID != 0 && metadata.uid() != uid.as_raw();
-    let changes_group =
-        mode & SET_GID_AND_EXECUTE == SET_GID_AND_EXECUTE && metadata.gid() != getgid().as_raw();
+    let changes_group = mode & SET_GID_AND_EXECUTE == SET_GID_AND_EXECUTE && metadata.gid() != getgid().as_raw();
     changes_user || changes_group || (!uid.is_root() && has_capabilities(path))
 }
 

@@ -12,8 +12,8 @@ use crate::cli::DemoArguments;
 use crate::error::Error;
 
 pub(crate) fn run(arguments: DemoArguments) -> Result<ExitCode, Error> {
-    let own = env::current_exe()
-        .map_err(|error| Error::new(format!("cannot find this program's own file: {error}")))?;
+    let own =
+        env::current_exe().map_err(|error| Error::new(format!("cannot find this program's own file: {error}")))?;
     Recording {
         command: vec![own.into(), "demo-program".into()],
         title: "heapql demo-program".to_owned(),

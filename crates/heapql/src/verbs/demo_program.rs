@@ -29,11 +29,7 @@ struct Service {
 }
 
 pub(crate) fn run() -> Result<ExitCode, Error> {
-    let mut service = Service {
-        sessions: Vec::new(),
-        cache: VecDeque::new(),
-        served: 0,
-    };
+    let mut service = Service { sessions: Vec::new(), cache: VecDeque::new(), served: 0 };
     let mut reported = Instant::now();
     loop {
         for _ in 0..SESSIONS_PER_TICK {
@@ -78,11 +74,7 @@ fn serve_request(service: &mut Service) {
 
 #[inline(never)]
 fn parse_request(number: u64) -> Vec<String> {
-    black_box(
-        (0..4)
-            .map(|field| format!("field-{field}={number}"))
-            .collect(),
-    )
+    black_box((0..4).map(|field| format!("field-{field}={number}")).collect())
 }
 
 #[inline(never)]

@@ -39,10 +39,7 @@ pub(crate) fn run(arguments: DirArgument) -> Result<ExitCode, Error> {
     let root = place::ledger_root(arguments.dir.as_deref());
     match &root {
         Ok(root) => {
-            report.line(
-                "directory",
-                Fine(format!("ledgers lie in '{}'", root.display())),
-            );
+            report.line("directory", Fine(format!("ledgers lie in '{}'", root.display())));
             report.line("space", space(root));
             report.line("ledgers", ledgers(root));
         }
@@ -50,29 +47,16 @@ pub(crate) fn run(arguments: DirArgument) -> Result<ExitCode, Error> {
     }
     match root.and_then(|root| Ok((place::unpack(&root)?, root))) {
         Ok((library, root)) => {
-            report.line(
-                "library",
-                Fine(format!("programs map '{}'", library.display())),
-            );
-            report.line(
-                "recording",
-                recording(&root, &library).unwrap_or_else(|error| Fail(error.to_string())),
-            );
+            report.line("library", Fine(format!("programs map '{}'", library.display())));
+            report.line("recording", recording(&root, &library).unwrap_or_else(|error| Fail(error.to_string())));
         }
         Err(error) => report.line("library", Fail(error.to_string())),
     }
     report.line("mysql port", port("mysql", MYSQL_PORT));
     report.line("psql port", port("postgres", POSTGRES_PORT));
-    report.line(
-        "mysql client",
-        client(&["mysql", "mariadb"], "mariadb-client"),
-    );
+    report.line("mysql client", client(&["mysql", "mariadb"], "mariadb-client"));
     report.line("psql client", client(&["psql"], "postgresql-client"));
-    Ok(if report.has_failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if report.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 #[derive(Default)]
@@ -99,38 +83,27 @@ fn space(root: &Path) -> Finding {
     let found = match statvfs(root) {
         Ok(found) => found,
         Err(error) => {
-            return Fail(format!(
-                "cannot ask for the space in '{}': {error}",
-                root.display()
-            ));
+            return Fail(format!("cannot ask for the space in '{}': {error}", root.display()));
         }
     };
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     let words = format!("{} MiB free", free >> 20);
     if free < ROOMY_BYTES {
-        return Warn(format!(
-            "{words}; a ledger may take 32 MiB (hint: HEAPQL_DIR names a roomier directory)"
-        ));
+        return Warn(format!("{words}; a ledger may take 32 MiB (hint: HEAPQL_DIR names a roomier directory)"));
     }
     Fine(words)
 }
 
 fn ledgers(root: &Path) -> Finding {
-    let sources =
-        service::open(Settings::read_only(root.to_owned())).map(|registry| registry.sources());
+    let sources = service::open(Settings::read_only(root.to_owned())).map(|registry| registry.sources());
     let sources = match sources {
         Ok(sources) => sources,
         Err(error) => return Fail(error.to_string()),
     };
-    let unreadable = sources
-        .iter()
-        .filter(|source| matches!(source.state(), State::Unreadable(_)));
+    let unreadable = sources.iter().filter(|source| matches!(source.state(), State::Unreadable(_)));
     match unreadable.count() {
         0 => Fine(format!("{} recorded processes", sources.len())),
-        bad => Warn(format!(
-            "{bad} of {} ledgers cannot be read (hint: heapql ps says why)",
-            sources.len()
-        )),
+        bad => Warn(format!("{bad} of {} ledgers cannot be read (hint: heapql ps says why)", sources.len())),
     }
 }
 
@@ -140,14 +113,9 @@ fn recording(root: &Path, library: &Path) -> Result<Finding, Error> {
     let registry = service::open(Settings::read_only(dir.path().to_owned()))?;
     registry.set_intervals(Intervals { min: 1, max: 1 });
     let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", ":"])
-        .stdin(Stdio::null())
-        .env("HEAPQL_DIR", dir.path());
+    command.args(["-c", ":"]).stdin(Stdio::null()).env("HEAPQL_DIR", dir.path());
     command.env("LD_PRELOAD", preload_list(library, None));
-    let ran = command
-        .output()
-        .map_err(|error| Error::new(format!("cannot run '/bin/sh': {error}")))?;
+    let ran = command.output().map_err(|error| Error::new(format!("cannot run '/bin/sh': {error}")))?;
     let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
     let recorded = registry.sources();
     for source in &recorded {
@@ -175,8 +143,6 @@ fn port(flag: &str, port: u16) -> Finding {
 fn client(names: &[&str], package: &str) -> Finding {
     match names.iter().find_map(|name| target::find(OsStr::new(name))) {
         Some(path) => Fine(format!("'{}'", path.display())),
-        None => Warn(format!(
-            "not installed (hint: apt-get install {package}, or use heapql sql)"
-        )),
+        None => Warn(format!("not installed (hint: apt-get install {package}, or use heapql sql)")),
     }
 }

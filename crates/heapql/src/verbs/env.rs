@@ -19,9 +19,7 @@ pub(crate) fn run(arguments: DirArgument) -> Result<ExitCode, Error> {
     let preload = preload_list(&library, env::var_os("LD_PRELOAD").as_deref());
     let mut lines = String::new();
     for (name, value) in [("HEAPQL_DIR", root.as_os_str()), ("LD_PRELOAD", &preload)] {
-        let value = value
-            .to_str()
-            .ok_or_else(|| Error::new(format!("'{}' is not UTF-8", value.display())))?;
+        let value = value.to_str().ok_or_else(|| Error::new(format!("'{}' is not UTF-8", value.display())))?;
         lines += &format!("export {name}={}\n", quoted(value));
     }
     let mut out = io::stdout();

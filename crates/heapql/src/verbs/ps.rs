@@ -16,25 +16,14 @@ use crate::rows::{Cell, Rows};
 use crate::service;
 use crate::talk::say;
 
-const COLUMNS: [&str; 8] = [
-    "pid",
-    "state",
-    "started_at",
-    "intervals",
-    "sampled_count",
-    "sampled_bytes",
-    "ledger_bytes",
-    "command",
-];
+const COLUMNS: [&str; 8] =
+    ["pid", "state", "started_at", "intervals", "sampled_count", "sampled_bytes", "ledger_bytes", "command"];
 
 pub(crate) fn run(arguments: PsArguments) -> Result<ExitCode, Error> {
     let root = place::ledger_root(arguments.dir.dir.as_deref())?;
     let sources = service::open(Settings::read_only(root.clone()))?.sources();
     if sources.is_empty() {
-        say!(
-            "no process is recorded in '{}' (hint: heapql run -- CMD)",
-            root.display()
-        );
+        say!("no process is recorded in '{}' (hint: heapql run -- CMD)", root.display());
     }
     let print = || {
         let out = BufWriter::new(io::stdout().lock());
@@ -63,17 +52,13 @@ fn cells(source: &Source) -> Vec<Cell> {
     let known = source.intervals();
     let live = known.and_then(|_| source.callsites().ok());
     let sum = |of: fn(&heapql_registry::Callsite) -> i64| {
-        live.as_ref().map_or(Cell::Null, |live| {
-            number(live.iter().map(|callsite| i128::from(of(callsite))).sum())
-        })
+        live.as_ref().map_or(Cell::Null, |live| number(live.iter().map(|callsite| i128::from(of(callsite))).sum()))
     };
     vec![
         number(source.pid().into()),
         Cell::Text(state.to_owned()),
         known.map_or(Cell::Null, |_| Cell::Text(words(source.started_at()))),
-        known.map_or(Cell::Null, |pair| {
-            Cell::Text(format!("{}..{}", pair.min, pair.max))
-        }),
+        known.map_or(Cell::Null, |pair| Cell::Text(format!("{}..{}", pair.min, pair.max))),
         sum(|callsite| callsite.live_count),
         sum(|callsite| callsite.live_bytes),
         number(source.ledger_bytes().into()),
@@ -83,15 +68,9 @@ fn cells(source: &Source) -> Vec<Cell> {
 
 /// UTC, to the second.
 fn words(at: SystemTime) -> String {
-    let seconds = at
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let time = i64::try_from(seconds)
-        .ok()
-        .and_then(timestamp_s_to_datetime);
-    time.map_or_else(String::new, |time| {
-        time.format("%Y-%m-%d %H:%M:%SZ").to_string()
-    })
+    let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let time = i64::try_from(seconds).ok().and_then(timestamp_s_to_datetime);
+    time.map_or_else(String::new, |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 #[cfg(test)]
@@ -101,9 +80,6 @@ mod tests {
 
     #[test]
     fn times_are_utc() {
-        assert_eq!(
-            words(UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
-            "2023-11-14 22:13:20Z"
-        );
+        assert_eq!(words(UNIX_EPOCH + Duration::from_secs(1_700_000_000)), "2023-11-14 22:13:20Z");
     }
 }

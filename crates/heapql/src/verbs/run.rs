@@ -72,16 +72,7 @@ impl Recording {
             parameter_file: None,
         })
         .await?;
-        let ended = self
-            .attend(
-                &service,
-                Launch {
-                    command: &self.command,
-                    library,
-                    dir,
-                },
-            )
-            .await;
+        let ended = self.attend(&service, Launch { command: &self.command, library, dir }).await;
         service.stop().await;
         ended
     }
@@ -106,22 +97,14 @@ impl Recording {
     fn announce(&self, service: &Service, child: &Child, is_recorded: bool) {
         if !self.quiet {
             let pid = child.id().unwrap_or_default();
-            let how = if is_recorded {
-                intervals::words(self.intervals)
-            } else {
-                "not recorded".to_owned()
-            };
+            let how = if is_recorded { intervals::words(self.intervals) } else { "not recorded".to_owned() };
             banner::recording(service, &self.title, pid, &how);
         }
     }
 
     fn announce_end(&self, ended: ExitStatus) {
         if !self.quiet {
-            say!(
-                "ended      {}  {}  its samples stay until this server stops",
-                self.title,
-                launch::how(ended)
-            );
+            say!("ended      {}  {}  its samples stay until this server stops", self.title, launch::how(ended));
             say!("stop       Ctrl-C, or kill {}", std::process::id());
         }
     }

@@ -23,10 +23,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
     let arguments = config::complete(arguments)?;
     listen::check_available(&arguments.listen)?;
     let root = place::ledger_root(arguments.dir.as_deref())?;
-    let data_dir = arguments
-        .data_dir
-        .clone()
-        .map_or_else(default_data_dir, Ok)?;
+    let data_dir = arguments.data_dir.clone().map_or_else(default_data_dir, Ok)?;
     place::private(&data_dir)?;
     place::remove_finished_runs(&root);
     let plan = Plan {
@@ -41,8 +38,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
             signals.catch_ignored()?;
             Ok(signals)
         });
-        let mut signals =
-            caught.map_err(|error| Error::new(format!("cannot catch signals: {error}")))?;
+        let mut signals = caught.map_err(|error| Error::new(format!("cannot catch signals: {error}")))?;
         let service = Service::start(plan).await?;
         banner::serving(&service, &root, arguments.dir.is_none());
         signals.ending().await;

@@ -20,19 +20,13 @@ pub(crate) fn run(arguments: SetArguments) -> Result<ExitCode, Error> {
 }
 
 fn statement(assignments: &[String]) -> Result<String, Error> {
-    let items = assignments
-        .iter()
-        .map(|assignment| item(assignment))
-        .collect::<Result<Vec<_>, _>>()?;
+    let items = assignments.iter().map(|assignment| item(assignment)).collect::<Result<Vec<_>, _>>()?;
     Ok(format!("ALTER SYSTEM SET {}", items.join(", ")))
 }
 
 fn item(assignment: &str) -> Result<String, Error> {
     let (name, value) = assignment.split_once('=').unwrap_or((assignment, ""));
-    let is_name = !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     // A backslash is an escape in the MySQL dialect.
     let is_value = !value.is_empty() && !value.contains(['\'', '\\']);
     if !is_name || !is_value {
@@ -54,10 +48,7 @@ mod tests {
     #[test]
     fn several_become_one_statement() {
         let expected = "ALTER SYSTEM SET _min_malloc_sample_interval = '1', x = '16.5'";
-        assert_eq!(
-            of(&["_min_malloc_sample_interval=1", "x=16.5"]).as_deref(),
-            Some(expected)
-        );
+        assert_eq!(of(&["_min_malloc_sample_interval=1", "x=16.5"]).as_deref(), Some(expected));
     }
 
     #[test]

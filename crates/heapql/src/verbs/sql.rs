@@ -39,13 +39,10 @@ pub(crate) fn run(arguments: SqlArguments) -> Result<ExitCode, Error> {
 fn from_stdin() -> Result<String, Error> {
     let mut stdin = io::stdin();
     if stdin.is_terminal() {
-        return Err(Error::usage("there is no query")
-            .hint("heapql sql 'SHOW TABLES', or pipe statements in"));
+        return Err(Error::usage("there is no query").hint("heapql sql 'SHOW TABLES', or pipe statements in"));
     }
     let mut text = String::new();
-    stdin
-        .read_to_string(&mut text)
-        .map_err(|error| Error::new(format!("cannot read stdin: {error}")))?;
+    stdin.read_to_string(&mut text).map_err(|error| Error::new(format!("cannot read stdin: {error}")))?;
     Ok(text)
 }
 
@@ -74,11 +71,7 @@ async fn answer(offline: &Offline, statement: &str, format: Format) -> Result<()
     match offline.execute(statement).await? {
         Outcome::Done { tag } => say!("{tag}"),
         Outcome::Rows { schema, stream } => {
-            let columns = schema
-                .fields()
-                .iter()
-                .map(|field| field.name().clone())
-                .collect();
+            let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
             let out = BufWriter::new(io::stdout().lock());
             let count = print(stream, Rows::begin(out, format, columns)?).await?;
             if io::stderr().is_terminal() {
@@ -89,15 +82,10 @@ async fn answer(offline: &Offline, statement: &str, format: Format) -> Result<()
     Ok(())
 }
 
-async fn print<W: Write>(
-    mut stream: SendableRecordBatchStream,
-    mut rows: Rows<W>,
-) -> Result<usize, Stopped> {
+async fn print<W: Write>(mut stream: SendableRecordBatchStream, mut rows: Rows<W>) -> Result<usize, Stopped> {
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(|error| Error::from(Failure::from_datafusion(error)))?;
-        for row in
-            cells(&batch).map_err(|error| Error::new(format!("cannot print the rows: {error}")))?
-        {
+        for row in cells(&batch).map_err(|error| Error::new(format!("cannot print the rows: {error}")))? {
             rows.row(row)?;
         }
     }
@@ -107,10 +95,7 @@ async fn print<W: Write>(
 /// A batch's rows in words.
 fn cells(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, ArrowError> {
     let options = FormatOptions::new();
-    let columns = batch
-        .columns()
-        .iter()
-        .map(|column| ArrayFormatter::try_new(column, &options));
+    let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let cell = |column: usize, row: usize| {
         let array = batch.column(column);
@@ -118,15 +103,9 @@ fn cells(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, ArrowError> {
             return Ok(Cell::Null);
         }
         let text = columns[column].value(row).try_to_string()?;
-        Ok(if is_bare(array.data_type(), &text) {
-            Cell::Bare(text)
-        } else {
-            Cell::Text(text)
-        })
+        Ok(if is_bare(array.data_type(), &text) { Cell::Bare(text) } else { Cell::Text(text) })
     };
-    (0..batch.num_rows())
-        .map(|row| (0..columns.len()).map(|column| cell(column, row)).collect())
-        .collect()
+    (0..batch.num_rows()).map(|row| (0..columns.len()).map(|column| cell(column, row)).collect()).collect()
 }
 
 /// NaN and infinity are no numbers in JSON.

@@ -13,11 +13,10 @@ pub(super) struct Bytes(Vec<u8>);
 impl Bytes {
     pub(super) fn read(file: &File, at: usize, bytes: usize) -> Result<Bytes, ReadError> {
         let mut copy = vec![0; bytes];
-        file.read_exact_at(&mut copy, at as u64)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => ReadError::Invalid("it has been truncated"),
-                _ => ReadError::Io(error),
-            })?;
+        file.read_exact_at(&mut copy, at as u64).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => ReadError::Invalid("it has been truncated"),
+            _ => ReadError::Io(error),
+        })?;
         Ok(Bytes(copy))
     }
 

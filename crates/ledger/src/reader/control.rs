@@ -14,11 +14,7 @@ use crate::layout::*;
 
 pub(super) fn set_intervals(path: &Path, intervals: Intervals) -> Result<(), ReadError> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .custom_flags(flags)
-        .open(path)?;
+    let file = File::options().read(true).write(true).custom_flags(flags).open(path)?;
     if file.metadata()?.len() < MIN_BYTES as u64 {
         return Err(ReadError::Invalid("it has been truncated"));
     }

@@ -34,10 +34,7 @@ impl std::fmt::Display for ReadError {
             ReadError::Io(error) => write!(f, "cannot read the ledger: {error}"),
             ReadError::NotReady => write!(f, "the ledger is still being created"),
             ReadError::Version(found) => {
-                write!(
-                    f,
-                    "the ledger has version {found}, this program reads version {VERSION}: use the same release"
-                )
+                write!(f, "the ledger has version {found}, this program reads version {VERSION}: use the same release")
             }
             ReadError::Invalid(what) => write!(f, "not a valid ledger: {what}"),
         }
@@ -134,13 +131,7 @@ impl Ledger {
         let header = Bytes::read(&file, 0, HEADER_BYTES)?;
         check_header(&header, file_bytes)?;
         let (callsite_capacity, word_capacity) = capacities(file_bytes as usize);
-        Ok(Ledger {
-            identity: identity(&header),
-            file,
-            file_bytes,
-            callsite_capacity,
-            word_capacity,
-        })
+        Ok(Ledger { identity: identity(&header), file, file_bytes, callsite_capacity, word_capacity })
     }
 
     pub fn identity(&self) -> &Identity {
@@ -154,9 +145,7 @@ impl Ledger {
 
     /// What the file takes of memory or disk.
     pub fn used_bytes(&self) -> u64 {
-        self.file
-            .metadata()
-            .map_or(0, |metadata| metadata.blocks() * 512)
+        self.file.metadata().map_or(0, |metadata| metadata.blocks() * 512)
     }
 
     fn header(&self) -> Result<Bytes, ReadError> {
@@ -173,32 +162,21 @@ impl Ledger {
     pub fn losses(&self) -> Result<Vec<(Loss, u64)>, ReadError> {
         let header = self.header()?;
         let at = std::mem::offset_of!(Header, losses);
-        Ok(Loss::ALL
-            .iter()
-            .map(|&loss| (loss, header.u64(at + loss as usize * 8)))
-            .collect())
+        Ok(Loss::ALL.iter().map(|&loss| (loss, header.u64(at + loss as usize * 8))).collect())
     }
 
     pub fn labels(&self) -> Result<Vec<LabelRecord>, ReadError> {
-        let count = self
-            .header()?
-            .u32(std::mem::offset_of!(Header, label_count)) as usize;
+        let count = self.header()?.u32(std::mem::offset_of!(Header, label_count)) as usize;
         let count = within(count, LABEL_CAPACITY, "it counts too many labels")?;
         let table = Bytes::read(&self.file, LABELS_AT, count * size_of::<Label>())?;
-        Ok((0..count)
-            .map(|i| label(&table, i * size_of::<Label>()))
-            .collect())
+        Ok((0..count).map(|i| label(&table, i * size_of::<Label>())).collect())
     }
 
     pub fn modules(&self) -> Result<Vec<ModuleRecord>, ReadError> {
-        let count = self
-            .header()?
-            .u32(std::mem::offset_of!(Header, module_count)) as usize;
+        let count = self.header()?.u32(std::mem::offset_of!(Header, module_count)) as usize;
         let count = within(count, MODULE_CAPACITY, "it counts too many modules")?;
         let table = Bytes::read(&self.file, MODULES_AT, count * size_of::<Module>())?;
-        (0..count)
-            .map(|i| self.module(&table, i * size_of::<Module>()))
-            .collect()
+        (0..count).map(|i| self.module(&table, i * size_of::<Module>())).collect()
     }
 
     fn module(&self, table: &Bytes, at: usize) -> Result<ModuleRecord, ReadError> {
@@ -206,11 +184,7 @@ impl Ledger {
         let name_at = table.u32(at + offset_of!(Module, name_at));
         let name_bytes = table.u16(at + offset_of!(Module, name_bytes)) as usize;
         let words = self.words(name_at, name_bytes.div_ceil(8))?;
-        let name: Vec<u8> = words
-            .iter()
-            .flat_map(|word| word.to_ne_bytes())
-            .take(name_bytes)
-            .collect();
+        let name: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).take(name_bytes).collect();
         let build_id_bytes = (table.u16(at + offset_of!(Module, build_id_bytes)) as usize).min(32);
         let unloaded = table.u32(at + offset_of!(Module, unloaded));
         Ok(ModuleRecord {
@@ -218,9 +192,7 @@ impl Ledger {
             end: table.u64(at + offset_of!(Module, end)),
             load_bias: table.u64(at + offset_of!(Module, load_bias)),
             path: String::from_utf8_lossy(&name).into_owned(),
-            build_id: table
-                .slice(at + offset_of!(Module, build_id), build_id_bytes)
-                .to_vec(),
+            build_id: table.slice(at + offset_of!(Module, build_id), build_id_bytes).to_vec(),
             is_program: table.u32(at + offset_of!(Module, is_program)) != 0,
             loaded: table.u32(at + offset_of!(Module, loaded)),
             unloaded: (unloaded != 0).then_some(unloaded),
@@ -229,25 +201,15 @@ impl Ledger {
 
     /// All callsites, those with nothing live included, as they are now.
     pub fn callsites(&self) -> Result<Vec<CallsiteRecord>, ReadError> {
-        let count = self
-            .header()?
-            .u32(std::mem::offset_of!(Header, callsite_count)) as usize;
-        let count = within(
-            count,
-            self.callsite_capacity,
-            "it counts more callsites than fit",
-        )?;
+        let count = self.header()?.u32(std::mem::offset_of!(Header, callsite_count)) as usize;
+        let count = within(count, self.callsite_capacity, "it counts more callsites than fit")?;
         let table = Bytes::read(&self.file, CALLSITES_AT, count * size_of::<Callsite>())?;
         Ok((0..count).filter_map(|i| callsite(&table, i)).collect())
     }
 
     /// `count` words from `at`: a stack, or several that stand together.
     pub fn words(&self, at: u32, count: usize) -> Result<Vec<u64>, ReadError> {
-        within(
-            at as usize + count,
-            self.word_capacity,
-            "a stack lies outside it",
-        )?;
+        within(at as usize + count, self.word_capacity, "a stack lies outside it")?;
         let table = CALLSITES_AT + self.callsite_capacity * size_of::<Callsite>();
         let bytes = Bytes::read(&self.file, table + at as usize * 8, count * 8)?;
         Ok((0..count).map(|i| bytes.u64(i * 8)).collect())
@@ -267,27 +229,17 @@ impl Ledger {
 }
 
 fn within(value: usize, most: usize, what: &'static str) -> Result<usize, ReadError> {
-    if value > most {
-        Err(ReadError::Invalid(what))
-    } else {
-        Ok(value)
-    }
+    if value > most { Err(ReadError::Invalid(what)) } else { Ok(value) }
 }
 
 fn check_header(header: &Bytes, file_bytes: u64) -> Result<(), ReadError> {
     use std::mem::offset_of;
     if header.slice(0, 8) != MAGIC {
         let unwritten = header.slice(0, HEADER_BYTES).iter().all(|&byte| byte == 0);
-        return Err(if unwritten {
-            ReadError::NotReady
-        } else {
-            ReadError::Invalid("it does not begin like one")
-        });
+        return Err(if unwritten { ReadError::NotReady } else { ReadError::Invalid("it does not begin like one") });
     }
     if header.u32(offset_of!(Header, byte_order)) != BYTE_ORDER {
-        return Err(ReadError::Invalid(
-            "it was written on a machine of another byte order",
-        ));
+        return Err(ReadError::Invalid("it was written on a machine of another byte order"));
     }
     let version = header.u32(offset_of!(Header, version));
     if version != VERSION {
@@ -299,15 +251,10 @@ fn check_header(header: &Bytes, file_bytes: u64) -> Result<(), ReadError> {
     if header.u64(offset_of!(Header, file_bytes)) != file_bytes {
         return Err(ReadError::Invalid("it is longer or shorter than it says"));
     }
-    let said = (
-        header.u32(offset_of!(Header, callsite_capacity)),
-        header.u32(offset_of!(Header, word_capacity)),
-    );
+    let said = (header.u32(offset_of!(Header, callsite_capacity)), header.u32(offset_of!(Header, word_capacity)));
     let (callsites, words) = capacities(file_bytes as usize);
     if said != (callsites as u32, words as u32) {
-        return Err(ReadError::Invalid(
-            "its tables have other sizes than they should",
-        ));
+        return Err(ReadError::Invalid("its tables have other sizes than they should"));
     }
     Ok(())
 }
@@ -327,24 +274,15 @@ fn identity(header: &Bytes) -> Identity {
         start_ticks: header.u64(offset_of!(Header, start_ticks)),
         created_at: header.u64(offset_of!(Header, created_at)),
         boot_id: format!("{:016x}{:016x}", header.u64(boot), header.u64(boot + 8)),
-        program: text(
-            offset_of!(Header, program),
-            offset_of!(Header, program_bytes),
-        ),
-        command: text(
-            offset_of!(Header, command),
-            offset_of!(Header, command_bytes),
-        ),
+        program: text(offset_of!(Header, program), offset_of!(Header, program_bytes)),
+        command: text(offset_of!(Header, command), offset_of!(Header, command_bytes)),
     }
 }
 
 fn label(table: &Bytes, at: usize) -> LabelRecord {
     use std::mem::offset_of;
     let text = table.slice(at + offset_of!(Label, text), LABEL_BYTES + 1);
-    let length = text
-        .last()
-        .map_or(0, |&length| length as usize)
-        .min(LABEL_BYTES);
+    let length = text.last().map_or(0, |&length| length as usize).min(LABEL_BYTES);
     LabelRecord {
         tenant_id: table.u64(at + offset_of!(Label, tenant_id)) as i64,
         ctx_id: table.u64(at + offset_of!(Label, ctx_id)) as i64,

@@ -28,12 +28,7 @@ impl Buddy {
         let (mut at, units) = (0, range.unit_count());
         while at < units {
             let fit = (units - at).ilog2();
-            let order = if at == 0 {
-                fit
-            } else {
-                fit.min(at.trailing_zeros())
-            }
-            .min(ORDERS as u32 - 1);
+            let order = if at == 0 { fit } else { fit.min(at.trailing_zeros()) }.min(ORDERS as u32 - 1);
             self.push(range, at, order as usize);
             at += 1 << order;
         }
@@ -42,21 +37,15 @@ impl Buddy {
     /// The first unit of a span of at least `units` units. The lowest half of what is split is used first.
     pub(super) fn allocate(&self, range: &Range, _lock: &Held, units: usize) -> Option<u32> {
         let wanted = units.max(1).checked_next_power_of_two()?.ilog2() as usize;
-        let mut order = (wanted..ORDERS).find(|&order| {
-            self.0
-                .get(order)
-                .is_some_and(|head| head.load(Relaxed) != 0)
-        })?;
+        let mut order =
+            (wanted..ORDERS).find(|&order| self.0.get(order).is_some_and(|head| head.load(Relaxed) != 0))?;
         let at = self.0.get(order)?.load(Relaxed) - 1;
         self.unlink(range, at, order);
         while order > wanted {
             order -= 1;
             self.push(range, at + (1 << order), order);
         }
-        range
-            .unit(at)?
-            .order
-            .store(wanted as u8 + 1 + USED, Relaxed);
+        range.unit(at)?.order.store(wanted as u8 + 1 + USED, Relaxed);
         Some(at)
     }
 
@@ -72,9 +61,7 @@ impl Buddy {
         clear(range, at);
         while order + 1 < ORDERS {
             let other = at ^ (1 << order);
-            let free = range
-                .unit(other)
-                .is_some_and(|unit| unit.order.load(Relaxed) as usize == order + 1);
+            let free = range.unit(other).is_some_and(|unit| unit.order.load(Relaxed) as usize == order + 1);
             if !free {
                 break;
             }
@@ -111,10 +98,7 @@ impl Buddy {
 /// Takes a unit out of the doubly linked list that begins at `head`.
 pub(super) fn unlink_between(range: &Range, unit: &Unit, head: &AtomicU32) {
     let (previous, next) = (unit.previous.load(Relaxed), unit.next.load(Relaxed));
-    match previous
-        .checked_sub(1)
-        .and_then(|previous| range.unit(previous))
-    {
+    match previous.checked_sub(1).and_then(|previous| range.unit(previous)) {
         Some(previous) => previous.next.store(next, Relaxed),
         None => head.store(next, Relaxed),
     }

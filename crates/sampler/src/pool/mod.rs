@@ -94,13 +94,7 @@ impl Pool {
 
     /// An object of `bytes` at a multiple of `align` (a power of two), and whether it is known to be zero. `None` when the
     /// range or the memory is exhausted, or when others hold what is needed.
-    pub(crate) fn allocate(
-        &self,
-        shard: usize,
-        bytes: usize,
-        align: usize,
-        tag: Tag,
-    ) -> Option<(NonNull<u8>, bool)> {
+    pub(crate) fn allocate(&self, shard: usize, bytes: usize, align: usize, tag: Tag) -> Option<(NonNull<u8>, bool)> {
         let room = bytes.checked_add(GRAIN + if align > GRAIN { align } else { 0 })?;
         if align > LARGEST_ALIGN {
             return None;
@@ -115,10 +109,7 @@ impl Pool {
             }
         }
         let held = self.shards.get(shard)?.lock()?;
-        Some((
-            slab::allocate(self, shard, &held, bytes, align, tag)?,
-            false,
-        ))
+        Some((slab::allocate(self, shard, &held, bytes, align, tag)?, false))
     }
 
     fn allocate_span(&self, bytes: usize, align: usize, tag: Tag) -> Option<NonNull<u8>> {
@@ -141,27 +132,15 @@ impl Pool {
         let unit = self.range.unit_at(address).ok_or(Bad::NotAnObject)?;
         if let Some((tag, bytes, usable)) = unit.large() {
             let start = address.is_multiple_of(UNIT_BYTES);
-            return if start {
-                Ok(Object { tag, bytes, usable })
-            } else {
-                Err(Bad::NotAnObject)
-            };
+            return if start { Ok(Object { tag, bytes, usable }) } else { Err(Bad::NotAnObject) };
         }
         slab::object(unit, address)
     }
 
     /// Resizes a large object without copying it: in its span, or by moving its pages to a longer one. `None` leaves it as
     /// it was.
-    pub(crate) fn resize_large(
-        &self,
-        address: usize,
-        bytes: usize,
-        tag: Tag,
-    ) -> Option<NonNull<u8>> {
-        let number = self
-            .range
-            .unit_at(address)
-            .map(|_| self.range.number(address))?;
+    pub(crate) fn resize_large(&self, address: usize, bytes: usize, tag: Tag) -> Option<NonNull<u8>> {
+        let number = self.range.unit_at(address).map(|_| self.range.number(address))?;
         let unit = self.range.unit(number)?;
         let (_, old, _) = unit.large()?;
         if bytes <= LARGEST_BLOCK {
@@ -188,11 +167,7 @@ impl Pool {
         let Some(unit) = self.range.unit_at(address) else {
             return;
         };
-        if unit.large().is_some() {
-            unit.start_large(tag, bytes)
-        } else {
-            slab::write_header(address, tag, bytes)
-        }
+        if unit.large().is_some() { unit.start_large(tag, bytes) } else { slab::write_header(address, tag, bytes) }
     }
 
     /// Ends an object and returns what it was. Never waits.
@@ -243,10 +218,7 @@ impl Pool {
         let mut head = self.freed_spans.load(Relaxed);
         loop {
             state.set_next_freed(head);
-            match self
-                .freed_spans
-                .compare_exchange_weak(head, unit + 1, Release, Relaxed)
-            {
+            match self.freed_spans.compare_exchange_weak(head, unit + 1, Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
@@ -270,13 +242,7 @@ impl Pool {
 
     /// Holds every lock across fork, so that the child's copy is of a consistent moment.
     pub(crate) fn lock_for_fork(&self) {
-        for lock in self
-            .shards
-            .iter()
-            .map(Shard::lock)
-            .chain([self.spans.lock()])
-            .flatten()
-        {
+        for lock in self.shards.iter().map(Shard::lock).chain([self.spans.lock()]).flatten() {
             lock.keep();
         }
     }

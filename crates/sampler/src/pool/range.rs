@@ -37,10 +37,7 @@ impl Range {
         let mut bytes = MOST_BYTES.min(share_of_limit());
         while bytes >= LEAST_BYTES {
             if let Some(start) = map(bytes + PIECE_BYTES, libc::PROT_NONE) {
-                let table = map(
-                    bytes / UNIT_BYTES * size_of::<Unit>(),
-                    libc::PROT_READ | libc::PROT_WRITE,
-                );
+                let table = map(bytes / UNIT_BYTES * size_of::<Unit>(), libc::PROT_READ | libc::PROT_WRITE);
                 let table = table?;
                 let aligned = (start as usize).next_multiple_of(PIECE_BYTES);
                 // SAFETY: the range was mapped above and holds nothing. Huge pages would make a few objects cost 2 MiB.
@@ -105,14 +102,7 @@ impl Range {
         }
         let at = self.start.load(Relaxed) + piece * PIECE_BYTES;
         // SAFETY: the piece lies in the reservation; giving it access rights twice, from two threads, does no harm.
-        let refused = unsafe {
-            libc::syscall(
-                libc::SYS_mprotect,
-                at,
-                PIECE_BYTES,
-                libc::PROT_READ | libc::PROT_WRITE,
-            )
-        };
+        let refused = unsafe { libc::syscall(libc::SYS_mprotect, at, PIECE_BYTES, libc::PROT_READ | libc::PROT_WRITE) };
         if refused == 0 {
             word.fetch_or(bit, Release);
         }
@@ -133,54 +123,25 @@ impl Range {
     /// Gives the memory of a span back to the kernel; it reads as zeroes afterwards.
     pub(super) fn release(&self, number: u32, bytes: usize) {
         // SAFETY: the caller owns the span, whose contents nobody needs any more.
-        unsafe {
-            libc::syscall(
-                libc::SYS_madvise,
-                self.address(number),
-                bytes,
-                libc::MADV_DONTNEED,
-            )
-        };
+        unsafe { libc::syscall(libc::SYS_madvise, self.address(number), bytes, libc::MADV_DONTNEED) };
     }
 }
 
 fn map(bytes: usize, protection: i32) -> Option<*mut u8> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a fresh mapping where the kernel picks.
-    let at = unsafe {
-        libc::syscall(
-            libc::SYS_mmap,
-            null_mut::<u8>(),
-            bytes,
-            protection,
-            flags,
-            -1,
-            0,
-        )
-    };
+    let at = unsafe { libc::syscall(libc::SYS_mmap, null_mut::<u8>(), bytes, protection, flags, -1, 0) };
     (at > 0).then_some(at as *mut u8)
 }
 
 /// Under a limit on address space (ulimit -v) the program needs it more than we do.
 fn share_of_limit() -> usize {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills `limit`; null means that nothing is set.
-    let got = unsafe {
-        libc::syscall(
-            libc::SYS_prlimit64,
-            0,
-            libc::RLIMIT_AS,
-            null_mut::<libc::rlimit>(),
-            &raw mut limit,
-        )
-    };
+    let got =
+        unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_AS, null_mut::<libc::rlimit>(), &raw mut limit) };
     if got != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
         return usize::MAX;
     }
-    ((limit.rlim_cur as usize / 8) & !(PIECE_BYTES - 1))
-        .checked_next_power_of_two()
-        .map_or(0, |bytes| bytes / 2)
+    ((limit.rlim_cur as usize / 8) & !(PIECE_BYTES - 1)).checked_next_power_of_two().map_or(0, |bytes| bytes / 2)
 }

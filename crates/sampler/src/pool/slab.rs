@@ -23,11 +23,7 @@ const fn sizes() -> [u32; CLASSES] {
     let mut at = 0;
     while at < CLASSES {
         sizes[at] = size;
-        size += if size < 128 {
-            16
-        } else {
-            1 << (size.ilog2() - 2)
-        };
+        size += if size < 128 { 16 } else { 1 << (size.ilog2() - 2) };
         at += 1;
     }
     assert!(sizes[CLASSES - 1] as usize >= super::LARGEST_BLOCK);
@@ -59,11 +55,7 @@ pub(super) struct Shard {
 
 impl Shard {
     pub(super) const fn new() -> Self {
-        Self {
-            lock: TryLock::new(),
-            with_room: [const { AtomicU32::new(0) }; CLASSES],
-            left: AtomicUsize::new(0),
-        }
+        Self { lock: TryLock::new(), with_room: [const { AtomicU32::new(0) }; CLASSES], left: AtomicUsize::new(0) }
     }
 
     #[inline]
@@ -84,10 +76,7 @@ impl Shard {
         let mut head = self.left.load(Relaxed);
         loop {
             header(address).size.store(head as u64, Relaxed);
-            match self
-                .left
-                .compare_exchange_weak(head, address, Release, Relaxed)
-            {
+            match self.left.compare_exchange_weak(head, address, Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
@@ -121,10 +110,7 @@ fn header(address: usize) -> &'static Header {
 pub(super) fn write_header(address: usize, tag: Tag, bytes: usize) {
     let header = header(address);
     header.size.store(bytes as u64, Relaxed);
-    header.word.store(
-        (u64::from(tag.callsite) << 32) | (u64::from(tag.epoch) << 16) | LIVE,
-        Release,
-    );
+    header.word.store((u64::from(tag.callsite) << 32) | (u64::from(tag.epoch) << 16) | LIVE, Release);
 }
 
 /// Where an address lies in its slab: the block's number and the offset of its end.
@@ -140,17 +126,11 @@ fn place(unit: &Unit, address: usize) -> Option<(usize, usize)> {
 pub(super) fn object(unit: &Unit, address: usize) -> Result<Object, Bad> {
     let (_, end) = place(unit, address).ok_or(Bad::NotAnObject)?;
     let header = header(address);
-    let (word, bytes) = (
-        header.word.load(Acquire),
-        header.size.load(Relaxed) as usize,
-    );
+    let (word, bytes) = (header.word.load(Acquire), header.size.load(Relaxed) as usize);
     let usable = end - address % UNIT_BYTES;
     match word & STATE {
         LIVE if bytes <= usable => {
-            let tag = Tag {
-                callsite: (word >> 32) as u32,
-                epoch: (word >> 16) as u16,
-            };
+            let tag = Tag { callsite: (word >> 32) as u32, epoch: (word >> 16) as u16 };
             Ok(Object { tag, bytes, usable })
         }
         FREE => Err(Bad::Freed),
@@ -162,12 +142,7 @@ pub(super) fn object(unit: &Unit, address: usize) -> Result<Object, Bad> {
 pub(super) fn mark_free(address: usize) -> Result<(), Bad> {
     let header = header(address);
     let word = header.word.load(Relaxed);
-    if word & STATE != LIVE
-        || header
-            .word
-            .compare_exchange(word, FREE, AcqRel, Relaxed)
-            .is_err()
-    {
+    if word & STATE != LIVE || header.word.compare_exchange(word, FREE, AcqRel, Relaxed).is_err() {
         return Err(Bad::Freed);
     }
     Ok(())
@@ -216,23 +191,14 @@ fn link(pool: &Pool, unit: &Unit, number: u32, head: &AtomicU32) {
     let first = head.load(Relaxed);
     unit.previous.store(0, Relaxed);
     unit.next.store(first, Relaxed);
-    if let Some(first) = first
-        .checked_sub(1)
-        .and_then(|first| pool.range.unit(first))
-    {
+    if let Some(first) = first.checked_sub(1).and_then(|first| pool.range.unit(first)) {
         first.previous.store(number + 1, Relaxed);
     }
     head.store(number + 1, Relaxed);
 }
 
 /// A free block of a slab with room: the one freed last, else one never used. A slab without any more leaves the list.
-fn take_block(
-    pool: &Pool,
-    unit: &Unit,
-    number: u32,
-    class: usize,
-    head: &AtomicU32,
-) -> Option<usize> {
+fn take_block(pool: &Pool, unit: &Unit, number: u32, class: usize, head: &AtomicU32) -> Option<usize> {
     let blocks = blocks_of_class(class);
     let fresh = unit.fresh.load(Relaxed);
     let block = match unit.head.load(Relaxed) {
@@ -277,12 +243,9 @@ fn free_block(pool: &Pool, at: usize, address: usize) {
     let Some(head) = shard.with_room.get(class) else {
         return;
     };
-    let was_full =
-        unit.head.load(Relaxed) == 0 && unit.fresh.load(Relaxed) as usize >= blocks_of_class(class);
+    let was_full = unit.head.load(Relaxed) == 0 && unit.fresh.load(Relaxed) as usize >= blocks_of_class(class);
     let start = pool.range.address(number) as usize + block * size_of_class(class);
-    header(start + GRAIN)
-        .word
-        .store((u64::from(unit.head.load(Relaxed)) << 16) | FREE, Relaxed);
+    header(start + GRAIN).word.store((u64::from(unit.head.load(Relaxed)) << 16) | FREE, Relaxed);
     unit.head.store(block as u32 + 1, Relaxed);
     let used = unit.low.load(Relaxed).saturating_sub(1);
     unit.low.store(used, Relaxed);
@@ -311,9 +274,7 @@ fn collect(pool: &Pool, at: usize, _held: &Held) {
         let address = next;
         // Overwritten after it was freed: what lies behind it on the list is given up, not followed.
         let sound = pool.range.unit_at(address).is_some_and(|unit| {
-            unit.shard() == at
-                && place(unit, address).is_some()
-                && header(address).word.load(Relaxed) & STATE == FREE
+            unit.shard() == at && place(unit, address).is_some() && header(address).word.load(Relaxed) & STATE == FREE
         });
         if !sound {
             return;
@@ -334,10 +295,7 @@ mod tests {
         for bytes in 32..=super::super::LARGEST_BLOCK {
             let size = size_of_class(class_of(bytes).expect("there is one"));
             assert!(size >= bytes && size.is_multiple_of(GRAIN));
-            assert!(
-                bytes < 128 || (size - bytes) * 5 <= size,
-                "{bytes} in {size}"
-            );
+            assert!(bytes < 128 || (size - bytes) * 5 <= size, "{bytes} in {size}");
         }
     }
 }

@@ -77,9 +77,7 @@ impl Unit {
 
     /// `false` if it had ended.
     pub(super) fn end_large(&self) -> bool {
-        self.kind
-            .compare_exchange(LARGE, 0, AcqRel, Relaxed)
-            .is_ok()
+        self.kind.compare_exchange(LARGE, 0, AcqRel, Relaxed).is_ok()
     }
 
     /// Tag, requested and usable bytes of a large object.
@@ -87,10 +85,7 @@ impl Unit {
         if self.kind.load(Acquire) != LARGE {
             return None;
         }
-        let tag = Tag {
-            callsite: self.head.load(Relaxed),
-            epoch: self.low.load(Relaxed),
-        };
+        let tag = Tag { callsite: self.head.load(Relaxed), epoch: self.low.load(Relaxed) };
         let bytes = self.bytes.load(Relaxed) as usize;
         Some((tag, bytes, bytes.next_multiple_of(4096)))
     }

@@ -6,10 +6,8 @@ use gimli::{FrameDescriptionEntry, Operation, Register, UnwindExpression, X86_64
 use super::rule::{Cfa, Rule, SavedBp};
 use crate::cfi::{CfaRule, RegisterNumbers, Row, Saved, Section, Slice};
 
-pub(crate) const REGISTERS: RegisterNumbers = RegisterNumbers {
-    return_address: X86_64::RA,
-    frame_pointer: X86_64::RBP,
-};
+pub(crate) const REGISTERS: RegisterNumbers =
+    RegisterNumbers { return_address: X86_64::RA, frame_pointer: X86_64::RBP };
 
 type Entry<'a> = FrameDescriptionEntry<Slice<'a>>;
 type Operations<'a> = gimli::OperationIter<Slice<'a>>;
@@ -19,23 +17,15 @@ pub(crate) fn reduce(row: &Row, entry: &Entry<'_>, section: &Section<'_>, pc: us
     if matches!(row.return_address, Saved::Undefined) {
         return Rule::Outermost;
     }
-    let operations = |expression: &UnwindExpression<usize>| {
-        Some(
-            expression
-                .get(section)
-                .ok()?
-                .operations(entry.cie().encoding()),
-        )
-    };
+    let operations =
+        |expression: &UnwindExpression<usize>| Some(expression.get(section).ok()?.operations(entry.cie().encoding()));
     if entry.is_signal_trampoline() {
         return signal(row, operations);
     }
     let cfa = match &row.cfa {
         CfaRule::Offset(X86_64::RSP, n) => Some(Cfa::Sp(*n)),
         CfaRule::Offset(X86_64::RBP, n) => Some(Cfa::Bp(*n)),
-        CfaRule::Expression(expression) => {
-            operations(expression).and_then(|operations| cfa(operations, pc))
-        }
+        CfaRule::Expression(expression) => operations(expression).and_then(|operations| cfa(operations, pc)),
         _ => None,
     };
     let bp = match &row.frame_pointer {
@@ -51,10 +41,7 @@ pub(crate) fn reduce(row: &Row, entry: &Entry<'_>, section: &Section<'_>, pc: us
 }
 
 /// The kernel's frame, if the row says what glibc's does: the interrupted rsp is in the `ucontext` at rsp.
-fn signal<'a>(
-    row: &Row,
-    operations: impl Fn(&UnwindExpression<usize>) -> Option<Operations<'a>>,
-) -> Rule {
+fn signal<'a>(row: &Row, operations: impl Fn(&UnwindExpression<usize>) -> Option<Operations<'a>>) -> Rule {
     const UCONTEXT_SP: i64 = 160;
     let CfaRule::Expression(expression) = &row.cfa else {
         return Rule::Unsupported;
@@ -75,14 +62,7 @@ fn cfa(operations: Operations<'_>, pc: usize) -> Option<Cfa> {
 /// `*rbp`: how functions that realign their stack say where rbp was saved.
 fn saved_at_bp(mut operations: Operations<'_>) -> Option<SavedBp> {
     match (operations.next(), operations.next()) {
-        (
-            Ok(Some(Operation::RegisterOffset {
-                register: X86_64::RBP,
-                offset: 0,
-                ..
-            })),
-            Ok(None),
-        ) => Some(SavedBp::AtBp),
+        (Ok(Some(Operation::RegisterOffset { register: X86_64::RBP, offset: 0, .. })), Ok(None)) => Some(SavedBp::AtBp),
         _ => None,
     }
 }
@@ -91,14 +71,8 @@ fn saved_at_bp(mut operations: Operations<'_>) -> Option<SavedBp> {
 fn dereferenced(mut operations: Operations<'_>) -> Option<(Register, i64)> {
     match (operations.next(), operations.next(), operations.next()) {
         (
-            Ok(Some(Operation::RegisterOffset {
-                register, offset, ..
-            })),
-            Ok(Some(Operation::Deref {
-                size: 8,
-                space: false,
-                ..
-            })),
+            Ok(Some(Operation::RegisterOffset { register, offset, .. })),
+            Ok(Some(Operation::Deref { size: 8, space: false, .. })),
             Ok(None),
         ) => Some((register, offset)),
         _ => None,
@@ -109,20 +83,10 @@ fn dereferenced(mut operations: Operations<'_>) -> Option<(Register, i64)> {
 /// which push 8 bytes when they are `limit` bytes in. For one `pc` it is an ordinary rule.
 fn procedure_linkage(mut operations: Operations<'_>, pc: usize) -> Option<Cfa> {
     let mut next = || operations.next().ok().flatten();
-    let Operation::RegisterOffset {
-        register: X86_64::RSP,
-        offset,
-        ..
-    } = next()?
-    else {
+    let Operation::RegisterOffset { register: X86_64::RSP, offset, .. } = next()? else {
         return None;
     };
-    let Operation::RegisterOffset {
-        register: X86_64::RA,
-        offset: 0,
-        ..
-    } = next()?
-    else {
+    let Operation::RegisterOffset { register: X86_64::RA, offset: 0, .. } = next()? else {
         return None;
     };
     let Operation::UnsignedConstant { value: mask } = next()? else {
@@ -133,10 +97,7 @@ fn procedure_linkage(mut operations: Operations<'_>, pc: usize) -> Option<Cfa> {
         return None;
     };
     let Operation::Ge = next()? else { return None };
-    let Operation::UnsignedConstant {
-        value: shift @ 0..32,
-    } = next()?
-    else {
+    let Operation::UnsignedConstant { value: shift @ 0..32 } = next()? else {
         return None;
     };
     let (Operation::Shl, Operation::Plus, None) = (next()?, next()?, next()) else {
@@ -152,11 +113,7 @@ mod tests {
     use gimli::{Encoding, EndianSlice, Expression, Format, NativeEndian};
 
     fn operations(bytes: &[u8]) -> Operations<'_> {
-        let encoding = Encoding {
-            address_size: 8,
-            format: Format::Dwarf32,
-            version: 5,
-        };
+        let encoding = Encoding { address_size: 8, format: Format::Dwarf32, version: 5 };
         Expression(EndianSlice::new(bytes, NativeEndian)).operations(encoding)
     }
 
@@ -165,13 +122,7 @@ mod tests {
 
     #[test]
     fn a_linkage_table_entry_pushes_in_its_last_bytes() {
-        for (pc, expected) in [
-            (0x1000, 8),
-            (0x100a, 8),
-            (0x100b, 16),
-            (0x100f, 16),
-            (0x1010, 8),
-        ] {
+        for (pc, expected) in [(0x1000, 8), (0x100a, 8), (0x100b, 16), (0x100f, 16), (0x1010, 8)] {
             assert_eq!(cfa(operations(&LINKAGE), pc), Some(Cfa::Sp(expected)));
         }
     }
@@ -187,13 +138,7 @@ mod tests {
         for length in 0..LINKAGE.len() {
             assert_eq!(cfa(operations(&LINKAGE[..length]), 0), None);
         }
-        for bytes in [
-            &[0x76, 0x78, 0x06, 0x06][..],
-            &[0x73, 0x78, 0x06],
-            &[0xff],
-            &[0x76, 0x80],
-            &[],
-        ] {
+        for bytes in [&[0x76, 0x78, 0x06, 0x06][..], &[0x73, 0x78, 0x06], &[0xff], &[0x76, 0x80], &[]] {
             assert_eq!(cfa(operations(bytes), 0), None);
             assert_eq!(saved_at_bp(operations(bytes)), None);
         }

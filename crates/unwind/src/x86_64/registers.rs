@@ -66,9 +66,7 @@ pub(crate) fn r_debug_address() -> usize {
 pub(crate) fn thread_pointer() -> usize {
     let address;
     // SAFETY: the ABI has the thread pointer's own address at its offset 0.
-    unsafe {
-        asm!("mov {}, fs:[0]", out(reg) address, options(pure, readonly, nostack, preserves_flags))
-    };
+    unsafe { asm!("mov {}, fs:[0]", out(reg) address, options(pure, readonly, nostack, preserves_flags)) };
     address
 }
 
@@ -77,10 +75,7 @@ pub(crate) fn thread_pointer() -> usize {
 /// # Safety
 ///
 /// As the call's: the arguments do not make the kernel write to memory that somebody else uses.
-pub(crate) unsafe fn system_call(
-    number: libc::c_long,
-    arguments: [usize; 3],
-) -> Result<usize, i32> {
+pub(crate) unsafe fn system_call(number: libc::c_long, arguments: [usize; 3]) -> Result<usize, i32> {
     let [first, second, third] = arguments;
     let result: isize;
     // SAFETY: the kernel's calling convention; the call's own demands are the caller's.
@@ -89,11 +84,7 @@ pub(crate) unsafe fn system_call(
             in("rdi") first, in("rsi") second, in("rdx") third,
             out("rcx") _, out("r11") _, options(nostack));
     }
-    if (-4095..0).contains(&result) {
-        Err(-result as i32)
-    } else {
-        Ok(result as usize)
-    }
+    if (-4095..0).contains(&result) { Err(-result as i32) } else { Ok(result as usize) }
 }
 
 #[cfg(test)]
@@ -122,14 +113,8 @@ mod tests {
     fn a_system_call_reports_its_error() {
         // SAFETY: neither call writes memory.
         unsafe {
-            assert_eq!(
-                system_call(libc::SYS_getpid, [0; 3]),
-                Ok(std::process::id() as usize)
-            );
-            assert_eq!(
-                system_call(libc::SYS_close, [usize::MAX, 0, 0]),
-                Err(libc::EBADF)
-            );
+            assert_eq!(system_call(libc::SYS_getpid, [0; 3]), Ok(std::process::id() as usize));
+            assert_eq!(system_call(libc::SYS_close, [usize::MAX, 0, 0]), Err(libc::EBADF));
         }
     }
 }

@@ -68,12 +68,7 @@ const DISTANCE_BITS: u32 = 24 - DISTANCE_SHIFT;
 
 const _: () = assert!(ODD << 1 == 1 << Packed::BITS);
 
-const SPECIALS: [Rule; 4] = [
-    Rule::Signal,
-    Rule::Outermost,
-    Rule::FramePointer,
-    Rule::Unsupported,
-];
+const SPECIALS: [Rule; 4] = [Rule::Signal, Rule::Outermost, Rule::FramePointer, Rule::Unsupported];
 
 impl Rule {
     /// None if a number is too large or not a multiple of 8; such a rule is looked up every time.
@@ -109,22 +104,10 @@ impl Rule {
             words => SavedBp::AtCfa(words * -8),
         };
         match packed.0 & (ODD | CFA_IS_BP) {
-            BY_SP => Rule::Frame {
-                cfa: Cfa::Sp(distance),
-                bp,
-            },
-            CFA_IS_BP => Rule::Frame {
-                cfa: Cfa::Bp(distance),
-                bp,
-            },
-            AT_BP => Rule::Frame {
-                cfa: Cfa::AtBp(-distance),
-                bp,
-            },
-            _ => SPECIALS
-                .get(distance as usize / 8)
-                .copied()
-                .unwrap_or(Rule::Unsupported),
+            BY_SP => Rule::Frame { cfa: Cfa::Sp(distance), bp },
+            CFA_IS_BP => Rule::Frame { cfa: Cfa::Bp(distance), bp },
+            AT_BP => Rule::Frame { cfa: Cfa::AtBp(-distance), bp },
+            _ => SPECIALS.get(distance as usize / 8).copied().unwrap_or(Rule::Unsupported),
         }
     }
 }
@@ -165,26 +148,10 @@ mod tests {
 
     #[test]
     fn what_packs_unpacks_to_itself() {
-        let cfas = [
-            Cfa::Sp(63 * 8),
-            Cfa::Sp(32767 * 8),
-            Cfa::Bp(0),
-            Cfa::Bp(16),
-            Cfa::AtBp(0),
-            Cfa::AtBp(-8),
-        ];
-        let saved = [
-            SavedBp::Unchanged,
-            SavedBp::AtCfa(-16),
-            SavedBp::AtCfa(-63 * 8),
-        ];
-        let frames = cfas
-            .iter()
-            .flat_map(|cfa| saved.iter().map(|bp| frame(*cfa, *bp)));
-        let others = [
-            frame(Cfa::AtBp(-8), SavedBp::AtBp),
-            frame(Cfa::Sp(8), SavedBp::Unchanged),
-        ];
+        let cfas = [Cfa::Sp(63 * 8), Cfa::Sp(32767 * 8), Cfa::Bp(0), Cfa::Bp(16), Cfa::AtBp(0), Cfa::AtBp(-8)];
+        let saved = [SavedBp::Unchanged, SavedBp::AtCfa(-16), SavedBp::AtCfa(-63 * 8)];
+        let frames = cfas.iter().flat_map(|cfa| saved.iter().map(|bp| frame(*cfa, *bp)));
+        let others = [frame(Cfa::AtBp(-8), SavedBp::AtBp), frame(Cfa::Sp(8), SavedBp::Unchanged)];
         for rule in frames.chain(SPECIALS).chain(others) {
             assert_eq!(rule.pack().map(Rule::unpack), Some(rule));
         }

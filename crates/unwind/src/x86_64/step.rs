@@ -58,12 +58,7 @@ impl State {
             return Err(End::Truncated(Reason::StackPointer));
         }
         plausible(pc)?;
-        Ok(State {
-            pc,
-            key: pc,
-            sp,
-            bp,
-        })
+        Ok(State { pc, key: pc, sp, bp })
     }
 
     /// Takes steps and records the callers, as long as there is room, and the rules are known and of the sort that
@@ -131,21 +126,9 @@ impl State {
             return None;
         }
         let unchanged = fields.saved() == UNCHANGED as usize * WORD;
-        let (bp, bp_slot) = if unchanged {
-            (self.bp, None)
-        } else {
-            (read(fields.saved()), Some(cfa.wrapping_sub(fields.saved())))
-        };
-        Some(Step {
-            caller: State {
-                pc,
-                key: pc,
-                sp: cfa,
-                bp,
-            },
-            cfa_is_bp,
-            bp_slot,
-        })
+        let (bp, bp_slot) =
+            if unchanged { (self.bp, None) } else { (read(fields.saved()), Some(cfa.wrapping_sub(fields.saved()))) };
+        Some(Step { caller: State { pc, key: pc, sp: cfa, bp }, cfa_is_bp, bp_slot })
     }
 
     /// Takes a step by any rule. `stack` becomes another one where a signal handler ran on a stack of its own.
@@ -175,12 +158,7 @@ impl State {
             SavedBp::AtBp => read(stack, self.bp)?,
         };
         plausible(pc)?;
-        *self = State {
-            pc,
-            key: pc,
-            sp: cfa,
-            bp,
-        };
+        *self = State { pc, key: pc, sp: cfa, bp };
         Ok(())
     }
 
@@ -196,10 +174,7 @@ impl State {
             return Err(End::Truncated(Reason::OtherStack));
         }
         let interrupted = State::new(Registers { pc, sp, bp }, stack)?;
-        *self = State {
-            key: pc + 1,
-            ..interrupted
-        };
+        *self = State { key: pc + 1, ..interrupted };
         plausible(self.key)
     }
 
@@ -210,8 +185,7 @@ impl State {
         if self.bp < self.sp {
             return Err(guess);
         }
-        let (Some(bp), Some(pc)) = (stack.read(self.bp), stack.read(self.bp.wrapping_add(WORD)))
-        else {
+        let (Some(bp), Some(pc)) = (stack.read(self.bp), stack.read(self.bp.wrapping_add(WORD))) else {
             return Err(guess);
         };
         if pc == 0 {
@@ -220,12 +194,7 @@ impl State {
         if pc < LOWEST_CODE || !is_plausible(pc) || stack.holds(pc) {
             return Err(guess);
         }
-        *self = State {
-            pc,
-            key: pc,
-            sp: self.bp + 2 * WORD,
-            bp,
-        };
+        *self = State { pc, key: pc, sp: self.bp + 2 * WORD, bp };
         Ok(())
     }
 }
@@ -234,9 +203,7 @@ impl State {
 const LOWEST_CODE: usize = 4096;
 
 fn read(stack: &Stack, address: usize) -> Result<usize, End> {
-    stack
-        .read(address)
-        .ok_or(End::Truncated(Reason::StackPointer))
+    stack.read(address).ok_or(End::Truncated(Reason::StackPointer))
 }
 
 #[inline(always)]

@@ -23,9 +23,7 @@ impl Plugin {
     }
 
     pub(super) fn named(name: &[u8]) -> Option<Plugin> {
-        [Plugin::Native, Plugin::CachingSha2]
-            .into_iter()
-            .find(|plugin| plugin.name().as_bytes() == name)
+        [Plugin::Native, Plugin::CachingSha2].into_iter().find(|plugin| plugin.name().as_bytes() == name)
     }
 
     /// Whether `proof` shows knowledge of `password`. Without a password only an empty proof does.
@@ -62,10 +60,7 @@ pub(super) fn salt() -> Salt {
 fn native(password: &str, salt: &Salt) -> Vec<u8> {
     let once = Sha1::digest(password);
     let twice = Sha1::digest(once);
-    let mask = Sha1::new()
-        .chain_update(salt)
-        .chain_update(twice)
-        .finalize();
+    let mask = Sha1::new().chain_update(salt).chain_update(twice).finalize();
     xor(&once, &mask)
 }
 
@@ -73,28 +68,17 @@ fn native(password: &str, salt: &Salt) -> Vec<u8> {
 fn caching_sha2(password: &str, salt: &Salt) -> Vec<u8> {
     let once = Sha256::digest(password);
     let twice = Sha256::digest(once);
-    let mask = Sha256::new()
-        .chain_update(twice)
-        .chain_update(salt)
-        .finalize();
+    let mask = Sha256::new().chain_update(twice).chain_update(salt).finalize();
     xor(&once, &mask)
 }
 
 fn xor(left: &[u8], right: &[u8]) -> Vec<u8> {
-    left.iter()
-        .zip(right)
-        .map(|(left, right)| left ^ right)
-        .collect()
+    left.iter().zip(right).map(|(left, right)| left ^ right).collect()
 }
 
 /// Takes the same time wherever the difference is.
 fn same(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len()
-        && left
-            .iter()
-            .zip(right)
-            .fold(0, |all, (left, right)| all | (left ^ right))
-            == 0
+    left.len() == right.len() && left.iter().zip(right).fold(0, |all, (left, right)| all | (left ^ right)) == 0
 }
 
 #[cfg(test)]
@@ -105,10 +89,7 @@ mod tests {
 
     /// The client's half, as MySQL's documentation puts it.
     fn from_stage2(stage2: &[u8], salt: &Salt, proof: &[u8]) -> bool {
-        let mask = Sha1::new()
-            .chain_update(salt)
-            .chain_update(stage2)
-            .finalize();
+        let mask = Sha1::new().chain_update(salt).chain_update(stage2).finalize();
         Sha1::digest(xor(proof, &mask))[..] == stage2[..]
     }
 
@@ -116,8 +97,8 @@ mod tests {
     fn native_agrees_with_the_verifier_mysql_stores() {
         // SELECT PASSWORD('secret') without its star.
         let stored = [
-            0x14, 0xe6, 0x55, 0x67, 0xab, 0xdb, 0x51, 0x35, 0xd0, 0xcf, 0xd9, 0xa7, 0x0b, 0x30,
-            0x32, 0xc1, 0x79, 0xa4, 0x9e, 0xe7,
+            0x14, 0xe6, 0x55, 0x67, 0xab, 0xdb, 0x51, 0x35, 0xd0, 0xcf, 0xd9, 0xa7, 0x0b, 0x30, 0x32, 0xc1, 0x79, 0xa4,
+            0x9e, 0xe7,
         ];
         assert!(from_stage2(&stored, SALT, &native("secret", SALT)));
     }
@@ -138,20 +119,13 @@ mod tests {
             assert!(plugin.proves(None, SALT, b""));
             assert_eq!(Plugin::named(plugin.name().as_bytes()), Some(plugin));
         }
-        assert_ne!(
-            native("secret", SALT),
-            native("secret", b"tsrqponmlkjihgfedcba")
-        );
+        assert_ne!(native("secret", SALT), native("secret", b"tsrqponmlkjihgfedcba"));
     }
 
     #[test]
     fn salts_differ_and_hold_no_zero() {
         let first = salt();
         assert_ne!(first, salt());
-        assert!(
-            first
-                .iter()
-                .all(|byte| *byte != 0 && *byte != b'$' && *byte < 128)
-        );
+        assert!(first.iter().all(|byte| *byte != 0 && *byte != b'$' && *byte < 128));
     }
 }

@@ -27,10 +27,5 @@ pub(super) fn read_claim(body: &Bytes, capabilities: u32) -> Result<Claim, Malfo
             None
         }
     };
-    Ok(Claim {
-        user,
-        database,
-        plugin,
-        proof: body.slice_ref(proof),
-    })
+    Ok(Claim { user, database, plugin, proof: body.slice_ref(proof) })
 }

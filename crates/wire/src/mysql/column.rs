@@ -32,11 +32,7 @@ impl Shape {
         if !field.is_nullable() {
             shape.flags |= NOT_NULL_FLAG;
         }
-        if let Some(declared) = field
-            .metadata()
-            .get(MYSQL_TYPE)
-            .and_then(|text| declared_length(text))
-        {
+        if let Some(declared) = field.metadata().get(MYSQL_TYPE).and_then(|text| declared_length(text)) {
             shape.declare(declared);
         }
         shape
@@ -64,17 +60,10 @@ impl Shape {
                 Shape::number(types::NEWDECIMAL, u32::from(*precision) + 2, decimals, 0)
             }
             DataType::Date32 | DataType::Date64 => Shape::number(types::DATE, 10, 0, BINARY_FLAG),
-            DataType::Timestamp(TimeUnit::Second, _) => {
-                Shape::number(types::DATETIME, 19, 0, BINARY_FLAG)
-            }
+            DataType::Timestamp(TimeUnit::Second, _) => Shape::number(types::DATETIME, 19, 0, BINARY_FLAG),
             DataType::Timestamp(..) => Shape::number(types::DATETIME, 26, 6, BINARY_FLAG),
-            DataType::Time32(_) | DataType::Time64(_) => {
-                Shape::number(types::TIME, 17, 6, BINARY_FLAG)
-            }
-            DataType::Binary
-            | DataType::LargeBinary
-            | DataType::BinaryView
-            | DataType::FixedSizeBinary(_) => {
+            DataType::Time32(_) | DataType::Time64(_) => Shape::number(types::TIME, 17, 6, BINARY_FLAG),
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
                 Shape::number(types::VAR_STRING, TEXT_BYTES, 0, BINARY_FLAG)
             }
             _ => Shape {
@@ -88,13 +77,7 @@ impl Shape {
     }
 
     fn number(kind: u8, length: u32, decimals: u8, flags: u16) -> Shape {
-        Shape {
-            kind,
-            length,
-            decimals,
-            flags,
-            charset: BINARY_CHARSET,
-        }
+        Shape { kind, length, decimals, flags, charset: BINARY_CHARSET }
     }
 
     fn declare(&mut self, length: u32) {
@@ -102,9 +85,7 @@ impl Shape {
             types::VAR_STRING if self.charset == UTF8MB4_GENERAL_CI => {
                 self.length = length.saturating_mul(MAX_BYTES_PER_CHAR);
             }
-            types::VAR_STRING | types::TINY | types::SHORT | types::LONG | types::LONGLONG => {
-                self.length = length
-            }
+            types::VAR_STRING | types::TINY | types::SHORT | types::LONG | types::LONGLONG => self.length = length,
             _ => {}
         }
     }
@@ -164,10 +145,7 @@ mod tests {
     #[test]
     fn the_declared_type_gives_the_length() {
         let ip = declared(DataType::Utf8View, "varchar(46)");
-        assert_eq!(
-            (ip.kind, ip.length, ip.charset),
-            (types::VAR_STRING, 184, UTF8MB4_GENERAL_CI)
-        );
+        assert_eq!((ip.kind, ip.length, ip.charset), (types::VAR_STRING, 184, UTF8MB4_GENERAL_CI));
         let count = declared(DataType::Int64, "bigint(20)");
         assert_eq!((count.kind, count.length), (types::LONGLONG, 20));
         assert_eq!(count.flags & NOT_NULL_FLAG, NOT_NULL_FLAG);

@@ -84,11 +84,7 @@ impl<'a> Connection<'a> {
             COM_STMT_SEND_LONG_DATA => self.statements.append(&body)?,
             COM_STMT_CLOSE => self.statements.close(&body)?,
             COM_STMT_RESET => self.reset_statement(&body)?,
-            other => reply::error(
-                self.wire,
-                codes::UNKNOWN_COMMAND,
-                &format!("Unknown command 0x{other:02x}"),
-            ),
+            other => reply::error(self.wire, codes::UNKNOWN_COMMAND, &format!("Unknown command 0x{other:02x}")),
         }
         Ok(Next::Command)
     }
@@ -102,11 +98,7 @@ impl<'a> Connection<'a> {
     }
 
     pub(super) fn status(&self, more: bool) -> u16 {
-        let transaction = if self.guest.session.in_transaction() {
-            SERVER_STATUS_IN_TRANS
-        } else {
-            0
-        };
+        let transaction = if self.guest.session.in_transaction() { SERVER_STATUS_IN_TRANS } else { 0 };
         let more = if more { SERVER_MORE_RESULTS_EXISTS } else { 0 };
         SERVER_STATUS_AUTOCOMMIT | transaction | more
     }
@@ -121,11 +113,7 @@ impl<'a> Connection<'a> {
         match std::str::from_utf8(body) {
             Ok(text) => Some(text),
             Err(_) => {
-                reply::error(
-                    self.wire,
-                    codes::BAD_TEXT,
-                    "Invalid utf8mb4 character string",
-                );
+                reply::error(self.wire, codes::BAD_TEXT, "Invalid utf8mb4 character string");
                 None
             }
         }
@@ -154,23 +142,12 @@ impl<'a> Connection<'a> {
     }
 
     /// One after the other, up to the first that fails.
-    async fn query_all(
-        &mut self,
-        session: &Session,
-        statements: &[String],
-    ) -> Result<(), LinkError> {
+    async fn query_all(&mut self, session: &Session, statements: &[String]) -> Result<(), LinkError> {
         for (index, statement) in statements.iter().enumerate() {
             debug!(statement = excerpt(statement), "query");
             let more = index + 1 < statements.len();
-            let outcome = self
-                .wire
-                .link
-                .watch(session, session.execute(statement))
-                .await?;
-            if !self
-                .send(session, outcome, Form::Text, more, is_diagnostic(statement))
-                .await?
-            {
+            let outcome = self.wire.link.watch(session, session.execute(statement)).await?;
+            if !self.send(session, outcome, Form::Text, more, is_diagnostic(statement)).await? {
                 return Ok(());
             }
         }
@@ -199,16 +176,7 @@ impl<'a> Connection<'a> {
             }
             Ok(Outcome::Rows { schema, stream }) => {
                 let status = self.status(more);
-                let sent = rows::send(
-                    self.wire,
-                    session,
-                    &schema,
-                    stream,
-                    form,
-                    deprecate_eof,
-                    status,
-                )
-                .await?;
+                let sent = rows::send(self.wire, session, &schema, stream, form, deprecate_eof, status).await?;
                 if sent.is_ok() {
                     reply::end_of_rows(self.wire, deprecate_eof, status, warnings());
                 }
@@ -237,18 +205,10 @@ impl<'a> Connection<'a> {
         let table = Cursor::new(body).text("table name")?;
         let session = self.session();
         let query = format!("SELECT * FROM `{}`", table.replace('`', "``"));
-        let prepared = self
-            .wire
-            .link
-            .watch(&session, session.prepare(&query, &[]))
-            .await?;
+        let prepared = self.wire.link.watch(&session, session.prepare(&query, &[])).await?;
         match prepared {
             Ok(prepared) => {
-                for field in prepared
-                    .schema
-                    .iter()
-                    .flat_map(|schema| schema.fields().iter())
-                {
+                for field in prepared.schema.iter().flat_map(|schema| schema.fields().iter()) {
                     let shape = Shape::of(field);
                     self.wire.write(|out| {
                         define(out, field.name(), shape);
@@ -268,10 +228,7 @@ impl<'a> Connection<'a> {
         let threads = self.server.connections().list().len();
         let uptime = self.connected_at.elapsed().as_secs();
         self.wire.write(|out| {
-            out.put_slice(
-                format!("Uptime: {uptime}  Threads: {threads}  Questions: 0  Slow queries: 0")
-                    .as_bytes(),
-            );
+            out.put_slice(format!("Uptime: {uptime}  Threads: {threads}  Questions: 0  Slow queries: 0").as_bytes());
         });
     }
 

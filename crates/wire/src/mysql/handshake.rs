@@ -32,32 +32,23 @@ pub(super) struct Claim {
 }
 
 /// Greets and logs in. `None`: the client was refused, and told so.
-pub(super) async fn login(
-    wire: &mut Wire,
-    server: &Arc<Server>,
-) -> Result<Option<Guest>, LinkError> {
+pub(super) async fn login(wire: &mut Wire, server: &Arc<Server>) -> Result<Option<Guest>, LinkError> {
     let salt = auth::salt();
     greet(wire, &salt);
     wire.link.flush().await?;
     let answer = wire.read().await?;
     let capabilities = Cursor::new(&answer).u32_le("client capabilities")?;
     if capabilities & CLIENT_SSL != 0 || capabilities & CLIENT_PROTOCOL_41 == 0 {
-        reply::error(
-            wire,
-            codes::HANDSHAKE,
-            "Bad handshake: this server speaks protocol 4.1 without TLS",
-        );
+        reply::error(wire, codes::HANDSHAKE, "Bad handshake: this server speaks protocol 4.1 without TLS");
         return Ok(None);
     }
     let claim = read_claim(&answer, capabilities)?;
-    Ok(admit(wire, server, &salt, claim)
-        .await?
-        .map(|session| Guest {
-            session: Arc::new(session.0),
-            salt,
-            capabilities,
-            user: session.1,
-        }))
+    Ok(admit(wire, server, &salt, claim).await?.map(|session| Guest {
+        session: Arc::new(session.0),
+        salt,
+        capabilities,
+        user: session.1,
+    }))
 }
 
 fn greet(wire: &mut Wire, salt: &Salt) {
@@ -105,12 +96,7 @@ fn read_claim(answer: &Bytes, capabilities: u32) -> Result<Claim, Malformed> {
     } else {
         None
     };
-    Ok(Claim {
-        user,
-        database,
-        plugin,
-        proof: answer.slice_ref(proof),
-    })
+    Ok(Claim { user, database, plugin, proof: answer.slice_ref(proof) })
 }
 
 /// Checks a claim and answers it: OK, or an error and `None`. Also serves COM_CHANGE_USER.
@@ -130,11 +116,7 @@ pub(super) async fn admit(
         connection_id: wire.link.id(),
     };
     // A wrong password ends here for known and unknown users alike, after the same work.
-    let opened = if proven {
-        Some(Session::open(server, login))
-    } else {
-        None
-    };
+    let opened = if proven { Some(Session::open(server, login)) } else { None };
     let session = match opened {
         Some(Ok(session)) => session,
         Some(Err(failure)) if failure.kind != FailureKind::AccessDenied => {
@@ -198,10 +180,7 @@ mod tests {
 
     #[test]
     fn reads_what_clients_send() {
-        let all = CLIENT_PROTOCOL_41
-            | CLIENT_SECURE_CONNECTION
-            | CLIENT_CONNECT_WITH_DB
-            | CLIENT_PLUGIN_AUTH;
+        let all = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_CONNECT_WITH_DB | CLIENT_PLUGIN_AUTH;
         let answer = response(all, b"root@sys\0\x03abcoceanbase\0mysql_native_password\0");
         let claim = read_claim(&answer, all).expect("a claim");
         assert_eq!(claim.user, "root@sys");

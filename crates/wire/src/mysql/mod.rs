@@ -51,9 +51,7 @@ impl Mysql {
         let ended = match login {
             Ok(Ok(Some(guest))) => {
                 info!("connected");
-                Connection::new(&mut wire, Arc::clone(&self.server), guest)
-                    .run()
-                    .await
+                Connection::new(&mut wire, Arc::clone(&self.server), guest).run().await
             }
             Ok(Ok(None)) => Ok(()),
             Ok(Err(error)) => Err(error),
@@ -73,11 +71,7 @@ impl Mysql {
     /// Says why there is no place, instead of a greeting.
     pub(crate) async fn refuse(link: Link, message: &str) {
         let mut wire = Wire::new(link);
-        reply::error(
-            &mut wire,
-            codes::code(FailureKind::TooManyConnections),
-            message,
-        );
+        reply::error(&mut wire, codes::code(FailureKind::TooManyConnections), message);
         wire.link.close().await;
     }
 }
@@ -91,10 +85,9 @@ fn farewell(wire: &mut Wire, error: &LinkError) {
             return;
         }
         LinkError::Malformed(what) => (codes::MALFORMED, format!("malformed packet: {what}")),
-        LinkError::TooLarge { bytes, limit } => (
-            codes::TOO_LARGE,
-            format!("got a packet of {bytes} bytes, the limit is {limit}"),
-        ),
+        LinkError::TooLarge { bytes, limit } => {
+            (codes::TOO_LARGE, format!("got a packet of {bytes} bytes, the limit is {limit}"))
+        }
         LinkError::Shutdown => (codes::SHUTDOWN, "Server shutdown in progress".to_owned()),
         LinkError::Killed => (codes::KILLED, "connection was killed".to_owned()),
     };

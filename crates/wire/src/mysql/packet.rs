@@ -36,19 +36,11 @@ impl Wire {
     /// One packet, and whether the message goes on. `before` counts towards the limit.
     async fn read_packet(&mut self, before: usize) -> Result<(BytesMut, bool), LinkError> {
         self.link.need(HEADER).await?;
-        let [a, b, c, sequence] = [
-            self.link.input[0],
-            self.link.input[1],
-            self.link.input[2],
-            self.link.input[3],
-        ];
+        let [a, b, c, sequence] = [self.link.input[0], self.link.input[1], self.link.input[2], self.link.input[3]];
         let length = u32::from_le_bytes([a, b, c, 0]) as usize;
         let limit = self.link.limit;
         if before + length > limit {
-            return Err(LinkError::TooLarge {
-                bytes: before + length,
-                limit,
-            });
+            return Err(LinkError::TooLarge { bytes: before + length, limit });
         }
         self.sequence = sequence.wrapping_add(1);
         // The header is no part of the limit.
@@ -138,17 +130,7 @@ mod tests {
 
     #[test]
     fn lengths_read_as_they_are_written() {
-        for value in [
-            0u64,
-            1,
-            250,
-            251,
-            65_535,
-            65_536,
-            16_777_215,
-            16_777_216,
-            1 << 40,
-        ] {
+        for value in [0u64, 1, 250, 251, 65_535, 65_536, 16_777_215, 16_777_216, 1 << 40] {
             let mut out = BytesMut::new();
             put_length(&mut out, value);
             let mut cursor = Cursor::new(&out);

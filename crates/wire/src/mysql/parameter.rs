@@ -29,9 +29,7 @@ pub(super) fn read(
     }
     let nulls = body.take(count.div_ceil(8), "bitmap of NULLs")?;
     if body.u8("flag of new types")? == 1 {
-        *kinds = (0..count)
-            .map(|_| read_kind(body))
-            .collect::<Result<_, _>>()?;
+        *kinds = (0..count).map(|_| read_kind(body)).collect::<Result<_, _>>()?;
     }
     if kinds.len() != count {
         return Err(Malformed("types of the parameters"));
@@ -100,10 +98,7 @@ fn text_or_bytes(bytes: &[u8]) -> ScalarValue {
 
 /// Compared with doubles by MySQL too.
 fn decimal(bytes: &[u8]) -> ScalarValue {
-    match std::str::from_utf8(bytes)
-        .ok()
-        .and_then(|text| text.parse().ok())
-    {
+    match std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()) {
         Some(value) => ScalarValue::Float64(Some(value)),
         None => text_or_bytes(bytes),
     }
@@ -138,9 +133,7 @@ fn read_time(body: &mut Cursor<'_>) -> Result<ScalarValue, Malformed> {
     let days = fields.u32_le(WHAT)?;
     let clock = read_clock(&mut fields)?;
     if negative || days > 0 {
-        return Err(Malformed(
-            "time of a parameter, which must be within one day",
-        ));
+        return Err(Malformed("time of a parameter, which must be within one day"));
     }
     Ok(ScalarValue::Time64Microsecond(Some(clock)))
 }
@@ -152,11 +145,7 @@ fn read_clock(fields: &mut Cursor<'_>) -> Result<i64, Malformed> {
         return Ok(0);
     }
     let [hours, minutes, seconds] = fields.array(WHAT)?;
-    let micros = if fields.is_empty() {
-        0
-    } else {
-        fields.u32_le(WHAT)?
-    };
+    let micros = if fields.is_empty() { 0 } else { fields.u32_le(WHAT)? };
     let seconds = (i64::from(hours) * 60 + i64::from(minutes)) * 60 + i64::from(seconds);
     Ok(seconds * 1_000_000 + i64::from(micros))
 }
@@ -166,27 +155,13 @@ mod tests {
     use super::*;
 
     fn values(body: &[u8], count: usize) -> Result<Vec<ScalarValue>, Malformed> {
-        read(
-            &mut Cursor::new(body),
-            count,
-            &mut Vec::new(),
-            &BTreeMap::new(),
-        )
+        read(&mut Cursor::new(body), count, &mut Vec::new(), &BTreeMap::new())
     }
 
     #[test]
     fn reads_every_kind() {
         let mut body = vec![0b10, 1];
-        body.extend([
-            types::TINY,
-            0,
-            types::LONG,
-            0,
-            types::VAR_STRING,
-            0,
-            types::DOUBLE,
-            0,
-        ]);
+        body.extend([types::TINY, 0, types::LONG, 0, types::VAR_STRING, 0, types::DOUBLE, 0]);
         body.push(0xff);
         body.extend(b"\x03abc");
         body.extend(1.5f64.to_le_bytes());
@@ -210,13 +185,7 @@ mod tests {
         let date = [0, 1, types::DATE, 0, 4, 0xb2, 7, 1, 2];
         assert_eq!(values(&date, 1), Ok(vec![ScalarValue::Date32(Some(1))]));
         let stamp = [0, 1, types::DATETIME, 0, 7, 0xb2, 7, 1, 1, 0, 1, 2];
-        assert_eq!(
-            values(&stamp, 1),
-            Ok(vec![ScalarValue::TimestampMicrosecond(
-                Some(62_000_000),
-                None
-            )])
-        );
+        assert_eq!(values(&stamp, 1), Ok(vec![ScalarValue::TimestampMicrosecond(Some(62_000_000), None)]));
         let time = [0, 1, types::TIME, 0, 8, 1, 0, 0, 0, 0, 1, 0, 0];
         assert!(values(&time, 1).is_err());
     }
@@ -231,14 +200,6 @@ mod tests {
         let again = [0, 0, 1, b'x'];
         let value = read(&mut Cursor::new(&again), 1, &mut kinds, &BTreeMap::new());
         assert_eq!(value, Ok(vec![ScalarValue::Utf8(Some("x".to_owned()))]));
-        assert!(
-            read(
-                &mut Cursor::new(&again),
-                1,
-                &mut Vec::new(),
-                &BTreeMap::new()
-            )
-            .is_err()
-        );
+        assert!(read(&mut Cursor::new(&again), 1, &mut Vec::new(), &BTreeMap::new()).is_err());
     }
 }

@@ -29,11 +29,7 @@ pub(super) async fn send(
     deprecate_eof: bool,
     status: u16,
 ) -> Result<Result<(), Failure>, LinkError> {
-    let shapes: Vec<Shape> = schema
-        .fields()
-        .iter()
-        .map(|field| Shape::of(field))
-        .collect();
+    let shapes: Vec<Shape> = schema.fields().iter().map(|field| Shape::of(field)).collect();
     write_header(wire, schema, deprecate_eof, status);
     while let Some(batch) = wire.link.watch(session, stream.next()).await? {
         let sent = match batch {

@@ -49,13 +49,7 @@ impl Statements {
                 break;
             }
         }
-        let statement = Statement {
-            prepared,
-            diagnostic,
-            kinds: Vec::new(),
-            long: BTreeMap::new(),
-            long_bytes: 0,
-        };
+        let statement = Statement { prepared, diagnostic, kinds: Vec::new(), long: BTreeMap::new(), long_bytes: 0 };
         self.by_id.insert(self.last, statement);
         self.last
     }
@@ -70,14 +64,8 @@ impl Statements {
             return Ok(());
         };
         statement.long_bytes = statement.long_bytes.saturating_add(data.len());
-        if statement.long_bytes <= LIMIT_AFTER_LOGIN
-            && usize::from(parameter) < statement.prepared.parameters.len()
-        {
-            statement
-                .long
-                .entry(parameter)
-                .or_default()
-                .extend_from_slice(data);
+        if statement.long_bytes <= LIMIT_AFTER_LOGIN && usize::from(parameter) < statement.prepared.parameters.len() {
+            statement.long.entry(parameter).or_default().extend_from_slice(data);
         }
         Ok(())
     }
@@ -104,19 +92,13 @@ impl Connection<'_> {
             return Ok(());
         };
         if self.statements.is_full() {
-            let message = format!(
-                "Can't create more than {MAX_STATEMENTS} prepared statements in one connection"
-            );
+            let message = format!("Can't create more than {MAX_STATEMENTS} prepared statements in one connection");
             reply::error(self.wire, codes::TOO_MANY_STATEMENTS, &message);
             return Ok(());
         }
         debug!(statement = excerpt(text), "prepare");
         let session = self.session();
-        let prepared = self
-            .wire
-            .link
-            .watch(&session, session.prepare(text, &[]))
-            .await?;
+        let prepared = self.wire.link.watch(&session, session.prepare(text, &[])).await?;
         match prepared {
             Ok(prepared) if prepared.parameters.len() > usize::from(u16::MAX) => {
                 let message = "Prepared statement contains too many placeholders";
@@ -124,9 +106,7 @@ impl Connection<'_> {
             }
             Ok(prepared) => {
                 let prepared = Arc::new(prepared);
-                let id = self
-                    .statements
-                    .insert(Arc::clone(&prepared), is_diagnostic(text));
+                let id = self.statements.insert(Arc::clone(&prepared), is_diagnostic(text));
                 self.describe(id, &prepared);
             }
             Err(failure) => reply::failure(self.wire, &failure),
@@ -137,10 +117,7 @@ impl Connection<'_> {
     /// COM_STMT_PREPARE_OK, then the parameters, then the columns.
     fn describe(&mut self, id: u32, prepared: &Prepared) {
         let (deprecate_eof, status) = (self.deprecate_eof(), self.status(false));
-        let columns = prepared
-            .schema
-            .as_ref()
-            .map_or(0, |schema| schema.fields().len());
+        let columns = prepared.schema.as_ref().map_or(0, |schema| schema.fields().len());
         let parameters = prepared.parameters.len();
         self.wire.write(|out| {
             out.put_u8(0);
@@ -151,11 +128,8 @@ impl Connection<'_> {
             out.put_u16_le(0);
         });
         if parameters > 0 {
-            let fields: Vec<Field> = prepared
-                .parameters
-                .iter()
-                .map(|kind| Field::new("?", kind.clone(), true))
-                .collect();
+            let fields: Vec<Field> =
+                prepared.parameters.iter().map(|kind| Field::new("?", kind.clone(), true)).collect();
             write_columns(self.wire, &Schema::new(fields), deprecate_eof, status);
         }
         if let Some(schema) = prepared.schema.as_ref().filter(|_| columns > 0) {
@@ -173,10 +147,7 @@ impl Connection<'_> {
             return Ok(());
         };
         if statement.long_bytes > LIMIT_AFTER_LOGIN {
-            let message = format!(
-                "parameters of {} bytes, the limit is {LIMIT_AFTER_LOGIN}",
-                statement.long_bytes
-            );
+            let message = format!("parameters of {} bytes, the limit is {LIMIT_AFTER_LOGIN}", statement.long_bytes);
             self.statements.forget_long(id);
             reply::error(self.wire, codes::TOO_LARGE, &message);
             return Ok(());
@@ -188,11 +159,7 @@ impl Connection<'_> {
         let values = match values {
             Ok(values) => fit_all(values, &prepared),
             Err(malformed) => {
-                reply::error(
-                    self.wire,
-                    codes::WRONG_ARGUMENTS,
-                    &format!("Incorrect arguments: {}", malformed.0),
-                );
+                reply::error(self.wire, codes::WRONG_ARGUMENTS, &format!("Incorrect arguments: {}", malformed.0));
                 return Ok(());
             }
         };
@@ -212,13 +179,8 @@ impl Connection<'_> {
         diagnostic: bool,
     ) -> Result<(), LinkError> {
         let session = self.session();
-        let outcome = self
-            .wire
-            .link
-            .watch(&session, session.execute_prepared(prepared, values))
-            .await?;
-        self.send(&session, outcome, Form::Binary, false, diagnostic)
-            .await?;
+        let outcome = self.wire.link.watch(&session, session.execute_prepared(prepared, values)).await?;
+        self.send(&session, outcome, Form::Binary, false, diagnostic).await?;
         Ok(())
     }
 

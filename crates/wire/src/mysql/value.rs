@@ -3,13 +3,11 @@
 
 use bytes::{BufMut, BytesMut};
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Float32Array, Float64Array,
-    Int64Array, StringArray, StringViewArray, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Float32Array, Float64Array, Int64Array, StringArray,
+    StringViewArray, UInt64Array,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type,
-};
+use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type};
 use datafusion::arrow::error::ArrowError;
 
 use super::packet::{put_lenenc, put_short};
@@ -66,51 +64,29 @@ impl Cells {
     pub(super) fn of(column: &ArrayRef) -> Result<Cells, ArrowError> {
         let column = plain(column)?;
         let ints = |column: &ArrayRef| -> Result<Int64Array, ArrowError> {
-            Ok(cast(column, &DataType::Int64)?
-                .as_primitive::<Int64Type>()
-                .clone())
+            Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
         };
         Ok(match column.data_type() {
             DataType::Null => Cells::Null,
             DataType::Boolean => Cells::Bool(column.as_boolean().clone()),
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-                Cells::Int(ints(&column)?)
-            }
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Cells::Int(ints(&column)?),
             DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
-                Cells::Uint(
-                    cast(&column, &DataType::UInt64)?
-                        .as_primitive::<UInt64Type>()
-                        .clone(),
-                )
+                Cells::Uint(cast(&column, &DataType::UInt64)?.as_primitive::<UInt64Type>().clone())
             }
-            DataType::Float16 | DataType::Float32 => Cells::Float(
-                cast(&column, &DataType::Float32)?
-                    .as_primitive::<Float32Type>()
-                    .clone(),
-            ),
+            DataType::Float16 | DataType::Float32 => {
+                Cells::Float(cast(&column, &DataType::Float32)?.as_primitive::<Float32Type>().clone())
+            }
             DataType::Float64 => Cells::Double(column.as_primitive::<Float64Type>().clone()),
             DataType::Utf8 => Cells::Text(column.as_string::<i32>().clone()),
             DataType::Utf8View => Cells::View(column.as_string_view().clone()),
-            DataType::LargeUtf8 => {
-                Cells::View(cast(&column, &DataType::Utf8View)?.as_string_view().clone())
+            DataType::LargeUtf8 => Cells::View(cast(&column, &DataType::Utf8View)?.as_string_view().clone()),
+            DataType::Binary | DataType::LargeBinary | DataType::FixedSizeBinary(_) | DataType::BinaryView => {
+                Cells::Bytes(cast(&column, &DataType::BinaryView)?.as_binary_view().clone())
             }
-            DataType::Binary
-            | DataType::LargeBinary
-            | DataType::FixedSizeBinary(_)
-            | DataType::BinaryView => Cells::Bytes(
-                cast(&column, &DataType::BinaryView)?
-                    .as_binary_view()
-                    .clone(),
-            ),
             DataType::Date32 => Cells::Date(ints(&cast(&column, &DataType::Int32)?)?),
-            DataType::Date64 => Cells::Date(ints(&cast(
-                &cast(&column, &DataType::Date32)?,
-                &DataType::Int32,
-            )?)?),
+            DataType::Date64 => Cells::Date(ints(&cast(&cast(&column, &DataType::Date32)?, &DataType::Int32)?)?),
             DataType::Timestamp(unit, _) => Cells::Timestamp(ints(&column)?, Scale::of(*unit)),
-            DataType::Time32(unit) => {
-                Cells::Time(ints(&cast(&column, &DataType::Int32)?)?, Scale::of(*unit))
-            }
+            DataType::Time32(unit) => Cells::Time(ints(&cast(&column, &DataType::Int32)?)?, Scale::of(*unit)),
             DataType::Time64(unit) => Cells::Time(ints(&column)?, Scale::of(*unit)),
             _ => Cells::Text(as_strings(&column)?),
         })
@@ -120,10 +96,9 @@ impl Cells {
         match self {
             Cells::Null => true,
             Cells::Bool(array) => array.is_null(row),
-            Cells::Int(array)
-            | Cells::Date(array)
-            | Cells::Timestamp(array, _)
-            | Cells::Time(array, _) => array.is_null(row),
+            Cells::Int(array) | Cells::Date(array) | Cells::Timestamp(array, _) | Cells::Time(array, _) => {
+                array.is_null(row)
+            }
             Cells::Uint(array) => array.is_null(row),
             Cells::Float(array) => array.is_null(row),
             Cells::Double(array) => array.is_null(row),
@@ -142,16 +117,8 @@ impl Cells {
             Cells::Bool(array) => put_lenenc(out, if array.value(row) { b"1" } else { b"0" }),
             Cells::Int(array) => put_short(out, format_args!("{}", array.value(row))),
             Cells::Uint(array) => put_short(out, format_args!("{}", array.value(row))),
-            Cells::Float(array) => put_float(
-                out,
-                f64::from(array.value(row)),
-                format_args!("{:?}", array.value(row)),
-            ),
-            Cells::Double(array) => put_float(
-                out,
-                array.value(row),
-                format_args!("{:?}", array.value(row)),
-            ),
+            Cells::Float(array) => put_float(out, f64::from(array.value(row)), format_args!("{:?}", array.value(row))),
+            Cells::Double(array) => put_float(out, array.value(row), format_args!("{:?}", array.value(row))),
             Cells::Text(array) => put_lenenc(out, array.value(row).as_bytes()),
             Cells::View(array) => put_lenenc(out, array.value(row).as_bytes()),
             Cells::Bytes(array) => put_lenenc(out, array.value(row)),
@@ -215,10 +182,7 @@ fn put_float(out: &mut BytesMut, value: f64, text: std::fmt::Arguments<'_>) {
     if value.is_nan() {
         put_short(out, format_args!("NaN"));
     } else if value.is_infinite() {
-        put_short(
-            out,
-            format_args!("{}", if value > 0.0 { "Infinity" } else { "-Infinity" }),
-        );
+        put_short(out, format_args!("{}", if value > 0.0 { "Infinity" } else { "-Infinity" }));
     } else {
         let start = out.len();
         put_short(out, text);
@@ -275,11 +239,7 @@ impl Clock {
 
 impl std::fmt::Display for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{:02}:{:02}:{:02}",
-            self.hours, self.minutes, self.seconds
-        )?;
+        write!(f, "{:02}:{:02}:{:02}", self.hours, self.minutes, self.seconds)?;
         if self.micros == 0 {
             return Ok(());
         }

@@ -35,12 +35,7 @@ struct Pumped {
 
 impl<'a> Connection<'a> {
     pub(super) fn new(link: &'a mut Link, session: Arc<Session>) -> Connection<'a> {
-        Connection {
-            link,
-            session,
-            tables: Tables::default(),
-            skipping: false,
-        }
+        Connection { link, session, tables: Tables::default(), skipping: false }
     }
 
     pub(super) async fn run(mut self) -> Result<(), LinkError> {
@@ -103,10 +98,7 @@ impl<'a> Connection<'a> {
         match session.statements(text) {
             Err(failure) => reply::fault(self.link, failure.into()),
             Ok(statements) if statements.is_empty() => {
-                send(
-                    self.link,
-                    &Backend::EmptyQueryResponse(EmptyQueryResponse::new()),
-                );
+                send(self.link, &Backend::EmptyQueryResponse(EmptyQueryResponse::new()));
             }
             Ok(statements) => {
                 for statement in &statements {
@@ -122,11 +114,7 @@ impl<'a> Connection<'a> {
         self.link.flush().await
     }
 
-    async fn simple(
-        &mut self,
-        session: &Session,
-        statement: &str,
-    ) -> Result<Result<(), Fault>, LinkError> {
+    async fn simple(&mut self, session: &Session, statement: &str) -> Result<Result<(), Fault>, LinkError> {
         debug!(statement = excerpt(statement), "query");
         if let Some(name) = deallocate(statement) {
             return Ok(self.deallocate(name.as_deref()));
@@ -150,11 +138,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Runs a portal, or goes on with it.
-    async fn execute(
-        &mut self,
-        name: &str,
-        max_rows: usize,
-    ) -> Result<Result<(), Fault>, LinkError> {
+    async fn execute(&mut self, name: &str, max_rows: usize) -> Result<Result<(), Fault>, LinkError> {
         // Taken out while it runs: a portal that fails is gone.
         let Some(mut portal) = self.tables.portals.remove(name) else {
             return Ok(Err(unknown_portal(name)));
@@ -166,20 +150,13 @@ impl<'a> Connection<'a> {
         Ok(done)
     }
 
-    async fn run_portal(
-        &mut self,
-        portal: &mut Portal,
-        max_rows: usize,
-    ) -> Result<Result<(), Fault>, LinkError> {
+    async fn run_portal(&mut self, portal: &mut Portal, max_rows: usize) -> Result<Result<(), Fault>, LinkError> {
         let statement = Arc::clone(&portal.statement);
         let session = Arc::clone(&self.session);
         let state = std::mem::replace(&mut portal.state, State::Done);
         let mut running = match (state, &statement.plan) {
             (_, Plan::Empty) => {
-                send(
-                    self.link,
-                    &Backend::EmptyQueryResponse(EmptyQueryResponse::new()),
-                );
+                send(self.link, &Backend::EmptyQueryResponse(EmptyQueryResponse::new()));
                 return Ok(Ok(()));
             }
             (_, Plan::Deallocate(name)) => return Ok(self.deallocate(name.as_deref())),
@@ -191,12 +168,10 @@ impl<'a> Connection<'a> {
                         self.done(&statement.text, tag);
                         return Ok(Ok(()));
                     }
-                    Ok(Outcome::Rows { schema, stream }) => {
-                        match start(&schema, stream, &portal.formats) {
-                            Ok(running) => running,
-                            Err(fault) => return Ok(Err(fault)),
-                        }
-                    }
+                    Ok(Outcome::Rows { schema, stream }) => match start(&schema, stream, &portal.formats) {
+                        Ok(running) => running,
+                        Err(fault) => return Ok(Err(fault)),
+                    },
                 }
             }
             (State::Running(running), _) => running,
@@ -227,10 +202,7 @@ impl<'a> Connection<'a> {
         loop {
             while let Some(rows) = &mut running.rows {
                 if max_rows > 0 && sent == max_rows {
-                    return Ok(Ok(Pumped {
-                        rows: sent,
-                        finished: false,
-                    }));
+                    return Ok(Ok(Pumped { rows: sent, finished: false }));
                 }
                 match rows.put_next(&running.shape, &mut self.link.output) {
                     Err(fault) => return Ok(Err(fault)),
@@ -240,17 +212,11 @@ impl<'a> Connection<'a> {
                 self.link.flush_if_full().await?;
             }
             if max_rows > 0 && sent == max_rows {
-                return Ok(Ok(Pumped {
-                    rows: sent,
-                    finished: false,
-                }));
+                return Ok(Ok(Pumped { rows: sent, finished: false }));
             }
             let batch = match self.link.watch(session, running.stream.next()).await? {
                 None => {
-                    return Ok(Ok(Pumped {
-                        rows: sent,
-                        finished: true,
-                    }));
+                    return Ok(Ok(Pumped { rows: sent, finished: true }));
                 }
                 Some(batch) => batch,
             };
@@ -266,8 +232,7 @@ impl<'a> Connection<'a> {
 
     fn selected(&mut self, statement: &str, rows: usize) {
         self.notices(statement);
-        let tag =
-            tag_without_count(statement).map_or_else(|| format!("SELECT {rows}"), str::to_owned);
+        let tag = tag_without_count(statement).map_or_else(|| format!("SELECT {rows}"), str::to_owned);
         reply::complete(self.link, tag);
     }
 
@@ -277,10 +242,7 @@ impl<'a> Connection<'a> {
             self.tables = Tables::default();
         }
         if tag.is_empty() {
-            send(
-                self.link,
-                &Backend::EmptyQueryResponse(EmptyQueryResponse::new()),
-            );
+            send(self.link, &Backend::EmptyQueryResponse(EmptyQueryResponse::new()));
         } else {
             reply::complete(self.link, tag);
         }
@@ -302,14 +264,6 @@ impl<'a> Connection<'a> {
     }
 }
 
-fn start(
-    schema: &Schema,
-    stream: SendableRecordBatchStream,
-    formats: &[i16],
-) -> Result<Running, Fault> {
-    Ok(Running {
-        shape: Shape::of(schema, formats)?,
-        stream,
-        rows: None,
-    })
+fn start(schema: &Schema, stream: SendableRecordBatchStream, formats: &[i16]) -> Result<Running, Fault> {
+    Ok(Running { shape: Shape::of(schema, formats)?, stream, rows: None })
 }

@@ -71,8 +71,7 @@ impl Message {
 pub(super) async fn read(link: &mut Link) -> Result<Message, LinkError> {
     link.need(HEADER).await?;
     let kind = link.input[0];
-    let length =
-        u32::from_be_bytes([link.input[1], link.input[2], link.input[3], link.input[4]]) as usize;
+    let length = u32::from_be_bytes([link.input[1], link.input[2], link.input[3], link.input[4]]) as usize;
     // The length counts itself but not the type.
     if length < 4 {
         return Err(LinkError::Malformed("length of a message"));
@@ -108,9 +107,7 @@ fn parse(cursor: &mut Cursor<'_>) -> Result<Parse, Malformed> {
     let name = cursor.text("name of a statement")?;
     let query = cursor.text("text of a query")?;
     let count = cursor.u16_be("number of parameter types")?;
-    let types = (0..count)
-        .map(|_| cursor.u32_be("type of a parameter"))
-        .collect::<Result<_, _>>()?;
+    let types = (0..count).map(|_| cursor.u32_be("type of a parameter")).collect::<Result<_, _>>()?;
     Ok(Parse { name, query, types })
 }
 
@@ -119,20 +116,12 @@ fn bind(body: &Bytes, cursor: &mut Cursor<'_>) -> Result<Bind, Malformed> {
     let statement = cursor.text("name of a statement")?;
     let formats = formats(cursor)?;
     let count = cursor.u16_be("number of parameters")?;
-    let values = (0..count)
-        .map(|_| value(body, cursor))
-        .collect::<Result<Vec<_>, _>>()?;
+    let values = (0..count).map(|_| value(body, cursor)).collect::<Result<Vec<_>, _>>()?;
     let result_formats = self::formats(cursor)?;
     if formats.len() > 1 && formats.len() != values.len() {
         return Err(Malformed("number of parameter formats"));
     }
-    Ok(Bind {
-        portal,
-        statement,
-        formats,
-        values,
-        result_formats,
-    })
+    Ok(Bind { portal, statement, formats, values, result_formats })
 }
 
 fn formats(cursor: &mut Cursor<'_>) -> Result<Vec<i16>, Malformed> {
@@ -171,11 +160,7 @@ mod tests {
         let parse = Bytes::from_static(b"s\0select $1\0\0\x01\0\0\0\x14");
         assert_eq!(
             decode(b'P', &parse),
-            Ok(Message::Parse(Parse {
-                name: "s".to_owned(),
-                query: "select $1".to_owned(),
-                types: vec![20],
-            }))
+            Ok(Message::Parse(Parse { name: "s".to_owned(), query: "select $1".to_owned(), types: vec![20] }))
         );
         let bind = Bytes::from_static(b"\0s\0\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff\0\0");
         let Ok(Message::Bind(read)) = decode(b'B', &bind) else {

@@ -46,11 +46,7 @@ impl Postgres {
 
     /// From the first byte to the last.
     pub(crate) async fn serve(&self, mut link: Link) {
-        let login = timeout(
-            LOGIN_TIMEOUT,
-            startup::login(&mut link, &self.server, self.verifier.as_ref()),
-        )
-        .await;
+        let login = timeout(LOGIN_TIMEOUT, startup::login(&mut link, &self.server, self.verifier.as_ref())).await;
         let ended = match login {
             Ok(Ok(Some(session))) => {
                 info!("connected");
@@ -95,14 +91,10 @@ fn farewell(link: &mut Link, error: &LinkError) {
             return;
         }
         LinkError::Malformed(what) => (codes::MALFORMED, format!("malformed message: {what}")),
-        LinkError::TooLarge { bytes, limit } => (
-            codes::TOO_LARGE,
-            format!("got a message of {bytes} bytes, the limit is {limit}"),
-        ),
-        LinkError::Shutdown => (
-            codes::SHUTDOWN,
-            "terminating connection due to administrator command".to_owned(),
-        ),
+        LinkError::TooLarge { bytes, limit } => {
+            (codes::TOO_LARGE, format!("got a message of {bytes} bytes, the limit is {limit}"))
+        }
+        LinkError::Shutdown => (codes::SHUTDOWN, "terminating connection due to administrator command".to_owned()),
         LinkError::Killed => (codes::KILLED, "connection was killed".to_owned()),
     };
     debug!("closing: {message}");

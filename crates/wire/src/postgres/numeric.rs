@@ -25,26 +25,17 @@ pub(super) fn put(out: &mut BytesMut, text: &str) {
         .chain(std::iter::repeat_n(b'0', trail))
         .collect();
     for group in digits.chunks(DIGITS) {
-        groups.push(group.iter().fold(0u16, |value, digit| {
-            value * 10 + u16::from(digit.wrapping_sub(b'0') % 10)
-        }));
+        groups.push(group.iter().fold(0u16, |value, digit| value * 10 + u16::from(digit.wrapping_sub(b'0') % 10)));
     }
     let mut weight = (lead + whole.len()) as i64 / DIGITS as i64 - 1;
     let leading = groups.iter().take_while(|group| **group == 0).count();
     groups.drain(..leading);
     weight -= leading as i64;
-    let kept = groups
-        .iter()
-        .rposition(|group| *group != 0)
-        .map_or(0, |last| last + 1);
+    let kept = groups.iter().rposition(|group| *group != 0).map_or(0, |last| last + 1);
     groups.truncate(kept);
     out.put_u16(groups.len() as u16);
     out.put_i16(if groups.is_empty() { 0 } else { weight as i16 });
-    out.put_u16(if negative && !groups.is_empty() {
-        NEGATIVE
-    } else {
-        0
-    });
+    out.put_u16(if negative && !groups.is_empty() { NEGATIVE } else { 0 });
     out.put_u16(fraction.len() as u16);
     groups.iter().for_each(|group| out.put_u16(*group));
 }
@@ -60,36 +51,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<String, Malformed> {
     if sign == NAN {
         return Ok("NaN".to_owned());
     }
-    let groups = (0..count)
-        .map(|_| cursor.u16_be(WHAT))
-        .collect::<Result<Vec<u16>, _>>()?;
-    if !cursor.is_empty()
-        || groups.iter().any(|group| *group >= 10_000)
-        || !matches!(sign, 0 | NEGATIVE)
-    {
+    let groups = (0..count).map(|_| cursor.u16_be(WHAT)).collect::<Result<Vec<u16>, _>>()?;
+    if !cursor.is_empty() || groups.iter().any(|group| *group >= 10_000) || !matches!(sign, 0 | NEGATIVE) {
         return Err(Malformed(WHAT));
     }
     let group = |position: i64| {
         let index = usize::try_from(weight - position).ok();
-        index
-            .and_then(|index| groups.get(index))
-            .copied()
-            .unwrap_or(0)
+        index.and_then(|index| groups.get(index)).copied().unwrap_or(0)
     };
-    let mut text: String = (0..=weight.max(0))
-        .rev()
-        .map(|position| format!("{:04}", group(position)))
-        .collect();
-    let zeros = text
-        .bytes()
-        .take_while(|digit| *digit == b'0')
-        .count()
-        .min(text.len() - 1);
+    let mut text: String = (0..=weight.max(0)).rev().map(|position| format!("{:04}", group(position))).collect();
+    let zeros = text.bytes().take_while(|digit| *digit == b'0').count().min(text.len() - 1);
     text.drain(..zeros);
     if scale > 0 {
-        let fraction: String = (1..=scale.div_ceil(DIGITS))
-            .map(|place| format!("{:04}", group(-(place as i64))))
-            .collect();
+        let fraction: String =
+            (1..=scale.div_ceil(DIGITS)).map(|place| format!("{:04}", group(-(place as i64)))).collect();
         text.push('.');
         text.push_str(&fraction[..scale]);
     }
@@ -108,10 +83,7 @@ mod tests {
         let mut out = BytesMut::new();
         put(&mut out, "-12345.678");
         // 3 groups, weight 1, negative, 3 decimals: 1, 2345, 6780
-        assert_eq!(
-            &out[..],
-            [0, 3, 0, 1, 0x40, 0, 0, 3, 0, 1, 0x09, 0x29, 0x1a, 0x7c]
-        );
+        assert_eq!(&out[..], [0, 3, 0, 1, 0x40, 0, 0, 3, 0, 1, 0x09, 0x29, 0x1a, 0x7c]);
     }
 
     #[test]

@@ -45,12 +45,10 @@ pub(super) fn types(given: &[u32], prepared: &Prepared) -> Vec<Type> {
         .parameters
         .iter()
         .enumerate()
-        .map(
-            |(index, inferred)| match given.get(index).copied().and_then(Type::from_oid) {
-                None | Some(Type::UNKNOWN) => pg_type(inferred),
-                Some(given) => given,
-            },
-        )
+        .map(|(index, inferred)| match given.get(index).copied().and_then(Type::from_oid) {
+            None | Some(Type::UNKNOWN) => pg_type(inferred),
+            Some(given) => given,
+        })
         .collect()
 }
 
@@ -58,20 +56,15 @@ pub(super) fn types(given: &[u32], prepared: &Prepared) -> Vec<Type> {
 fn pg_type(inferred: &DataType) -> Type {
     match plain_type(inferred) {
         DataType::Null => Type::TEXT,
-        DataType::Decimal32(..)
-        | DataType::Decimal64(..)
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..) => Type::NUMERIC,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            Type::NUMERIC
+        }
         other => into_pg_type(other).unwrap_or(Type::TEXT),
     }
 }
 
 /// The values of a Bind, fitted to the plan.
-pub(super) fn read(
-    bind: &Bind,
-    types: &[Type],
-    prepared: &Prepared,
-) -> Result<Vec<ScalarValue>, Fault> {
+pub(super) fn read(bind: &Bind, types: &[Type], prepared: &Prepared) -> Result<Vec<ScalarValue>, Fault> {
     if bind.values.len() != types.len() {
         let message = format!(
             "bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
@@ -106,9 +99,7 @@ fn format_of(formats: &[i16], index: usize) -> i16 {
 fn read_value(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, Fault> {
     match *kind {
         Type::NUMERIC => read_numeric(value, format),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::JSON => {
-            read_text(value)
-        }
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::JSON => read_text(value),
         Type::UUID if format == 0 => read_text(value),
         _ => read_typed(value, kind, format),
     }
@@ -117,10 +108,7 @@ fn read_value(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, Fa
 fn read_text(value: &Bytes) -> Result<ScalarValue, Fault> {
     match std::str::from_utf8(value) {
         Ok(text) => Ok(ScalarValue::Utf8(Some(text.to_owned()))),
-        Err(_) => Err(Fault::new(
-            codes::BAD_TEXT,
-            "invalid byte sequence for encoding \"UTF8\"",
-        )),
+        Err(_) => Err(Fault::new(codes::BAD_TEXT, "invalid byte sequence for encoding \"UTF8\"")),
     }
 }
 
@@ -130,28 +118,17 @@ fn read_numeric(value: &Bytes, format: i16) -> Result<ScalarValue, Fault> {
     let text = if format == 1 {
         numeric::read(value).map_err(|_| bad())?
     } else {
-        std::str::from_utf8(value)
-            .map_err(|_| bad())?
-            .trim()
-            .to_owned()
+        std::str::from_utf8(value).map_err(|_| bad())?.trim().to_owned()
     };
     if let Ok(integer) = text.parse() {
         return Ok(ScalarValue::Int64(Some(integer)));
     }
-    text.parse()
-        .map(|double| ScalarValue::Float64(Some(double)))
-        .map_err(|_| bad())
+    text.parse().map(|double| ScalarValue::Float64(Some(double))).map_err(|_| bad())
 }
 
 /// By arrow-pg, which wants a portal around the value.
 fn read_typed(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, Fault> {
-    let bind = extendedquery::Bind::new(
-        None,
-        None,
-        vec![format],
-        vec![Some(value.clone())],
-        Vec::new(),
-    );
+    let bind = extendedquery::Bind::new(None, None, vec![format], vec![Some(value.clone())], Vec::new());
     let statement = StoredStatement::new(String::new(), (), vec![Some(kind.clone())]);
     let portal = Portal::try_new(&bind, Arc::new(statement))?;
     let value = match deserialize_parameters(&portal, &[None])? {
@@ -175,22 +152,10 @@ mod tests {
         assert_eq!(read_as(Type::INT8, 1, &[0, 0, 0, 0, 0, 0, 1, 2]).ok(), int);
         assert_eq!(read_as(Type::INT8, 0, b"258").ok(), int);
         assert_eq!(read_as(Type::NUMERIC, 0, b"258").ok(), int);
-        assert_eq!(
-            read_as(Type::NUMERIC, 1, &[0, 1, 0, 0, 0, 0, 0, 0, 1, 2]).ok(),
-            int
-        );
-        assert_eq!(
-            read_as(Type::NUMERIC, 0, b"1.5").ok(),
-            Some(ScalarValue::Float64(Some(1.5)))
-        );
-        assert_eq!(
-            read_as(Type::BOOL, 0, b"t").ok(),
-            Some(ScalarValue::Boolean(Some(true)))
-        );
-        assert_eq!(
-            read_as(Type::TEXT, 1, b"x").ok(),
-            Some(ScalarValue::Utf8(Some("x".to_owned())))
-        );
+        assert_eq!(read_as(Type::NUMERIC, 1, &[0, 1, 0, 0, 0, 0, 0, 0, 1, 2]).ok(), int);
+        assert_eq!(read_as(Type::NUMERIC, 0, b"1.5").ok(), Some(ScalarValue::Float64(Some(1.5))));
+        assert_eq!(read_as(Type::BOOL, 0, b"t").ok(), Some(ScalarValue::Boolean(Some(true))));
+        assert_eq!(read_as(Type::TEXT, 1, b"x").ok(), Some(ScalarValue::Utf8(Some("x".to_owned()))));
         assert_eq!(
             read_as(Type::TIMESTAMP, 0, b"1970-01-01 00:00:01").ok(),
             Some(ScalarValue::TimestampMicrosecond(Some(1_000_000), None))

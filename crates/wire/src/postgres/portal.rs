@@ -98,19 +98,13 @@ impl Tables {
 }
 
 pub(super) fn unknown_portal(name: &str) -> Fault {
-    Fault::new(
-        codes::UNKNOWN_PORTAL,
-        format!("portal \"{name}\" does not exist"),
-    )
+    Fault::new(codes::UNKNOWN_PORTAL, format!("portal \"{name}\" does not exist"))
 }
 
 impl Connection<'_> {
     pub(super) async fn parse(&mut self, parse: Parse) -> Result<Result<(), Fault>, LinkError> {
-        if self.tables.statements.len() >= MAX_STATEMENTS
-            && !self.tables.statements.contains_key(&parse.name)
-        {
-            let message =
-                format!("more than {MAX_STATEMENTS} prepared statements in one connection");
+        if self.tables.statements.len() >= MAX_STATEMENTS && !self.tables.statements.contains_key(&parse.name) {
+            let message = format!("more than {MAX_STATEMENTS} prepared statements in one connection");
             return Ok(Err(Fault::new(codes::TOO_MANY_STATEMENTS, message)));
         }
         debug!(statement = excerpt(&parse.query), "parse");
@@ -120,13 +114,8 @@ impl Connection<'_> {
             Ok(plan) => plan,
             Err(fault) => return Ok(Err(fault)),
         };
-        let statement = Statement {
-            text: parse.query,
-            plan,
-        };
-        self.tables
-            .statements
-            .insert(parse.name, Arc::new(statement));
+        let statement = Statement { text: parse.query, plan };
+        self.tables.statements.insert(parse.name, Arc::new(statement));
         send(self.link, &Backend::ParseComplete(ParseComplete::new()));
         Ok(Ok(()))
     }
@@ -144,26 +133,16 @@ impl Connection<'_> {
         let Some(statement) = statement else {
             return Ok(Ok(Plan::Empty));
         };
-        let given: Vec<Option<DataType>> = parse
-            .types
-            .iter()
-            .map(|oid| parameter::arrow_type(*oid))
-            .collect();
-        let prepared = self
-            .link
-            .watch(&session, session.prepare(&statement, &given))
-            .await?;
-        Ok(prepared.map_err(Fault::from).map(|prepared| Plan::Query {
-            types: parameter::types(&parse.types, &prepared),
-            prepared,
-        }))
+        let given: Vec<Option<DataType>> = parse.types.iter().map(|oid| parameter::arrow_type(*oid)).collect();
+        let prepared = self.link.watch(&session, session.prepare(&statement, &given)).await?;
+        Ok(prepared
+            .map_err(Fault::from)
+            .map(|prepared| Plan::Query { types: parameter::types(&parse.types, &prepared), prepared }))
     }
 
     pub(super) fn bind(&mut self, bind: Bind) -> Result<(), Fault> {
         let statement = self.tables.statement(&bind.statement)?;
-        if self.tables.portals.len() >= MAX_PORTALS
-            && !self.tables.portals.contains_key(&bind.portal)
-        {
+        if self.tables.portals.len() >= MAX_PORTALS && !self.tables.portals.contains_key(&bind.portal) {
             let message = format!("more than {MAX_PORTALS} open portals in one connection");
             return Err(Fault::new(codes::TOO_MANY_STATEMENTS, message));
         }
@@ -176,11 +155,7 @@ impl Connection<'_> {
             }
             Plan::Empty | Plan::Deallocate(_) => Vec::new(),
         };
-        let portal = Portal {
-            statement,
-            formats: bind.result_formats,
-            state: State::Ready(values),
-        };
+        let portal = Portal { statement, formats: bind.result_formats, state: State::Ready(values) };
         self.tables.portals.insert(bind.portal, portal);
         send(self.link, &Backend::BindComplete(BindComplete::new()));
         Ok(())
@@ -194,10 +169,7 @@ impl Connection<'_> {
                     Plan::Query { types, .. } => types.iter().map(Type::oid).collect(),
                     Plan::Empty | Plan::Deallocate(_) => Vec::new(),
                 };
-                send(
-                    self.link,
-                    &Backend::ParameterDescription(ParameterDescription::new(types)),
-                );
+                send(self.link, &Backend::ParameterDescription(ParameterDescription::new(types)));
                 (statement, Vec::new())
             }
             Target::Portal(name) => {
@@ -232,9 +204,6 @@ impl Connection<'_> {
 }
 
 fn several() -> Failure {
-    Failure::new(
-        FailureKind::Syntax,
-        "cannot insert multiple commands into a prepared statement",
-    )
-    .hint("send them one by one, or all in one simple query")
+    Failure::new(FailureKind::Syntax, "cannot insert multiple commands into a prepared statement")
+        .hint("send them one by one, or all in one simple query")
 }

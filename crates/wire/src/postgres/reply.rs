@@ -17,11 +17,7 @@ pub(super) fn send(link: &mut Link, message: &Backend) {
 }
 
 pub(super) fn ready(link: &mut Link, in_transaction: bool) {
-    let status = if in_transaction {
-        TransactionStatus::Transaction
-    } else {
-        TransactionStatus::Idle
-    };
+    let status = if in_transaction { TransactionStatus::Transaction } else { TransactionStatus::Idle };
     send(link, &Backend::ReadyForQuery(ReadyForQuery::new(status)));
 }
 
@@ -39,21 +35,13 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Fault {
-        Fault {
-            code,
-            message: message.into(),
-            hint: None,
-        }
+        Fault { code, message: message.into(), hint: None }
     }
 }
 
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Fault {
-        Fault {
-            code: code(failure.kind),
-            message: failure.message,
-            hint: failure.hint,
-        }
+        Fault { code: code(failure.kind), message: failure.message, hint: failure.hint }
     }
 }
 
@@ -67,12 +55,7 @@ impl From<PgWireError> for Fault {
 }
 
 pub(super) fn fault(link: &mut Link, fault: Fault) {
-    let info = info(
-        "ERROR",
-        fault.code.postgres_state,
-        fault.message,
-        fault.hint,
-    );
+    let info = info("ERROR", fault.code.postgres_state, fault.message, fault.hint);
     send(link, &Backend::ErrorResponse(info.into()));
 }
 
@@ -85,12 +68,7 @@ pub(super) fn fatal(link: &mut Link, code: Code, message: &str) {
 /// As `fatal`, with the hint of a failure.
 pub(super) fn fatal_failure(link: &mut Link, failure: &Failure) {
     let state = code(failure.kind).postgres_state;
-    let info = info(
-        "FATAL",
-        state,
-        failure.message.clone(),
-        failure.hint.clone(),
-    );
+    let info = info("FATAL", state, failure.message.clone(), failure.hint.clone());
     send(link, &Backend::ErrorResponse(info.into()));
 }
 
@@ -105,11 +83,7 @@ pub(super) fn notice(link: &mut Link, warning: &Warning) {
 }
 
 fn info(severity: &str, state: &str, message: String, hint: Option<String>) -> ErrorInfo {
-    let mut info = ErrorInfo::new(
-        severity.to_owned(),
-        state.to_owned(),
-        without_zeros(message),
-    );
+    let mut info = ErrorInfo::new(severity.to_owned(), state.to_owned(), without_zeros(message));
     info.severity_nonlocalized = Some(severity.to_owned());
     info.hint = hint.map(without_zeros);
     info
@@ -117,9 +91,5 @@ fn info(severity: &str, state: &str, message: String, hint: Option<String>) -> E
 
 /// A zero would end the field early.
 fn without_zeros(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
-    }
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }

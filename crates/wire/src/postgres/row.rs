@@ -51,10 +51,7 @@ impl Shape {
     pub(super) fn of(schema: &Schema, formats: &[i16]) -> Result<Shape, Fault> {
         let count = schema.fields().len();
         if formats.len() > 1 && formats.len() != count {
-            let message = format!(
-                "bind message has {} result formats but query has {count} columns",
-                formats.len()
-            );
+            let message = format!("bind message has {} result formats but query has {count} columns", formats.len());
             return Err(Fault::new(codes::WRONG_ARGUMENTS, message));
         }
         let format = |index: usize| match formats {
@@ -62,22 +59,12 @@ impl Shape {
             [all] => FieldFormat::from(*all),
             each => FieldFormat::from(each[index]),
         };
-        let columns = schema
-            .fields()
-            .iter()
-            .enumerate()
-            .map(|(index, field)| Column::of(field, format(index)));
-        Ok(Shape {
-            columns: columns.collect(),
-        })
+        let columns = schema.fields().iter().enumerate().map(|(index, field)| Column::of(field, format(index)));
+        Ok(Shape { columns: columns.collect() })
     }
 
     pub(super) fn description(&self) -> Backend {
-        let fields = self
-            .columns
-            .iter()
-            .map(|column| FieldDescription::from(&column.info))
-            .collect();
+        let fields = self.columns.iter().map(|column| FieldDescription::from(&column.info)).collect();
         Backend::RowDescription(RowDescription::new(fields))
     }
 }
@@ -87,10 +74,9 @@ impl Column {
         let data_type = plain_type(field.data_type());
         let plain = Arc::new(field.clone().with_data_type(data_type.clone()));
         let (form, kind) = match data_type {
-            DataType::Decimal32(..)
-            | DataType::Decimal64(..)
-            | DataType::Decimal128(..)
-            | DataType::Decimal256(..) => (Form::Numeric, Type::NUMERIC),
+            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+                (Form::Numeric, Type::NUMERIC)
+            }
             DataType::ListView(_) | DataType::LargeListView(_) => (Form::Text, Type::TEXT),
             DataType::Null => (Form::Text, Type::TEXT),
             _ => match field_into_pg_type(&plain) {
@@ -99,13 +85,8 @@ impl Column {
             },
         };
         let size = type_size(&kind);
-        let info =
-            FieldInfo::new(field.name().clone(), None, None, kind, format).with_type_size(size);
-        Column {
-            field: plain,
-            info,
-            form,
-        }
+        let info = FieldInfo::new(field.name().clone(), None, None, kind, format).with_type_size(size);
+        Column { field: plain, info, form }
     }
 
     fn prepare(&self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
@@ -125,15 +106,11 @@ impl Column {
         match self.form {
             Form::Arrow => encode_value(&mut Cell { out }, array, row, &self.field, &self.info),
             Form::Numeric if self.info.format() == FieldFormat::Binary => {
-                with_length(out, |out| {
-                    numeric::put(out, array.as_string::<i32>().value(row))
-                });
+                with_length(out, |out| numeric::put(out, array.as_string::<i32>().value(row)));
                 Ok(())
             }
             Form::Numeric | Form::Text => {
-                with_length(out, |out| {
-                    out.put_slice(array.as_string::<i32>().value(row).as_bytes())
-                });
+                with_length(out, |out| out.put_slice(array.as_string::<i32>().value(row).as_bytes()));
                 Ok(())
             }
         }
@@ -161,18 +138,10 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn of(shape: &Shape, batch: &RecordBatch) -> Result<Rows, Fault> {
-        let columns: Result<Vec<ArrayRef>, ArrowError> = shape
-            .columns
-            .iter()
-            .zip(batch.columns())
-            .map(|(column, array)| column.prepare(array))
-            .collect();
+        let columns: Result<Vec<ArrayRef>, ArrowError> =
+            shape.columns.iter().zip(batch.columns()).map(|(column, array)| column.prepare(array)).collect();
         let columns = columns.map_err(|error| Failure::from_datafusion(error.into()))?;
-        Ok(Rows {
-            columns,
-            next: 0,
-            count: batch.num_rows(),
-        })
+        Ok(Rows { columns, next: 0, count: batch.num_rows() })
     }
 
     /// Writes the next row; false when there is none left.
@@ -227,9 +196,7 @@ impl Encoder for Cell<'_> {
         let start = self.out.len();
         self.out.put_i32(-1);
         let null = match field.format() {
-            FieldFormat::Text => {
-                value.to_sql_text(field.datatype(), self.out, field.format_options())?
-            }
+            FieldFormat::Text => value.to_sql_text(field.datatype(), self.out, field.format_options())?,
             FieldFormat::Binary => value.to_sql(field.datatype(), self.out)?,
         };
         if matches!(null, IsNull::No) {

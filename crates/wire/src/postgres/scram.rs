@@ -31,8 +31,7 @@ impl Verifier {
     /// The client's first message and our answer to it. It is the same for users that do not exist.
     pub(super) fn challenge(&self, client_first: &[u8]) -> Result<(String, Exchange), PgWireError> {
         let password = Password::new(Some(self.salt.clone()), self.salted.clone());
-        let (answer, waiting) =
-            ScramServerAuth::new().on_client_first_message(client_first, password)?;
+        let (answer, waiting) = ScramServerAuth::new().on_client_first_message(client_first, password)?;
         Ok((answer, Exchange(waiting)))
     }
 }

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 use heapql_catalog::{Dialect, Failure, FailureKind, Login, POSTGRES_VERSION, Server, Session};
 use pgwire::messages::PgWireBackendMessage as Backend;
-use pgwire::messages::startup::{
-    Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
-};
+use pgwire::messages::startup::{Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey};
 use tracing::{Span, debug, warn};
 
 use super::message::{self, Message};
@@ -49,11 +47,7 @@ pub(super) async fn login(
         }
     };
     let Some(user) = parameters.get("user").filter(|user| !user.is_empty()) else {
-        reply::fatal(
-            link,
-            code(FailureKind::AccessDenied),
-            "no PostgreSQL user name specified in startup packet",
-        );
+        reply::fatal(link, code(FailureKind::AccessDenied), "no PostgreSQL user name specified in startup packet");
         return Ok(None);
     };
     let server_proof = match verifier {
@@ -79,10 +73,7 @@ pub(super) async fn login(
     Span::current().record("user", user.as_str());
     link.limit = LIMIT_AFTER_LOGIN;
     if let Some(proof) = server_proof {
-        send(
-            link,
-            &Backend::Authentication(Authentication::SASLFinal(proof.into())),
-        );
+        send(link, &Backend::Authentication(Authentication::SASLFinal(proof.into())));
     }
     welcome(link, user, &parameters);
     Ok(Some(Arc::new(session)))
@@ -99,10 +90,7 @@ pub(super) async fn first(link: &mut Link) -> Result<First, LinkError> {
                 link.flush().await?;
             }
             CANCEL_REQUEST => {
-                return Ok(First::Cancel {
-                    id: cursor.u32_be("process id")?,
-                    secret: cursor.i32_be("secret key")?,
-                });
+                return Ok(First::Cancel { id: cursor.u32_be("process id")?, secret: cursor.i32_be("secret key")? });
             }
             version if version >> 16 == 3 => {
                 let parameters = read_parameters(&mut cursor)?;
@@ -110,9 +98,7 @@ pub(super) async fn first(link: &mut Link) -> Result<First, LinkError> {
                 return Ok(First::Startup(parameters));
             }
             _ => {
-                return Err(LinkError::Malformed(
-                    "protocol version, of which 3.0 is spoken",
-                ));
+                return Err(LinkError::Malformed("protocol version, of which 3.0 is spoken"));
             }
         }
     }
@@ -121,8 +107,7 @@ pub(super) async fn first(link: &mut Link) -> Result<First, LinkError> {
 
 async fn read_untyped(link: &mut Link) -> Result<Bytes, LinkError> {
     link.need(4).await?;
-    let length =
-        u32::from_be_bytes([link.input[0], link.input[1], link.input[2], link.input[3]]) as usize;
+    let length = u32::from_be_bytes([link.input[0], link.input[1], link.input[2], link.input[3]]) as usize;
     if !(8..=MAX_STARTUP).contains(&length) {
         return Err(LinkError::Malformed("length of the startup message"));
     }
@@ -143,11 +128,7 @@ fn read_parameters(cursor: &mut Cursor<'_>) -> Result<BTreeMap<String, String>, 
 
 /// A newer minor version, or extensions of it, are answered with what there is: 3.0 and no extensions.
 fn negotiate(link: &mut Link, version: u32, parameters: &BTreeMap<String, String>) {
-    let extensions: Vec<String> = parameters
-        .keys()
-        .filter(|name| name.starts_with("_pq_."))
-        .cloned()
-        .collect();
+    let extensions: Vec<String> = parameters.keys().filter(|name| name.starts_with("_pq_.")).cloned().collect();
     if version != PROTOCOL_3_0 || !extensions.is_empty() {
         let answer = NegotiateProtocolVersion::new(PROTOCOL_3_0 as i32, extensions);
         send(link, &Backend::NegotiateProtocolVersion(answer));
@@ -156,23 +137,15 @@ fn negotiate(link: &mut Link, version: u32, parameters: &BTreeMap<String, String
 
 /// The exchange of SCRAM. Ends in the server's proof, not yet sent: the user may still be unknown.
 async fn authenticate(link: &mut Link, verifier: &Verifier) -> Result<Option<String>, LinkError> {
-    send(
-        link,
-        &Backend::Authentication(Authentication::SASL(vec![scram::METHOD.to_owned()])),
-    );
+    send(link, &Backend::Authentication(Authentication::SASL(vec![scram::METHOD.to_owned()])));
     let (method, first) = scram::initial_response(&password_message(link).await?)?;
     if method != scram::METHOD {
-        return Err(LinkError::Malformed(
-            "SASL method, which must be SCRAM-SHA-256",
-        ));
+        return Err(LinkError::Malformed("SASL method, which must be SCRAM-SHA-256"));
     }
     let Ok((challenge, exchange)) = verifier.challenge(&first) else {
         return Err(LinkError::Malformed("first message of SCRAM"));
     };
-    send(
-        link,
-        &Backend::Authentication(Authentication::SASLContinue(challenge.into())),
-    );
+    send(link, &Backend::Authentication(Authentication::SASLContinue(challenge.into())));
     let last = password_message(link).await?;
     Ok(exchange.check(&last).ok())
 }
@@ -196,9 +169,7 @@ fn deny(link: &mut Link, user: &str) -> Option<Arc<Session>> {
 
 fn claim(link: &Link, user: &str, parameters: &BTreeMap<String, String>) -> Login {
     // Clients that were given no database ask for one named as the user.
-    let database = parameters
-        .get("database")
-        .filter(|name| !name.is_empty() && *name != user);
+    let database = parameters.get("database").filter(|name| !name.is_empty() && *name != user);
     Login {
         user: user.to_owned(),
         database: database.cloned(),
@@ -209,10 +180,7 @@ fn claim(link: &Link, user: &str, parameters: &BTreeMap<String, String>) -> Logi
 }
 
 /// `options=-c name=value ..`, as PGOPTIONS and JDBC send it. What cannot be set fails the log-in, as in PostgreSQL.
-async fn apply_options(
-    session: &Session,
-    parameters: &BTreeMap<String, String>,
-) -> Result<(), Failure> {
+async fn apply_options(session: &Session, parameters: &BTreeMap<String, String>) -> Result<(), Failure> {
     let Some(options) = parameters.get("options") else {
         return Ok(());
     };
@@ -232,12 +200,8 @@ fn settings(options: &str) -> Vec<(&str, &str)> {
             _ => word.strip_prefix("--").or_else(|| word.strip_prefix("-c")),
         };
         let pair = setting.and_then(|setting| setting.split_once('='));
-        let is_name = |name: &str| {
-            !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
-        };
+        let is_name =
+            |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c));
         settings.extend(pair.filter(|(name, _)| is_name(name)));
     }
     settings
@@ -246,9 +210,7 @@ fn settings(options: &str) -> Vec<(&str, &str)> {
 /// AuthenticationOk, the settings that clients rely on, and the key to cancel with.
 fn welcome(link: &mut Link, user: &str, parameters: &BTreeMap<String, String>) {
     send(link, &Backend::Authentication(Authentication::Ok));
-    let application = parameters
-        .get("application_name")
-        .map_or("", String::as_str);
+    let application = parameters.get("application_name").map_or("", String::as_str);
     let settings = [
         ("application_name", application),
         ("client_encoding", "UTF8"),
@@ -279,10 +241,7 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        assert_eq!(
-            settings("-c a=1 --b.c=2 -cd=x=y -e nonsense -c"),
-            [("a", "1"), ("b.c", "2"), ("d", "x=y")]
-        );
+        assert_eq!(settings("-c a=1 --b.c=2 -cd=x=y -e nonsense -c"), [("a", "1"), ("b.c", "2"), ("d", "x=y")]);
         assert!(settings("-c a;drop=1").is_empty());
     }
 
