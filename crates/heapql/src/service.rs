@@ -24,7 +24,7 @@ use crate::password;
 use crate::place::forget_own_ledgers;
 
 /// The engine recurses over plans and expressions, unoptimised in the dev profile.
-const STACK_BYTES: usize = 8 << 20;
+const STACK_BYTES: usize = 32 << 20;
 /// A profiler beside its target is to leave it the processors.
 const WORKERS: usize = 2;
 /// How often ledgers are looked at without being asked: the dead beyond the bounds go.

@@ -14,7 +14,11 @@ pub(super) fn check_statement(statement: &Statement) -> Result<(), Failure> {
     match statement {
         Statement::Query(_) => match statement.visit(&mut OnlyReads) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(what) => Err(Failure::read_only(what)),
+            ControlFlow::Break(Refusal::Writes(what)) => Err(Failure::read_only(what)),
+            ControlFlow::Break(Refusal::Tables(found)) => {
+                let message = format!("the query joins {found} tables; at most {MOST_TABLES} are accepted");
+                Err(Failure::new(FailureKind::Unsupported, message))
+            }
         },
         Statement::Explain { statement, .. } => check_statement(statement),
         other => Err(refused(other)),
@@ -28,27 +32,42 @@ fn refused(statement: &Statement) -> Failure {
         .hint("queries, SHOW, DESC, EXPLAIN, SET and ALTER SYSTEM SET are")
 }
 
+/// Tables of one FROM. Planning walks a join by recursion.
+const MOST_TABLES: usize = 64;
+
 struct OnlyReads;
 
-impl Visitor for OnlyReads {
-    type Break = &'static str;
+enum Refusal {
+    Writes(&'static str),
+    Tables(usize),
+}
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<&'static str> {
+impl Visitor for OnlyReads {
+    type Break = Refusal;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
         match query.body.as_ref() {
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                ControlFlow::Break("writing inside a query")
+                ControlFlow::Break(Refusal::Writes("writing inside a query"))
             }
             _ => ControlFlow::Continue(()),
         }
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<&'static str> {
-        if select.into.is_some() { ControlFlow::Break("SELECT .. INTO") } else { ControlFlow::Continue(()) }
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
+        let tables = select.from.iter().map(|table| 1 + table.joins.len()).sum();
+        if tables > MOST_TABLES {
+            return ControlFlow::Break(Refusal::Tables(tables));
+        }
+        if select.into.is_some() {
+            return ControlFlow::Break(Refusal::Writes("SELECT .. INTO"));
+        }
+        ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<&'static str> {
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refusal> {
         match factor {
-            TableFactor::Table { name, .. } if is_path(name) => ControlFlow::Break("reading files of the host"),
+            TableFactor::Table { name, .. } if is_path(name) => ControlFlow::Break(Refusal::Writes("reading files of the host")),
             _ => ControlFlow::Continue(()),
         }
     }

@@ -2,6 +2,7 @@
 //! dialect of the connection.
 
 use datafusion::sql::sqlparser::dialect::{Dialect as SqlDialect, MySqlDialect, PostgreSqlDialect};
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use crate::failure::{Failure, FailureKind};
@@ -62,7 +63,54 @@ pub(crate) fn lex(text: &str, dialect: Dialect) -> Result<Lexed<'_>, Failure> {
     while matches!(tokens.last(), Some(last) if blank(&last.token) || last.token == Token::SemiColon) {
         tokens.pop();
     }
+    check_size(&tokens)?;
     Ok(Lexed { text, tokens })
+}
+
+/// Operators that one statement may have. Each is a level of the trees that planning walks by recursion, some of it in
+/// quadratic time: beyond this it would be the stack, or the patience of everybody else, that ends.
+const MOST_OPERATORS: usize = 1000;
+
+fn check_size(tokens: &[TokenWithSpan]) -> Result<(), Failure> {
+    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    if operators <= MOST_OPERATORS {
+        return Ok(());
+    }
+    let message = format!("the statement has {operators} operators; at most {MOST_OPERATORS} are accepted");
+    Err(Failure::new(FailureKind::Unsupported, message).hint("a long chain of OR is shorter as IN (..)"))
+}
+
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::XOR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::BETWEEN
+                | Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::JOIN
+                | Keyword::CASE
+                | Keyword::WHEN
+                | Keyword::DIV
+        ),
+        Token::Number(..) | Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::SemiColon => false,
+        Token::Placeholder(_) | Token::Whitespace(_) | Token::EOF => false,
+        other => !matches!(
+            other,
+            Token::SingleQuotedString(_)
+                | Token::DoubleQuotedString(_)
+                | Token::NationalStringLiteral(_)
+                | Token::EscapedStringLiteral(_)
+                | Token::HexStringLiteral(_)
+        ),
+    }
 }
 
 /// Where in the text a token begins; the lexer counts lines and characters, from 1.
