@@ -22,5 +22,6 @@ mod refusals;
 mod run;
 mod seed;
 mod slt;
+mod stopping;
 mod survival;
 mod switching;

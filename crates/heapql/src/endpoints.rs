@@ -24,6 +24,7 @@ pub(crate) struct Endpoints {
 /// The file named by `--endpoints`: there exactly while the server is ready.
 pub(crate) struct EndpointsFile {
     path: PathBuf,
+    contents: String,
 }
 
 impl EndpointsFile {
@@ -31,16 +32,17 @@ impl EndpointsFile {
     pub(crate) fn claim(path: &Path) -> Result<EndpointsFile, Error> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot(path, &error)),
-            _ => Ok(EndpointsFile { path: path.to_owned() }),
+            _ => Ok(EndpointsFile { path: path.to_owned(), contents: String::new() }),
         }
     }
 
     /// Whole, by rename.
-    pub(crate) fn write(&self, endpoints: &Endpoints) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, endpoints: &Endpoints) -> Result<(), Error> {
         let json = serde_json::to_string(endpoints).map_err(|error| cannot(&self.path, &error.into()))?;
+        self.contents = json + "\n";
         let mut temporary = self.path.clone().into_os_string();
         temporary.push(format!(".{}", std::process::id()));
-        let write = || fs::write(&temporary, json + "\n").and_then(|()| fs::rename(&temporary, &self.path));
+        let write = || fs::write(&temporary, &self.contents).and_then(|()| fs::rename(&temporary, &self.path));
         write().map_err(|error| {
             let _ = fs::remove_file(&temporary);
             cannot(&self.path, &error)
@@ -50,7 +52,10 @@ impl EndpointsFile {
 
 impl Drop for EndpointsFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        // Unless another server, given the same name, has written its own over it.
+        if fs::read_to_string(&self.path).is_ok_and(|contents| contents == self.contents) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -68,7 +73,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("endpoints.json");
         fs::write(&path, "stale").expect("written");
-        let file = EndpointsFile::claim(&path).expect("claimed");
+        let mut file = EndpointsFile::claim(&path).expect("claimed");
         assert!(!path.exists(), "the stale one is gone at once");
         let endpoints = Endpoints { mysql: Some(([127, 0, 0, 1], 2881).into()), postgres: None, pid: 7 };
         file.write(&endpoints).expect("written");
@@ -79,8 +84,19 @@ mod tests {
     }
 
     #[test]
+    fn the_file_of_another_server_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("endpoints.json");
+        let mut file = EndpointsFile::claim(&path).expect("claimed");
+        file.write(&Endpoints { mysql: None, postgres: None, pid: 7 }).expect("written");
+        fs::write(&path, "another").expect("written");
+        drop(file);
+        assert!(path.exists());
+    }
+
+    #[test]
     fn a_place_that_does_not_exist_is_named() {
-        let file = EndpointsFile::claim(Path::new("/nonexistent/e.json")).expect("nothing to remove");
+        let mut file = EndpointsFile::claim(Path::new("/nonexistent/e.json")).expect("nothing to remove");
         let endpoints = Endpoints { mysql: None, postgres: None, pid: 1 };
         let error = file.write(&endpoints).expect_err("cannot");
         assert!(error.to_string().contains("--endpoints '/nonexistent/e.json'"), "{error}");

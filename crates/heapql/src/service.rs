@@ -64,7 +64,7 @@ impl Service {
         listen::check_available(flags)?;
         let password = flags.password_file.as_deref().map(password::read).transpose()?;
         let has_password = password.is_some();
-        let file = flags.endpoints.as_deref().map(EndpointsFile::claim).transpose()?;
+        let mut file = flags.endpoints.as_deref().map(EndpointsFile::claim).transpose()?;
         let (listeners, endpoints) = listen::bind(flags, plan.if_taken, has_password).await?;
         let registry = open(Settings::serving(plan.dir.to_owned()))?;
         // What a server keeps for all its life it allocates now: recorded in full, until it serves.
@@ -85,7 +85,7 @@ impl Service {
         // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.
         let serving = tokio::task::spawn_blocking(|| Handle::current().block_on(listeners.serve(server, stop)));
         let looking = tokio::spawn(look(Arc::clone(&registry)));
-        if let Some(file) = &file {
+        if let Some(file) = &mut file {
             file.write(&endpoints)?;
         }
         Ok(Service { endpoints, has_password, _file: file, registry, shutdown, serving, looking })

@@ -62,8 +62,12 @@ pub(crate) extern "C" fn realloc(old: *mut c_void, size: usize, pc: usize, sp: u
         return null_mut();
     }
     let request = Request { bytes: size, align: ALIGN, zeroed: false };
-    let outcome =
-        if size == 0 { Reallocation::Foreign } else { hook::reallocate(old.cast(), request, caller, &[], &GLIBC) };
+    let outcome = if size == 0 {
+        Reallocation::Foreign
+    } else {
+        // SAFETY: realloc's caller promises a live object.
+        unsafe { hook::reallocate(old.cast(), request, caller, &[], &GLIBC) }
+    };
     match outcome {
         Reallocation::Done(new) => new.as_ptr().cast(),
         // SAFETY: `old` is glibc's, as is every pointer that is not in the pool.

@@ -116,7 +116,8 @@ impl<A: GlobalAlloc> SamplingAlloc<A> {
         let outcome = if !self.is_recording() || (shims::learn(frame) && !recorder::is_sampled(old)) {
             Reallocation::Foreign
         } else {
-            recorder::reallocate(old, request, frame, shims::known(&mut skip), &RUST)
+            // SAFETY: this caller's promise.
+            unsafe { recorder::reallocate(old, request, frame, shims::known(&mut skip), &RUST) }
         };
         let copied = layout.size().min(bytes);
         match outcome {

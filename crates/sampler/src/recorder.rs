@@ -122,8 +122,11 @@ pub fn allocate(request: Request, frame: Registers, skip: &[usize], defaults: &D
 }
 
 /// As [`allocate`], for an object that may be resized. The reallocation has been counted.
+///
+/// # Safety
+/// `old` is a live object of this process, sampled or not, that nobody else uses meanwhile.
 #[cold]
-pub fn reallocate(
+pub unsafe fn reallocate(
     old: *mut u8,
     request: Request,
     frame: Registers,
@@ -150,7 +153,7 @@ pub fn reallocate(
     let Some(new) = place(inside.thread, request, site) else {
         return Reallocation::Leave(object.bytes);
     };
-    // SAFETY: `old` is a live object of `object.bytes`, `new` a fresh one of `request.bytes`.
+    // SAFETY: `old` is live (this function's condition) and has `object.bytes`, `new` is fresh and has `request.bytes`.
     unsafe { core::ptr::copy_nonoverlapping(old, new.as_ptr(), object.bytes.min(request.bytes)) };
     free(old);
     Reallocation::Done(new)

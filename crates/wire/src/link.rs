@@ -5,7 +5,8 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use heapql_catalog::{Session, Slot};
@@ -167,7 +168,7 @@ impl Link {
     /// serves others.
     pub(crate) async fn watch<F: Future>(&mut self, session: &Session, work: F) -> Result<F::Output, LinkError> {
         let mut work = pin!(work);
-        let mut work = poll_fn(|context| apart(|| work.as_mut().poll(context)));
+        let mut work = poll_fn(|context| apart(work.as_mut(), context));
         let mut stopping = false;
         loop {
             let room = self.input.len() < READ_AHEAD;
@@ -198,11 +199,17 @@ impl Link {
     }
 }
 
-/// Lets the runtime's other tasks move to another thread while this one works.
-fn apart<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => block_in_place(work),
-        _ => work(),
+/// Polls once, while the runtime's other tasks move to another thread.
+///
+/// `block_in_place` lifts the runtime's budget, and running out of it is what makes the engine pause; `block_on` sets it
+/// again, so that a long statement comes up to be cancelled.
+fn apart<F: Future>(mut work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+    let runtime = Handle::current();
+    match runtime.runtime_flavor() {
+        RuntimeFlavor::MultiThread => {
+            block_in_place(|| runtime.block_on(poll_fn(|_| Poll::Ready(work.as_mut().poll(context)))))
+        }
+        _ => work.poll(context),
     }
 }
 

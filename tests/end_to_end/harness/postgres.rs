@@ -86,8 +86,8 @@ pub(crate) async fn extended_answer(
         let affected = client.execute(&statement, values).await.map_err(sql_error)?;
         return Ok(Answer { affected: Some(affected), ..Answer::default() });
     }
-    let mut answer = Answer::default();
-    answer.columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
+    let columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
+    let mut answer = Answer { columns, ..Answer::default() };
     for row in client.query(&statement, values).await.map_err(sql_error)? {
         let text = |i| row.get::<_, Option<Text>>(i).map_or("NULL".to_owned(), |text| text.0);
         answer.rows.push((0..row.len()).map(text).collect());

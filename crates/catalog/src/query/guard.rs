@@ -67,7 +67,9 @@ impl Visitor for OnlyReads {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refusal> {
         match factor {
-            TableFactor::Table { name, .. } if is_path(name) => ControlFlow::Break(Refusal::Writes("reading files of the host")),
+            TableFactor::Table { name, .. } if is_path(name) => {
+                ControlFlow::Break(Refusal::Writes("reading files of the host"))
+            }
             _ => ControlFlow::Continue(()),
         }
     }
