@@ -11,6 +11,7 @@ need mariadb mariadb-client psql postgresql-client ||
   echo "going on without them: heapql sql asks the same questions" >&2
 
 echo "building heapql (some minutes the first time, most of it the SQL engine) ..." >&2
-cargo build -p heapql
+# All members together, here and in test.sh: otherwise the engine would be built twice, with other features.
+cargo build --workspace --bin heapql
 
 exec "${CARGO_TARGET_DIR:-target}/debug/heapql" demo "$@"

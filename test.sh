@@ -20,6 +20,6 @@ step() {
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets -- -D warnings
 # The end-to-end tests run the binary as it was built.
-step cargo build -p heapql
+step cargo build --workspace --bin heapql
 step cargo test --workspace "$@"
 echo "all passed" >&2

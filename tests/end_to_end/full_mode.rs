@@ -136,7 +136,8 @@ fn libraries_that_are_unloaded_keep_their_rows() {
 #[test]
 fn interpreters_are_recorded_unmodified() {
     // A bytes object is its contents and 33 bytes of its own.
-    let script = "import sys; held = [bytes(100003) for _ in range(77)]; print('ready', flush=True); sys.stdin.readline()";
+    let script =
+        "import sys; held = [bytes(100003) for _ in range(77)]; print('ready', flush=True); sys.stdin.readline()";
     let server = Launch::run("/usr/bin/env", &["python3", "-c", script]).intervals(1, 1).start();
     server.ready();
     let rows = rows_of_size(&mut server.mysql(), 100_036);

@@ -44,7 +44,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Loads the parameters and puts them in force in every recorded process.
+    /// Loads the parameters. Processes keep theirs until [`Server::put_in_force`]: who only asks changes nothing.
     pub fn new(config: ServerConfig) -> Result<Arc<Server>, Failure> {
         let _span = tracing::info_span!("server").entered();
         let server = Server {
@@ -59,7 +59,6 @@ impl Server {
             started: Instant::now(),
             numbers: OnceLock::new(),
         };
-        server.put_in_force();
         Ok(Arc::new(server))
     }
 

@@ -75,8 +75,6 @@ pub(crate) struct RunArguments {
     /// Most allocations between two samples
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
     pub(crate) max: Option<u32>,
-    #[command(flatten)]
-    pub(crate) listen: ListenFlags,
     /// Go on serving after the program has ended, until Ctrl-C
     #[arg(long)]
     pub(crate) keep: bool,
@@ -86,6 +84,9 @@ pub(crate) struct RunArguments {
     /// The program and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+    // Last: what follows it would stand under its heading.
+    #[command(flatten)]
+    pub(crate) listen: ListenFlags,
 }
 
 #[derive(Debug, Args)]
@@ -96,8 +97,6 @@ pub(crate) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
-    #[command(flatten)]
-    pub(crate) listen: ListenFlags,
     /// Where ledgers lie [default: HEAPQL_DIR]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
@@ -107,6 +106,9 @@ pub(crate) struct ServeArguments {
     /// TOML file with the same keys as these flags; a flag wins
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
+    // Last: what follows it would stand under its heading.
+    #[command(flatten)]
+    pub(crate) listen: ListenFlags,
 }
 
 /// Where to listen, and who may come in.

@@ -79,7 +79,8 @@ impl Service {
             initial: plan.initial,
             password,
         })?;
-        // The intervals are in force everywhere; for itself the server goes on in full until it serves.
+        server.put_in_force();
+        // For itself it goes on in full until it serves.
         Intervals::new(1, 1).into_iter().for_each(heapql_sampler::set_intervals);
         let (shutdown, stop) = watch::channel(false);
         // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.

@@ -322,9 +322,6 @@ impl Writer {
         self.commit(&self.callsites_ready, end)?;
         let stack_at = self.stack(stack, key.frames)?;
         let callsite = self.record::<Callsite>(CALLSITES_AT, id as usize).ok_or(Loss::LedgerFull)?;
-        if !self.index.insert(hash, (id, stack_at)) {
-            return Err(Loss::LedgerFull);
-        }
         let age = sys::clock(libc::CLOCK_MONOTONIC_COARSE).saturating_sub(self.created_ns.load(Relaxed));
         callsite.stack_at.store(stack_at, Relaxed);
         callsite.label.store(key.label, Relaxed);
@@ -334,6 +331,8 @@ impl Writer {
         callsite.ready.store(1, Release);
         self.callsites.store(id + 1, Release);
         self.page.callsite_count.store(id + 1, Release);
+        // Last: whoever finds it there may count at once. Without memory for the index it is added again next time.
+        self.index.insert(hash, (id, stack_at));
         Ok(id)
     }
 

@@ -327,7 +327,7 @@ fn what_is_no_file_is_not_waited_for() {
 fn a_file_that_may_not_be_read() {
     let place = Place::new();
     let path = place.put("7-1.heapql", &REAL);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("its owner may");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("its owner may");
     let source = place.only();
     // The superuser reads it all the same.
     if fs::File::open(&path).is_err() {

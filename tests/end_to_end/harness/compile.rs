@@ -35,10 +35,12 @@ impl Program {
             return path.clone();
         }
         let stem = self.source.split('.').next().unwrap_or(self.source);
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", std::process::id(), done.len()));
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{stem}{}", self.flags.concat()));
         std::fs::create_dir_all(&dir).expect("a directory for a compiled program");
-        let path = dir.join(stem);
-        compile(self.source, &self.flags, &path);
+        let (path, fresh) = (dir.join(stem), dir.join(format!(".{}", std::process::id())));
+        compile(self.source, &self.flags, &fresh);
+        // By rename, since another run of these tests may have it open.
+        std::fs::rename(&fresh, &path).expect("the program gets its name");
         done.insert(self, path.clone());
         path
     }
