@@ -60,3 +60,63 @@ fn pymysql() {
 fn psycopg() {
     assert_script("with_psycopg.py");
 }
+
+#[test]
+fn psql_commands_are_answered() {
+    let server = recorded();
+    let commands = [
+        "\\d",
+        "\\d+",
+        "\\dt",
+        "\\dt+",
+        "\\dt oceanbase.*",
+        "\\d heapql.processes",
+        "\\d+ __all_virtual_malloc_sample_info",
+        "\\dn",
+        "\\l",
+        "\\l+",
+        "\\du",
+        "\\df",
+        "\\dv",
+        "\\di",
+        "\\ds",
+        "\\dT",
+        "\\dp",
+        "\\z",
+        "\\db",
+        "\\dx",
+        "\\conninfo",
+        "\\encoding",
+        "SELECT 1 AS one \\gdesc",
+        "SELECT 1 AS one \\gx",
+        "\\x",
+        "SELECT 2 AS two;",
+    ];
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", server.endpoints.postgres_port()]);
+    let output = tool(psql.args(["-U", "root", "-d", "oceanbase"]), &(commands.join("\n") + "\n"));
+    let text = output.ok();
+    // There are no views, indexes and sequences, and it says so.
+    assert!(output.stderr.lines().all(|line| line == "Did not find any relations."), "{}", output.stderr);
+    for word in
+        ["__all_virtual_malloc_sample_info", "processes", "oceanbase", "heapql", "alloc_bytes", "one | 1", "two | 2"]
+    {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn mariadb_commands_are_answered() {
+    let server = recorded();
+    let login = ["--no-defaults", "-h127.0.0.1", "-P", server.endpoints.mysql_port(), "-uroot@sys"];
+    let script = "status\nuse heapql\nshow tables;\nselect 1 as one\\G\nuse oceanbase\nshow tables;\n";
+    // It reads all names for completion first.
+    let output = tool(Command::new("mariadb").args(login).args(["-Doceanbase", "--auto-rehash"]), script);
+    let text = output.ok();
+    for word in ["5.7.25-OceanBase", "utf8mb4", "processes", "one: 1", "__all_virtual_malloc_sample_info"] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    for command in ["ping", "status", "processlist", "extended-status", "variables"] {
+        tool(Command::new("mysqladmin").args(login).arg(command), "").ok();
+    }
+}

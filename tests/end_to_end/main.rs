@@ -13,6 +13,8 @@ mod clients;
 mod columns;
 mod errors;
 mod full_mode;
+mod garbage;
+mod hardship;
 mod help;
 mod login;
 mod normal_mode;

@@ -1,5 +1,5 @@
-/* Makes children in every way. The parent holds 100 objects of 1009 bytes; a forked child frees its copies and holds 50
- * of 2003; an exec'ed one holds 30 of 3001. It says "ready" when all have allocated, and ends them at the next line. */
+/* Makes children in every way. The parent holds 100 objects of 1009 bytes; two forked children free their copies and hold 50
+ * of 2003 each; an exec'ed one holds 30 of 3001. It says "ready" when all have allocated, and ends them at the next line. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +75,7 @@ static void wait_line(void)
 int main(int argc, char **argv)
 {
     int said[2], keep[2];
-    char bytes[2];
+    char byte;
     if (argc > 1 && strcmp(argv[1], "execed") == 0)
         return execed();
     if (pipe(said) != 0 || pipe(keep) != 0)
@@ -83,10 +83,13 @@ int main(int argc, char **argv)
     for (int i = 0; i < PARENTS; i++)
         held[i] = site(1009);
 
-    pid_t child = fork();
-    if (child == 0) {
-        close(keep[1]);
-        forked(said[1], keep[0]);
+    pid_t twins[2];
+    for (int i = 0; i < 2; i++) {
+        twins[i] = fork();
+        if (twins[i] == 0) {
+            close(keep[1]);
+            forked(said[1], keep[0]);
+        }
     }
     pid_t other = fork();
     if (other == 0) {
@@ -99,14 +102,14 @@ int main(int argc, char **argv)
         _exit(97);
     }
     close(said[1]);
-    for (int got = 0; got < 2;)
-        got += read(said[0], bytes, 1) == 1 ? 1 : 2;
+    for (int got = 0; got < 3;)
+        got += read(said[0], &byte, 1) == 1 ? 1 : 3;
     printf("ready %d\n", vforked());
     fflush(stdout);
     wait_line();
     close(keep[1]);
-    int first = ended(child), second = ended(other);
-    printf("ended %d %d\n", first, second);
+    printf("ended %d %d", ended(twins[0]), ended(twins[1]));
+    printf(" %d\n", ended(other));
     fflush(stdout);
     wait_line();
     return 5;

@@ -8,6 +8,21 @@ use heapql_ledger::Intervals;
 use heapql_registry::{INTERVALS_FILE, Registry, State};
 
 use crate::error::Error;
+use crate::talk::say;
+
+/// A bound that the environment sets, as it would for a program that is recorded without us.
+pub(crate) fn from_environment(name: &str) -> Option<u32> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    let bound = value.parse().ok().filter(|bound| (Intervals::LEAST..=Intervals::MOST).contains(bound));
+    if bound.is_none() {
+        say!(
+            "warning: {name} is ignored: '{value}' is not a whole number in {}..={}",
+            Intervals::LEAST,
+            Intervals::MOST
+        );
+    }
+    bound
+}
 
 /// From `--min` and `--max`, each already in range.
 pub(crate) fn from_flags(min: Option<u32>, max: Option<u32>) -> Result<Intervals, Error> {

@@ -78,7 +78,8 @@ impl Launch<'_> {
 
     fn prepare(&self, program: &OsStr, verdict: &Verdict) -> Command {
         let mut command = Command::new(program);
-        command.env("HEAPQL_DIR", self.dir);
+        // The server has put the intervals into the directory; these would come before them.
+        command.env("HEAPQL_DIR", self.dir).env_remove("HEAPQL_MIN").env_remove("HEAPQL_MAX");
         if !matches!(verdict, Verdict::Breaks(_)) {
             command.env("LD_PRELOAD", preload_list(self.library, env::var_os("LD_PRELOAD").as_deref()));
         }

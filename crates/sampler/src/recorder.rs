@@ -418,7 +418,6 @@ fn forget_parent(thread: &Thread) {
     // SAFETY: this thread, the only one, is between two allocations or has just entered the recorder.
     unsafe { &mut *thread.memo.get() }.forget();
     EPOCH.fetch_add(1, Relaxed);
-    OPENING.reset();
     thread.armed.set(decide::Armed { limit: 0, gap: 0, bytes: 0 });
     thread.count.set(DUE);
     STATE.store(UNOPENED, Release);
@@ -443,6 +442,8 @@ pub extern "C" fn after_fork_in_parent() {
 /// For pthread_atfork, in the child: it gets a ledger of its own at its first sample.
 pub extern "C" fn after_fork_in_child() {
     after_fork_in_parent();
+    // Whoever was opening a ledger is not in this process.
+    OPENING.reset();
     if STATE.load(Acquire) == OPEN {
         forget_parent(thread::current());
     }

@@ -156,8 +156,11 @@ impl Drop for Server {
         kill(-self.pid(), libc::SIGKILL);
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = self.log();
         if std::thread::panicking() {
-            eprintln!("--- log of heapql ---\n{}\n---", self.log());
+            eprintln!("--- log of heapql ---\n{log}\n---");
+        } else {
+            assert!(!log.contains("panicked at"), "whatever was asked, nothing in the server may panic:\n{log}");
         }
     }
 }

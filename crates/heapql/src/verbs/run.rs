@@ -38,9 +38,13 @@ pub(super) struct Recording {
 }
 
 pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, Error> {
+    let (min, max) = match (arguments.min, arguments.max) {
+        (None, None) => (intervals::from_environment("HEAPQL_MIN"), intervals::from_environment("HEAPQL_MAX")),
+        flags => flags,
+    };
     Recording {
         title: launch::title(&arguments.command),
-        intervals: intervals::from_flags(arguments.min, arguments.max)?,
+        intervals: intervals::from_flags(min, max)?,
         command: arguments.command,
         listen: arguments.listen,
         keep: arguments.keep,
