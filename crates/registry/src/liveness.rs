@@ -26,10 +26,15 @@ pub(crate) fn judge(sources: &mut Vec<Arc<Source>>) -> Vec<Arc<Source>> {
 /// What stays the same through exec and is never the same for two processes.
 fn process(source: &Source) -> (i32, u64, u64) {
     match source.identity() {
-        // Without a start time each ledger stands for itself.
-        Some(identity) if identity.start_ticks != 0 => (source.pid(), identity.start_ticks, 0),
+        // Without a start time, or under another name than the recorder's (a copy), each ledger stands for itself.
+        Some(identity) if identity.start_ticks != 0 && has_own_name(source) => (source.pid(), identity.start_ticks, 0),
         _ => (source.pid(), 0, source.id()),
     }
+}
+
+fn has_own_name(source: &Source) -> bool {
+    let name = source.path().file_stem().unwrap_or_default();
+    *name == *format!("{}-{}", source.pid(), source.created_at())
 }
 
 fn is_running(source: &Source) -> bool {

@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 
 /// How much all sources together may keep of stacks.
 const STACK_CACHE_BYTES: usize = 256 << 20;
+/// Stacks closer than this are read together; a hole in a damaged ledger is not.
+const NEAR_WORDS: u32 = 8192;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum State {
@@ -239,7 +241,7 @@ impl Kept {
         Ok(&self.labels)
     }
 
-    /// Reads the stacks of those records that have none yet: all words that lie between them in one piece.
+    /// Reads the stacks of those records that have none yet.
     fn read_stacks(
         &mut self,
         ledger: &Ledger,
@@ -252,14 +254,26 @@ impl Kept {
         if self.stacks.len() <= largest {
             self.stacks.resize(largest + 1, None);
         }
-        let missing: Vec<_> = records.iter().filter(|record| self.stacks[record.id as usize].is_none()).collect();
-        let Some(from) = missing.iter().map(|record| record.stack_at).min() else {
+        let mut missing: Vec<_> = records.iter().filter(|record| self.stacks[record.id as usize].is_none()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        missing.sort_unstable_by_key(|record| record.stack_at);
+        self.find_program(ledger)?;
+        for together in missing.chunk_by(|one, next| next.stack_at.saturating_sub(one.stack_at) < NEAR_WORDS) {
+            self.read_run(ledger, together, total)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the stacks of records that lie near each other, in the order of their places, in one piece.
+    fn read_run(&mut self, ledger: &Ledger, records: &[&CallsiteRecord], total: &AtomicUsize) -> Result<(), ReadError> {
+        let Some(from) = records.first().map(|record| record.stack_at) else {
             return Ok(());
         };
-        let end = missing.iter().map(|record| record.stack_at as usize + record.depth as usize).max().unwrap_or(0);
+        let end = records.iter().map(|record| record.stack_at as usize + record.depth as usize).max().unwrap_or(0);
         let words = ledger.words(from, end - from as usize)?;
-        self.find_program(ledger)?;
-        for record in missing {
+        for record in records {
             let at = (record.stack_at - from) as usize;
             let stack: Arc<[u64]> =
                 words[at..at + record.depth as usize].iter().map(|&address| self.printed(address)).collect();

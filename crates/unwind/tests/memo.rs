@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::num::NonZeroU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use heapql_unwind::{Memo, Recall, Registers, StackBounds, capture, modules_changed};
 
@@ -15,13 +16,18 @@ struct Recorder {
     room: usize,
     start: Option<Registers>,
     skips_first: bool,
+    /// Rules are the process's: another test's `modules_changed` would make this one forget.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Recorder {
     fn new() -> Recorder {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         modules_changed();
         let (memo, bounds) = (Memo::EMPTY, StackBounds::UNKNOWN);
-        Recorder { memo, bounds, room: ROOM, start: None, skips_first: false }
+        Recorder { memo, bounds, room: ROOM, start: None, skips_first: false, _alone: alone }
     }
 
     /// From where this is called: the name of the stack if it is known. Else its depth becomes its name.
