@@ -36,6 +36,20 @@ pub struct LabelId<'a> {
     pub text: &'a [u8],
 }
 
+impl LabelId<'_> {
+    /// Text and length as they stand in [`Label::text`].
+    pub fn words(&self) -> [u64; 2] {
+        let text = self.text.get(..self.text.len().min(LABEL_BYTES)).unwrap_or(self.text);
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().zip(text) {
+            *to = *from;
+        }
+        bytes[LABEL_BYTES] = text.len() as u8;
+        let (low, high) = bytes.split_at(8);
+        [word_of(low), word_of(high)]
+    }
+}
+
 /// Why there is no ledger: what was tried, and the kernel's answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OpenError {
@@ -268,7 +282,7 @@ impl Writer {
     }
 
     fn find_label(&self, wanted: &LabelId) -> Option<u16> {
-        let (count, text) = (self.page.label_count.load(Acquire), label_words(wanted.text));
+        let (count, text) = (self.page.label_count.load(Acquire), wanted.words());
         (0..count.min(LABEL_CAPACITY as u32) as u16).find(|&id| {
             self.record::<Label>(LABELS_AT, id.into()).is_some_and(|label| {
                 label.tenant_id.load(Relaxed) == wanted.tenant_id
@@ -287,7 +301,7 @@ impl Writer {
         let label = self.record::<Label>(LABELS_AT, id as usize)?;
         label.tenant_id.store(wanted.tenant_id, Relaxed);
         label.ctx_id.store(wanted.ctx_id, Relaxed);
-        for (word, value) in label.text.iter().zip(label_words(wanted.text)) {
+        for (word, value) in label.text.iter().zip(wanted.words()) {
             word.store(value, Relaxed);
         }
         self.page.label_count.store(id + 1, Release);
@@ -463,18 +477,6 @@ fn word_of(bytes: &[u8]) -> u64 {
         *to = *from;
     }
     u64::from_ne_bytes(word)
-}
-
-/// Text and length as they stand in [`Label::text`].
-fn label_words(text: &[u8]) -> [u64; 2] {
-    let text = text.get(..text.len().min(LABEL_BYTES)).unwrap_or(text);
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().zip(text) {
-        *to = *from;
-    }
-    bytes[LABEL_BYTES] = text.len() as u8;
-    let (low, high) = bytes.split_at(8);
-    [word_of(low), word_of(high)]
 }
 
 /// Multiplies to 128 bits and folds: every input bit reaches every output bit.

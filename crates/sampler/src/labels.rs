@@ -21,17 +21,6 @@ static ENTRIES: [Entry; LABEL_CAPACITY] = [const {
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static LOCK: TryLock = TryLock::new();
 
-fn packed(text: &[u8]) -> [u64; 2] {
-    let mut bytes = [0; 16];
-    let length = text.len().min(LABEL_BYTES);
-    for (to, from) in bytes.iter_mut().zip(&text[..length]) {
-        *to = *from;
-    }
-    bytes[LABEL_BYTES] = length as u8;
-    let [low, high]: [[u8; 8]; 2] = [[0, 8], [8, 16]].map(|[from, to]| bytes[from..to].try_into().unwrap_or_default());
-    [u64::from_ne_bytes(low), u64::from_ne_bytes(high)]
-}
-
 fn position(wanted: &LabelId, text: [u64; 2]) -> Option<u16> {
     let count = COUNT.load(Acquire) as usize;
     let found = ENTRIES.iter().take(count).position(|entry| {
@@ -45,7 +34,7 @@ fn position(wanted: &LabelId, text: [u64; 2]) -> Option<u16> {
 
 /// The number of a label, which the ledger gets too if there is one. `None` when there are too many.
 pub(crate) fn number(wanted: &LabelId, writer: &Writer) -> Option<u16> {
-    let text = packed(wanted.text);
+    let text = wanted.words();
     if let Some(found) = position(wanted, text) {
         return Some(found);
     }
