@@ -8,6 +8,7 @@
 
 mod identity;
 mod index;
+pub mod kernel;
 pub mod layout;
 mod lock;
 mod sys;
@@ -20,5 +21,5 @@ pub use layout::{DEFAULT_BYTES, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEP
 pub use lock::{Held, TryLock};
 #[cfg(feature = "reader")]
 pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};
-pub use sys::Errno;
+pub use sys::{Errno, limit, read_file, uid};
 pub use writer::{CallsiteKey, LabelId, ModuleEntry, OpenError, Settings, Writer};

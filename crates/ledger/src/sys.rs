@@ -1,57 +1,48 @@
-//! The few system calls the writing half makes, by number.
-//!
-//! Not libc's wrappers: several of those are cancellation points, and a thread must not be cancelled inside `malloc`.
-//! They change errno; whoever enters the recorder saves it (`sampler::guard`). Called by `writer` and `index`.
+//! The few system calls the writing half makes, and what else both it and the sampler ask the kernel. Called by `writer`,
+//! `index`, `identity` and `lock`; [`read_file`] by `sampler` too.
 
-use core::ffi::{CStr, c_long};
+use core::ffi::CStr;
 
-/// An error number of the kernel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Errno(pub i32);
+pub use crate::kernel::Errno;
+use crate::kernel::call;
 
-fn check(result: c_long) -> Result<usize, Errno> {
-    if result >= 0 {
-        return Ok(result as usize);
-    }
-    // SAFETY: glibc's errno is always a valid thread-local.
-    Err(Errno(unsafe { *libc::__errno_location() }))
-}
+const HERE: usize = libc::AT_FDCWD as usize;
 
 pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> Result<i32, Errno> {
     // SAFETY: `path` is a C string that lives through the call.
-    let fd = check(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, mode) })?;
+    let fd = unsafe { call(libc::SYS_openat, [HERE, path.as_ptr() as usize, flags as usize, mode as usize]) }?;
     Ok(fd as i32)
 }
 
 pub(crate) fn close(fd: i32) {
     // SAFETY: no memory is involved; `fd` was opened by this module's caller.
-    unsafe { libc::syscall(libc::SYS_close, fd) };
+    let _ = unsafe { call(libc::SYS_close, [fd as usize]) };
 }
 
 pub(crate) fn unlink(path: &CStr) {
     // SAFETY: `path` is a C string that lives through the call.
-    unsafe { libc::syscall(libc::SYS_unlinkat, libc::AT_FDCWD, path.as_ptr(), 0) };
+    let _ = unsafe { call(libc::SYS_unlinkat, [HERE, path.as_ptr() as usize, 0]) };
 }
 
 pub(crate) fn truncate(fd: i32, bytes: usize) -> Result<(), Errno> {
     // SAFETY: no memory is involved.
-    check(unsafe { libc::syscall(libc::SYS_ftruncate, fd, bytes) }).map(drop)
+    unsafe { call(libc::SYS_ftruncate, [fd as usize, bytes]) }.map(drop)
 }
 
 pub(crate) fn allocate(fd: i32, at: usize, bytes: usize) -> Result<(), Errno> {
     // SAFETY: no memory is involved.
-    check(unsafe { libc::syscall(libc::SYS_fallocate, fd, 0, at, bytes) }).map(drop)
+    unsafe { call(libc::SYS_fallocate, [fd as usize, 0, at, bytes]) }.map(drop)
 }
 
 /// Reads up to `into.len()` bytes of a file that is not worth an error: what cannot be read is empty.
-pub(crate) fn read_file(path: &CStr, into: &mut [u8]) -> usize {
-    let Ok(fd) = open(path, libc::O_RDONLY | libc::O_CLOEXEC, 0) else {
+pub fn read_file(path: &CStr, into: &mut [u8]) -> usize {
+    let Ok(fd) = open(path, libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK, 0) else {
         return 0;
     };
     let mut got = 0;
     while let Some(rest) = into.get_mut(got..).filter(|rest| !rest.is_empty()) {
         // SAFETY: the kernel writes at most `rest.len()` bytes at `rest`.
-        match check(unsafe { libc::syscall(libc::SYS_read, fd, rest.as_mut_ptr(), rest.len()) }) {
+        match unsafe { call(libc::SYS_read, [fd as usize, rest.as_mut_ptr() as usize, rest.len()]) } {
             Ok(0) => break,
             Ok(n) => got += n,
             Err(Errno(libc::EINTR)) => {}
@@ -63,10 +54,10 @@ pub(crate) fn read_file(path: &CStr, into: &mut [u8]) -> usize {
 }
 
 pub(crate) fn read_link(path: &CStr, into: &mut [u8]) -> usize {
-    // SAFETY: the kernel writes at most `into.len()` bytes at `into`.
-    let got =
-        unsafe { libc::syscall(libc::SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), into.as_mut_ptr(), into.len()) };
-    check(got).unwrap_or(0)
+    // The kernel writes at most `into.len()` bytes at `into`.
+    let arguments = [HERE, path.as_ptr() as usize, into.as_mut_ptr() as usize, into.len()];
+    // SAFETY: as above.
+    unsafe { call(libc::SYS_readlinkat, arguments) }.unwrap_or(0)
 }
 
 /// A new private or shared mapping. `at` is replaced if it is given.
@@ -78,59 +69,54 @@ pub(crate) unsafe fn map(at: Option<*mut u8>, bytes: usize, file: Option<i32>) -
     let kind = if file.is_some() { libc::MAP_SHARED } else { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS };
     let at = at.unwrap_or(core::ptr::null_mut());
     let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let file = file.map_or(usize::MAX, |fd| fd as usize);
     // SAFETY: the caller owns the memory at `at`; elsewhere the kernel picks a free place.
-    let got = unsafe {
-        libc::syscall(
-            libc::SYS_mmap,
-            at,
-            bytes,
-            protection,
-            kind | place,
-            c_long::from(file.unwrap_or(-1)),
-            0 as c_long,
-        )
-    };
-    check(got).map(|address| address as *mut u8)
+    let got =
+        unsafe { call(libc::SYS_mmap, [at as usize, bytes, protection as usize, (kind | place) as usize, file, 0]) };
+    got.map(|address| address as *mut u8)
 }
 
 /// # Safety
 /// Nothing may use the mapping of `bytes` at `at` any more.
 pub(crate) unsafe fn unmap(at: *mut u8, bytes: usize) {
     // SAFETY: passed on to the caller.
-    unsafe { libc::syscall(libc::SYS_munmap, at, bytes) };
+    let _ = unsafe { call(libc::SYS_munmap, [at as usize, bytes]) };
 }
 
 /// Gives a range of a shared mapping its memory now, so that touching it later cannot raise SIGBUS when the file system
 /// is full (madvise(2), MADV_POPULATE_WRITE, Linux 5.14).
 pub(crate) fn populate(at: *mut u8, bytes: usize) -> Result<(), Errno> {
-    const MADV_POPULATE_WRITE: c_long = 23;
+    const MADV_POPULATE_WRITE: usize = 23;
     // SAFETY: populating changes no contents, and an address that is not mapped is an error.
-    check(unsafe { libc::syscall(libc::SYS_madvise, at, bytes, MADV_POPULATE_WRITE) }).map(drop)
+    unsafe { call(libc::SYS_madvise, [at as usize, bytes, MADV_POPULATE_WRITE]) }.map(drop)
 }
 
 /// The largest file this process may write (RLIMIT_FSIZE): beyond it the kernel sends a signal.
 pub(crate) fn largest_file() -> usize {
+    limit(libc::RLIMIT_FSIZE as usize)
+}
+
+/// The soft limit of this process; `usize::MAX` if there is none.
+pub fn limit(of: usize) -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills `limit`; a null pointer means that nothing is set.
-    let got = unsafe {
-        libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_FSIZE, core::ptr::null::<libc::rlimit>(), &raw mut limit)
-    };
-    if check(got).is_ok() { limit.rlim_cur as usize } else { usize::MAX }
+    let got = unsafe { call(libc::SYS_prlimit64, [0, of, 0, (&raw mut limit) as usize]) };
+    if got.is_ok() { limit.rlim_cur as usize } else { usize::MAX }
 }
 
 pub(crate) fn pid() -> u32 {
     // SAFETY: no memory is involved.
-    (unsafe { libc::syscall(libc::SYS_getpid) }) as u32
+    unsafe { call(libc::SYS_getpid, []) }.unwrap_or(0) as u32
 }
 
 pub(crate) fn parent_pid() -> u32 {
     // SAFETY: no memory is involved.
-    (unsafe { libc::syscall(libc::SYS_getppid) }) as u32
+    unsafe { call(libc::SYS_getppid, []) }.unwrap_or(0) as u32
 }
 
-pub(crate) fn uid() -> u32 {
+pub fn uid() -> u32 {
     // SAFETY: no memory is involved.
-    (unsafe { libc::syscall(libc::SYS_getuid) }) as u32
+    unsafe { call(libc::SYS_getuid, []) }.unwrap_or(0) as u32
 }
 
 /// Nanoseconds of a clock; 0 if it has none.
@@ -143,5 +129,5 @@ pub(crate) fn clock(id: libc::clockid_t) -> u64 {
 
 pub(crate) fn yield_now() {
     // SAFETY: no memory is involved.
-    unsafe { libc::syscall(libc::SYS_sched_yield) };
+    let _ = unsafe { call(libc::SYS_sched_yield, []) };
 }

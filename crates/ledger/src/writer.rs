@@ -381,16 +381,18 @@ impl Writer {
         Ok(at)
     }
 
-    #[inline]
+    #[inline(always)]
     fn callsite(&self, id: u32) -> Option<&Callsite> {
-        if id >= self.callsites.load(Relaxed) {
+        if id >= self.callsites.load(Acquire) {
             return None;
         }
-        self.record::<Callsite>(CALLSITES_AT, id as usize)
+        // SAFETY: as in `record`: `add` found the callsite inside the mapping before it counted it, and `abandon`, which
+        // ends the mapping, ends the count too.
+        Some(unsafe { &*self.base.load(Relaxed).add(CALLSITES_AT).cast::<Callsite>().add(id as usize) })
     }
 
     /// Counts a live object of `bytes` at a callsite.
-    #[inline]
+    #[inline(always)]
     pub fn count(&self, id: u32, bytes: u64) {
         if let Some(callsite) = self.callsite(id) {
             callsite.live_bytes.fetch_add(bytes, Relaxed);
@@ -401,7 +403,7 @@ impl Writer {
     }
 
     /// Counts the end of an object that [`Writer::count`] counted.
-    #[inline]
+    #[inline(always)]
     pub fn uncount(&self, id: u32, bytes: u64) {
         if let Some(callsite) = self.callsite(id) {
             callsite.live_bytes.fetch_sub(bytes, Relaxed);
@@ -488,5 +490,5 @@ fn mix(a: u64, b: u64) -> u64 {
 
 #[inline]
 fn stack_hash(frames: &[usize]) -> u64 {
-    frames.iter().fold(frames.len() as u64, |hash, &frame| mix(hash ^ frame as u64, hash.rotate_left(32)))
+    frames.iter().fold(frames.len() as u64, |hash, &frame| mix(hash ^ frame as u64, 0))
 }

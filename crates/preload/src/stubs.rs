@@ -19,10 +19,9 @@ macro_rules! count {
     ($size:literal) => {
         concat!(
             "mov rax, qword ptr [rip + heapql_thread@GOTTPOFF]\n",
-            "mov rcx, qword ptr fs:[rax]\n",
-            "inc rcx\n",
-            "mov qword ptr fs:[rax], rcx\n",
-            "cmp rcx, qword ptr [rip + {page} + {limit}]\n",
+            "mov rcx, qword ptr [rip + {page} + {limit}]\n",
+            "inc qword ptr fs:[rax]\n",
+            "cmp qword ptr fs:[rax], rcx\n",
             "jae 2f\n",
             "cmp ",
             $size,

@@ -8,7 +8,9 @@ use core::ffi::CStr;
 
 use heapql_ledger::{DEFAULT_BYTES, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MIN_BYTES, TryLock};
 
-use crate::text::{Line, Path, number, read_file, say};
+use heapql_ledger::read_file;
+
+use crate::text::{Line, Path, number, say};
 
 /// The label of allocations that set no scope, unless the environment names another.
 #[derive(Clone, Copy, Debug)]
@@ -147,9 +149,7 @@ fn directory() -> Option<Path> {
         (None, Some(dir), _) => Path::new(dir),
         (None, None, Some(dir)) => Path::new(dir).and_then(|dir| dir.joined(b"/heapql")),
         (None, None, None) => {
-            // SAFETY: no memory is involved.
-            let user = unsafe { libc::syscall(libc::SYS_getuid) } as u64;
-            Path::new(b"/dev/shm/heapql-").and_then(|path| path.with_number(user))
+            Path::new(b"/dev/shm/heapql-").and_then(|path| path.with_number(heapql_ledger::uid().into()))
         }
     };
     let path = path.or_else(|| {

@@ -8,9 +8,10 @@ use core::num::NonZeroU64;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::*};
 
+use heapql_ledger::kernel::call;
 use heapql_ledger::layout::Header;
 use heapql_ledger::{CallsiteKey, Intervals, Loss, TryLock, Writer};
-use heapql_unwind::{End, Recall, Registers};
+use heapql_unwind::{End, Registers};
 
 pub(crate) use crate::environment::Defaults;
 use crate::environment::Environment;
@@ -21,6 +22,8 @@ use crate::{decide, environment, labels, modules};
 
 /// Frames kept of each stack; the documented table shows the first 16.
 const DEPTH: usize = 32;
+/// Frames that are captured beyond them because some may be skipped.
+const MOST_SKIPPED: usize = 8;
 /// A pool object that no longer is a sample: it was resized where it stood, without being due.
 const NO_CALLSITE: u32 = u32::MAX;
 
@@ -67,32 +70,25 @@ pub enum Reallocation {
     Enter(NonNull<u8>),
 }
 
-/// Restores errno and leaves the recorder.
+/// The thread is inside the recorder, which it leaves on drop. Nothing inside changes errno.
 struct Inside {
     thread: &'static Thread,
-    errno: i32,
-}
-
-fn errno() -> *mut i32 {
-    // SAFETY: glibc's errno is always there.
-    unsafe { libc::__errno_location() }
 }
 
 impl Inside {
+    #[inline(always)]
     fn enter() -> Option<Inside> {
         let thread = thread::current();
         if thread.busy.replace(true) {
             return None;
         }
-        // SAFETY: points to this thread's errno.
-        Some(Inside { thread, errno: unsafe { *errno() } })
+        Some(Inside { thread })
     }
 }
 
 impl Drop for Inside {
+    #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: points to this thread's errno.
-        unsafe { *errno() = self.errno };
         self.thread.busy.set(false);
     }
 }
@@ -197,12 +193,8 @@ fn leave(old: *mut u8) -> Reallocation {
 /// Ends a sampled object. Never waits, and may be called in the middle of anything.
 #[cold]
 pub fn free(object: *mut u8) {
-    // SAFETY: points to this thread's errno.
-    let saved = unsafe { *errno() };
-    let object = POOL.free(object as usize).unwrap_or_else(|bad| fail(bad));
-    uncount(&object);
-    // SAFETY: as above.
-    unsafe { *errno() = saved };
+    let (tag, bytes) = POOL.free(object as usize).unwrap_or_else(|bad| fail(bad));
+    uncount(tag, bytes);
 }
 
 /// What malloc_usable_size says of a sampled object: 0 if it is none.
@@ -210,10 +202,11 @@ pub fn usable_bytes(object: *const u8) -> usize {
     POOL.object(object as usize).map_or(0, |object| object.usable)
 }
 
-fn uncount(object: &Object) {
+#[inline(always)]
+fn uncount(tag: Tag, bytes: usize) {
     // An object that a forked child inherited belongs to its parent's ledger.
-    if object.tag.epoch == EPOCH.load(Relaxed) && object.tag.callsite != NO_CALLSITE {
-        WRITER.uncount(object.tag.callsite, object.bytes as u64);
+    if tag.epoch == EPOCH.load(Relaxed) && tag.callsite != NO_CALLSITE {
+        WRITER.uncount(tag.callsite, bytes as u64);
     }
 }
 
@@ -250,18 +243,24 @@ fn shard(thread: &Thread) -> u8 {
 }
 
 /// The number of the callsite of this stack under the thread's label.
+#[inline(always)]
 fn callsite(thread: &Thread, frame: Registers, skip: &[usize]) -> Option<u32> {
-    let mut frames = [0; DEPTH + 8];
-    let mut bounds = thread.stack.get();
-    let label = thread.label.get();
     // SAFETY: this thread is inside the recorder, once (`Inside`), and nothing below comes back here.
     let memo = unsafe { &mut *thread.memo.get() };
-    let walk = match memo.capture(frame, &(0..0), &mut bounds, &mut frames) {
-        Recall::Known(name) if name.get() >> 32 == u64::from(label) => return Some(name.get() as u32 - 1),
-        // The same stack under another label.
-        Recall::Known(_) => heapql_unwind::capture(frame, &mut bounds, &mut frames),
-        Recall::New(walk) => walk,
-    };
+    let room = DEPTH + skip.len().min(MOST_SKIPPED);
+    match memo.recall(&frame, &thread.stack.get(), room) {
+        Some(name) if name.get() >> 32 == u64::from(thread.label.get()) => Some(name.get() as u32 - 1),
+        // New, or the same stack under another label.
+        _ => unwind(thread, memo, frame, skip, room),
+    }
+}
+
+#[inline(never)]
+fn unwind(thread: &Thread, memo: &mut thread::Stacks, frame: Registers, skip: &[usize], room: usize) -> Option<u32> {
+    let mut frames = [0; DEPTH + MOST_SKIPPED];
+    let frames = frames.get_mut(..room).unwrap_or_default();
+    let mut bounds = thread.stack.get();
+    let walk = memo.learn(frame, &(0..0), &mut bounds, frames);
     thread.stack.set(bounds);
     if matches!(walk.end, End::Truncated(_)) {
         WRITER.lose(Loss::StackTruncated);
@@ -270,15 +269,19 @@ fn callsite(thread: &Thread, frame: Registers, skip: &[usize]) -> Option<u32> {
     let own = frames.iter().take_while(|frame| skip.contains(frame)).count();
     let frames = frames.get(own..).unwrap_or_default();
     let frames = frames.get(..frames.len().min(DEPTH)).unwrap_or_default();
+    let label = thread.label.get();
     let key = CallsiteKey { label, shard: shard(thread), frames };
-    let site = WRITER.find(&key).or_else(|| {
-        modules::note(&WRITER, frames);
-        WRITER.add(&key).map_err(|loss| WRITER.lose(loss)).ok()
-    })?;
+    let site = WRITER.find(&key).or_else(|| intern(&key))?;
     if let Some(name) = NonZeroU64::new((u64::from(label) << 32) | u64::from(site + 1)) {
         memo.name(name);
     }
     Some(site)
+}
+
+#[cold]
+fn intern(key: &CallsiteKey) -> Option<u32> {
+    modules::note(&WRITER, key.frames);
+    WRITER.add(key).map_err(|loss| WRITER.lose(loss)).ok()
 }
 
 /// An object in the pool, counted.
@@ -310,7 +313,7 @@ fn resize(old: *mut u8, object: &Object, request: Request, site: Option<u32>) ->
     } else {
         None
     }?;
-    uncount(object);
+    uncount(object.tag, object.bytes);
     if let Some(site) = site {
         WRITER.count(site, request.bytes as u64);
     }
@@ -390,18 +393,17 @@ fn open_ledger(defaults: &Defaults) -> bool {
 
 /// Maps the word by which a forked child knows itself.
 fn mark_fork() -> bool {
-    const MADV_WIPEONFORK: i32 = 18;
+    const MADV_WIPEONFORK: usize = 18;
     let mut mark = FORK_MARK.load(Relaxed);
     if mark.is_null() {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let (flags, access) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_WRITE);
         // SAFETY: a fresh mapping where the kernel picks.
-        let page = unsafe { libc::syscall(libc::SYS_mmap, 0, 4096, access, flags, -1, 0) };
-        if page < 0 {
+        let page = unsafe { call(libc::SYS_mmap, [0, 4096, access as usize, flags as usize, usize::MAX, 0]) };
+        let Ok(page) = page else {
             return false;
-        }
+        };
         // SAFETY: mapped above. A kernel without it (before 4.14) leaves the mark standing: the fork handler remains.
-        unsafe { libc::syscall(libc::SYS_madvise, page, 4096, MADV_WIPEONFORK) };
+        let _ = unsafe { call(libc::SYS_madvise, [page, 4096, MADV_WIPEONFORK]) };
         mark = page as *mut AtomicU32;
         FORK_MARK.store(mark, Release);
     }

@@ -1,8 +1,10 @@
-//! Lines, paths and small files without an allocator.
+//! Lines, paths and numbers without an allocator.
 //!
 //! Not a formatting library: just what `environment` and `recorder` need to read their settings and say one line.
 
 use core::ffi::CStr;
+
+use heapql_ledger::kernel::call;
 
 /// Bytes that are cut at their capacity.
 pub(crate) struct Line {
@@ -50,8 +52,9 @@ fn digits_of(mut number: u64, digits: &mut [u8; 20]) -> usize {
 pub(crate) fn say(line: Line) {
     let mut line = line;
     line.bytes[line.used] = b'\n';
-    // SAFETY: the kernel reads `used + 1` initialised bytes. Not libc's write, which is a cancellation point.
-    unsafe { libc::syscall(libc::SYS_write, libc::STDERR_FILENO, line.bytes.as_ptr(), line.used + 1) };
+    let arguments = [libc::STDERR_FILENO as usize, line.bytes.as_ptr() as usize, line.used + 1];
+    // SAFETY: the kernel reads `used + 1` initialised bytes.
+    let _ = unsafe { call(libc::SYS_write, arguments) };
 }
 
 /// A decimal number and nothing else.
@@ -101,42 +104,26 @@ impl Path {
     /// Creates the directory, readable by its owner only, and checks that it is one and that nobody else can have put
     /// something there.
     pub(crate) fn make_own_directory(&self) -> Result<(), &'static [u8]> {
-        let path = self.as_c_str().as_ptr();
+        const HERE: usize = libc::AT_FDCWD as usize;
+        let path = self.as_c_str().as_ptr() as usize;
         // SAFETY: `path` is a C string; an error (it exists) is seen below.
-        unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, path, 0o700) };
+        let _ = unsafe { call(libc::SYS_mkdirat, [HERE, path, 0o700]) };
         let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+        let arguments = [HERE, path, stat.as_mut_ptr() as usize, libc::AT_SYMLINK_NOFOLLOW as usize];
         // SAFETY: the kernel fills `stat`.
-        let failed = unsafe {
-            libc::syscall(libc::SYS_newfstatat, libc::AT_FDCWD, path, stat.as_mut_ptr(), libc::AT_SYMLINK_NOFOLLOW)
-        };
-        if failed != 0 {
+        if unsafe { call(libc::SYS_newfstatat, arguments) }.is_err() {
             return Err(b"it cannot be created");
         }
         // SAFETY: all zeroes is a valid `stat`, and the kernel has filled it.
         let stat = unsafe { stat.assume_init() };
         // SAFETY: no memory is involved.
-        let user = unsafe { libc::syscall(libc::SYS_geteuid) };
+        let user = unsafe { call(libc::SYS_geteuid, []) }.unwrap_or(usize::MAX);
         if stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
             return Err(b"it is not a directory");
         }
-        if i64::from(stat.st_uid) != user && user != 0 {
+        if stat.st_uid as usize != user && user != 0 {
             return Err(b"it belongs to another user");
         }
         Ok(())
     }
-}
-
-/// Reads the beginning of a file; nothing if it cannot be read.
-pub(crate) fn read_file(path: &CStr, into: &mut [u8]) -> usize {
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    // SAFETY: `path` is a C string.
-    let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
-    if fd < 0 {
-        return 0;
-    }
-    // SAFETY: the kernel writes at most `into.len()` bytes at `into`.
-    let read = unsafe { libc::syscall(libc::SYS_read, fd, into.as_mut_ptr(), into.len()) };
-    // SAFETY: no memory is involved; opened above.
-    unsafe { libc::syscall(libc::SYS_close, fd) };
-    read.max(0) as usize
 }

@@ -18,6 +18,8 @@ const BLOCK_BYTES: usize = 9216;
 /// How deep pushes of the C interface nest; deeper ones keep the label of the last.
 pub(crate) const SCOPES: usize = 32;
 
+pub(crate) type Stacks = Memo<32>;
+
 /// All zero at the start, but for `count`.
 #[repr(C, align(64))]
 pub(crate) struct Thread {
@@ -34,7 +36,7 @@ pub(crate) struct Thread {
     /// The stack it was last seen on.
     pub(crate) stack: Cell<StackBounds>,
     /// The stacks it sampled last, by callsite and label. Touched by whoever set `busy`.
-    pub(crate) memo: UnsafeCell<Memo<8>>,
+    pub(crate) memo: UnsafeCell<Stacks>,
     /// Labels to return to: of the C interface's pushes.
     pub(crate) scopes: [Cell<u16>; SCOPES],
     /// How many pushes are open, those beyond [`SCOPES`] included.

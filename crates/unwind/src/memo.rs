@@ -3,7 +3,10 @@
 //! A step depends on the rule for a return address, on rsp, and on the words that it reads: the return address, and
 //! where rbp is part of a canonical frame address also the word that rbp came from. If two walks begin at the same pc
 //! and rsp, the rules have not changed, and each of those words still holds what it held, then by induction the stacks
-//! are the same. That is four or five instructions a word, none of which waits for another.
+//! are the same. The words are not kept but a digest of 64 bits of them: four instructions a word, in four chains.
+//!
+//! Many stacks begin at the same pc and rsp (all of a function's calls of `operator new`), so a stack may stand in any of
+//! a few places, and its first word, kept as it is, tells most of the others at once.
 //!
 //! It keeps nothing that it would have to be told about: rules that are found again (`modules_changed`), another stack
 //! or room for another number of frames make a stack count as new. It is not shared: the caller keeps one for each
@@ -20,7 +23,7 @@ use crate::cache;
 use crate::stack::{Stack, WORD};
 use crate::walk::{End, Walk, Walker};
 
-/// The last stacks of a thread, at most `STACKS`, a power of two, of [`Memo::BYTES`] bytes each.
+/// The last stacks of a thread, at most `STACKS`, a power of two from 4 on, of [`Memo::BYTES`] bytes each.
 ///
 /// A value whose bytes are all 0 is [`Memo::EMPTY`], so it can be thread-local storage that needs no initialiser.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Memo<const STACKS: usize> {
     stacks: [Known; STACKS],
     /// The index of the stack that was captured last.
     last: usize,
+    /// Counts stacks that took another's place.
+    replaced: usize,
 }
 
 /// What a capture with a [`Memo`] found.
@@ -41,9 +46,11 @@ pub enum Recall {
     New(Walk),
 }
 
+/// In how many places a stack may stand.
+const WAYS: usize = 4;
 const WORDS: usize = 64;
-const UNROLLED: usize = 4;
-const NOT_VERIFIABLE: usize = usize::MAX;
+const LANES: usize = 4;
+const NOT_VERIFIABLE: u32 = u32::MAX;
 
 /// A stack, and what it depends on.
 #[derive(Clone, Copy, Debug)]
@@ -51,32 +58,66 @@ const NOT_VERIFIABLE: usize = usize::MAX;
 struct Known {
     /// 0 if it cannot be verified, or was not named.
     name: u64,
-    /// What it is right for: these rules, ...
-    generation: u64,
-    /// ... the stack that ends here, room for so many frames, and a walk that begins so.
+    /// What it is right for: the stack that ends here, and a walk that begins so.
     high: usize,
-    room: usize,
     pc: usize,
     sp: usize,
     bp: usize,
     /// All ones if rbp matters, else 0.
     bp_matters: usize,
-    /// How many chunks of words there are, [`NOT_VERIFIABLE`] if it does not only depend on words.
-    chunks: usize,
-    /// Distances of words from `sp`, all multiples of 8 below `high - sp`, and what the words held.
-    distances: [u32; WORDS],
-    values: [usize; WORDS],
+    /// The first word, and the digest of all.
+    first: usize,
+    digest: usize,
+    /// The rules, and room for so many frames.
+    generation: u64,
+    room: u32,
+    /// How many words there are, a multiple of [`LANES`], or [`NOT_VERIFIABLE`] if it does not only depend on words.
+    count: u32,
+    /// Distances of words from `sp`, in words, all below `high`.
+    distances: [u16; WORDS],
 }
 
 impl<const STACKS: usize> Memo<STACKS> {
     pub const BYTES: usize = size_of::<Known>();
     pub const EMPTY: Memo<STACKS> = {
-        assert!(STACKS.is_power_of_two());
-        Memo { stacks: [Known::NONE; STACKS], last: 0 }
+        assert!(STACKS.is_power_of_two() && STACKS >= WAYS);
+        Memo { stacks: [Known::NONE; STACKS], last: 0, replaced: 0 }
     };
 
-    /// As [`crate::capture_skipping`], if the stack is not known. `start` is the innermost frame, or one in `skip`.
+    /// The name of the stack from `start`, for this many frames, if it is known.
+    #[inline(always)]
+    pub fn recall(&self, start: &Registers, bounds: &StackBounds, room: usize) -> Option<NonZeroU64> {
+        let generation = cache::generation().number();
+        if !bounds.contains(start.sp) {
+            return None;
+        }
+        // A loop, because of a chain of iterators the compiler makes a third more instructions.
+        for known in self.stacks.get(Self::set(start)..)?.as_chunks::<WAYS>().0.first()? {
+            if known.is_for(start, bounds.high(), room, generation) && known.is_unchanged() {
+                return NonZeroU64::new(known.name);
+            }
+        }
+        None
+    }
+
+    /// As [`crate::capture_skipping`], for a stack that is not known: [`Memo::name`] makes it known the next time.
     #[inline]
+    pub fn learn(
+        &mut self,
+        start: Registers,
+        skip: &Range<usize>,
+        bounds: &mut StackBounds,
+        frames: &mut [usize],
+    ) -> Walk {
+        self.last = Self::set(&start) + self.replaced % WAYS;
+        self.replaced = self.replaced.wrapping_add(1);
+        match self.stacks.get_mut(self.last) {
+            Some(known) => known.capture(start, skip, bounds, frames),
+            None => Walk { depth: 0, end: End::Full },
+        }
+    }
+
+    /// Recalls, or else learns. `start` is the innermost frame, or one in `skip`.
     pub fn capture(
         &mut self,
         start: Registers,
@@ -84,87 +125,95 @@ impl<const STACKS: usize> Memo<STACKS> {
         bounds: &mut StackBounds,
         frames: &mut [usize],
     ) -> Recall {
-        self.last = index(&start, STACKS);
-        let Some(known) = self.stacks.get_mut(self.last) else {
-            return Recall::New(Walk { depth: 0, end: End::Full });
-        };
-        if let Some(name) = NonZeroU64::new(known.name)
-            && known.is_for(&start, bounds, frames.len())
-            && known.is_unchanged()
-        {
-            return Recall::Known(name);
+        match self.recall(&start, bounds, frames.len()) {
+            Some(name) => Recall::Known(name),
+            None => Recall::New(self.learn(start, skip, bounds, frames)),
         }
-        Recall::New(known.capture(start, skip, bounds, frames))
+    }
+
+    /// Where the places for a stack begin.
+    #[inline(always)]
+    fn set(start: &Registers) -> usize {
+        // The top bits of the product depend on all bits that differ between call sites and depths.
+        let mixed = (start.pc ^ start.sp << 16).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32 & (STACKS / WAYS - 1)) * WAYS
     }
 
     /// Names the stack that was captured last: what [`Memo::capture`] answers when it comes again. Without effect if it
     /// cannot be verified, because there is a signal handler or code without call frame information in it, because it
     /// was truncated, or because it is too deep.
     pub fn name(&mut self, name: NonZeroU64) {
-        if let Some(known) = self.stacks.get_mut(self.last).filter(|known| known.chunks != NOT_VERIFIABLE) {
+        if let Some(known) = self.stacks.get_mut(self.last).filter(|known| known.count != NOT_VERIFIABLE) {
             known.name = name.get();
         }
     }
 
     /// Makes all stacks unknown.
     pub fn forget(&mut self) {
-        for known in &mut self.stacks {
-            known.name = 0;
-        }
+        self.stacks.fill(Known::NONE);
     }
-}
-
-#[inline(always)]
-fn index(start: &Registers, stacks: usize) -> usize {
-    // The top bits of the product depend on all bits that differ between call sites and depths.
-    let mixed = (start.pc ^ start.sp << 16).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed >> 32 & (stacks - 1)
 }
 
 impl Known {
     const NONE: Known = Known {
         name: 0,
-        generation: 0,
         high: 0,
-        room: 0,
         pc: 0,
         sp: 0,
         bp: 0,
         bp_matters: 0,
-        chunks: 0,
+        first: 0,
+        digest: 0,
+        generation: 0,
+        room: 0,
+        count: 0,
         distances: [0; WORDS],
-        values: [0; WORDS],
     };
 
+    /// Only for a present stack pointer that lies in the stack that ends at `high`.
     #[inline(always)]
-    fn is_for(&self, start: &Registers, bounds: &StackBounds, room: usize) -> bool {
-        let differs = (self.pc ^ start.pc)
-            | (self.sp ^ start.sp)
-            | ((self.bp ^ start.bp) & self.bp_matters)
-            | (self.high ^ bounds.high())
-            | (self.room ^ room);
-        differs == 0 && self.generation == cache::generation().number() && bounds.contains(start.sp)
+    fn is_for(&self, start: &Registers, high: usize, room: usize, generation: u64) -> bool {
+        if self.pc != start.pc || self.sp != start.sp || self.name == 0 {
+            return false;
+        }
+        let differs = ((self.bp ^ start.bp) & self.bp_matters)
+            | (self.high ^ high)
+            | (self.room as usize ^ room)
+            | (self.generation ^ generation) as usize;
+        differs == 0
     }
 
-    /// Whether all words still hold what they held, given that [`Known::is_for`] was true.
+    /// Only for a named stack that `is_for` the present one.
     #[inline(always)]
     fn is_unchanged(&self) -> bool {
-        let (distances, values) = (self.distances.as_chunks::<UNROLLED>().0, self.values.as_chunks::<UNROLLED>().0);
-        let Some(distances) = distances.get(..self.chunks) else {
-            return false;
-        };
-        // SAFETY: a distance is a multiple of 8 and sp + distance below high, as when it was traced; the bounds now hold
-        // sp and end at high, so the word is readable.
-        let read = |distance: u32| unsafe { Stack::read_unchecked(self.sp.wrapping_add(distance as usize)) };
-        // Loops, because of a chain of iterators the compiler makes twice as many instructions.
-        for (distances, values) in distances.iter().zip(values) {
-            for (distance, value) in distances.iter().zip(values) {
-                if *value != read(*distance) {
-                    return false;
-                }
+        (self.count == 0 || self.first_now() == self.first) && self.digest_now() == self.digest
+    }
+
+    #[inline(always)]
+    fn first_now(&self) -> usize {
+        self.distances.first().map_or(0, |distance| self.read(*distance))
+    }
+
+    #[inline(always)]
+    fn read(&self, distance: u16) -> usize {
+        // SAFETY: sp + distance was below high when it was traced; the bounds now hold sp and end at high, so the word is
+        // readable.
+        unsafe { Stack::read_unchecked(self.sp.wrapping_add(distance as usize * WORD)) }
+    }
+
+    /// Of what the words hold now.
+    #[inline(always)]
+    fn digest_now(&self) -> usize {
+        const ODD: usize = 0x9e37_79b9_7f4a_7c15;
+        let mut lanes = [1, 2, 3, 4];
+        let words = self.distances.get(..self.count as usize).unwrap_or_default();
+        for distances in words.as_chunks::<LANES>().0 {
+            for (lane, distance) in lanes.iter_mut().zip(distances) {
+                *lane = (*lane ^ self.read(*distance)).wrapping_mul(ODD);
             }
         }
-        true
+        let [a, b, c, d] = lanes;
+        a ^ b.rotate_left(16) ^ c.rotate_left(32) ^ d.rotate_left(48)
     }
 
     #[inline(never)]
@@ -175,7 +224,7 @@ impl Known {
         bounds: &mut StackBounds,
         frames: &mut [usize],
     ) -> Walk {
-        (self.name, self.chunks) = (0, NOT_VERIFIABLE);
+        (self.name, self.count) = (0, NOT_VERIFIABLE);
         self.walk(start, skip, bounds, frames).unwrap_or_else(|end| Walk { depth: 0, end })
     }
 
@@ -188,8 +237,9 @@ impl Known {
         frames: &mut [usize],
     ) -> Result<Walk, End> {
         let mut walker = Walker::new(start, bounds)?;
-        (self.generation, self.high, self.room) = (walker.generation.number(), walker.stack.high(), frames.len());
+        (self.generation, self.high) = (walker.generation.number(), walker.stack.high());
         (self.pc, self.sp, self.bp, self.bp_matters) = (start.pc, start.sp, start.bp, 0);
+        self.room = frames.len() as u32;
         // What is skipped is not traced.
         let is_whole = !skip.contains(&start.pc);
         walker.skip(skip)?;
@@ -197,21 +247,21 @@ impl Known {
         let walk = walker.record(frames, &mut tracer);
         let count = tracer.count;
         if is_whole && count <= WORDS && !matches!(walk.end, End::Truncated(_)) {
-            self.fill_up(count);
+            self.close(count);
         }
         Ok(walk)
     }
 
-    /// Makes the words whole chunks, by repeating the last.
+    /// Makes the words a multiple of [`LANES`], by repeating the last, and takes their digest.
     #[inline(always)]
-    fn fill_up(&mut self, count: usize) {
-        self.chunks = count.div_ceil(UNROLLED);
-        let last = count.wrapping_sub(1);
-        if let (Some(distance), Some(value)) = (self.distances.get(last).copied(), self.values.get(last).copied()) {
-            let padding = count..self.chunks * UNROLLED;
-            self.distances.get_mut(padding.clone()).unwrap_or_default().fill(distance);
-            self.values.get_mut(padding).unwrap_or_default().fill(value);
+    fn close(&mut self, count: usize) {
+        let whole = count.next_multiple_of(LANES);
+        if let Some(last) = self.distances.get(count.wrapping_sub(1)).copied() {
+            self.distances.get_mut(count..whole).unwrap_or_default().fill(last);
+            self.first = self.first_now();
         }
+        self.count = whole as u32;
+        self.digest = self.digest_now();
     }
 }
 
@@ -225,13 +275,13 @@ struct Tracer<'a> {
 }
 
 impl Tracer<'_> {
+    /// A word of the stack, between `sp` and `high`.
     #[inline(always)]
-    fn note(&mut self, address: usize, value: usize) {
-        let distance = u32::try_from(address.wrapping_sub(self.known.sp));
-        let places = (self.known.distances.get_mut(self.count), self.known.values.get_mut(self.count));
-        match (places, distance) {
-            ((Some(to_distance), Some(to_value)), Ok(distance)) => {
-                (*to_distance, *to_value) = (distance, value);
+    fn note(&mut self, address: usize) {
+        let distance = u16::try_from(address.wrapping_sub(self.known.sp) / WORD);
+        match (self.known.distances.get_mut(self.count), distance) {
+            (Some(place), Ok(distance)) => {
+                *place = distance;
                 self.count += 1;
             }
             _ => self.odd_step(),
@@ -241,14 +291,14 @@ impl Tracer<'_> {
 
 impl Trace for Tracer<'_> {
     #[inline(always)]
-    fn step(&mut self, from: &State, step: &Step) {
+    fn step(&mut self, _from: &State, step: &Step) {
         if step.cfa_is_bp {
             match self.bp_slot {
-                Some(slot) => self.note(slot, from.bp),
+                Some(slot) => self.note(slot),
                 None => self.known.bp_matters = usize::MAX,
             }
         }
-        self.note(step.caller.sp.wrapping_sub(WORD), step.caller.pc);
+        self.note(step.caller.sp.wrapping_sub(WORD));
         self.bp_slot = step.bp_slot.or(self.bp_slot);
     }
 
@@ -264,9 +314,9 @@ mod tests {
     #[test]
     fn zeroed_memory_is_an_empty_memo() {
         // SAFETY: every field is a number.
-        let memo: Memo<2> = unsafe { core::mem::zeroed() };
+        let memo: Memo<4> = unsafe { core::mem::zeroed() };
         assert!(memo.stacks.iter().all(|known| known.name == 0));
-        assert_eq!(size_of::<Memo<8>>(), 8 * Memo::<8>::BYTES + 8);
-        const { assert!(Memo::<8>::BYTES <= 848) };
+        assert_eq!(size_of::<Memo<8>>(), 8 * Memo::<8>::BYTES + 16);
+        const { assert!(Memo::<8>::BYTES <= 208) };
     }
 }

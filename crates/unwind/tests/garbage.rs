@@ -45,7 +45,7 @@ fn a_capture_of_garbage_ends_inside_the_stack() {
     let stack = guarded();
     let (low, mut random) = (stack.as_ptr().expose_provenance(), Random(0x2545_f491_4f6c_dd1d));
     let mut deepest = 0;
-    let mut memo = Memo::<2>::EMPTY;
+    let mut memo = Memo::<4>::EMPTY;
     for _ in 0..20_000 {
         for _ in 0..40 {
             let at = random.next(stack.len());

@@ -11,7 +11,7 @@ const ROOM: usize = 64;
 type Change = fn(&mut Recorder);
 
 struct Recorder {
-    memo: Memo<1>,
+    memo: Memo<4>,
     bounds: StackBounds,
     room: usize,
     start: Option<Registers>,

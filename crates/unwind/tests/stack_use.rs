@@ -9,7 +9,7 @@ const STACK: usize = 256 << 10;
 const PAINT: u8 = 0xa5;
 
 struct State {
-    memo: Memo<2>,
+    memo: Memo<4>,
     frames: [usize; 32],
     bounds: StackBounds,
 }

@@ -13,6 +13,7 @@
 //! ```
 
 mod buddy;
+mod class;
 mod range;
 mod slab;
 mod unit;
@@ -20,12 +21,12 @@ mod unit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
-use heapql_ledger::TryLock;
+use heapql_ledger::{Held, TryLock};
 
 use buddy::Buddy;
 use range::Range;
 use slab::Shard;
-use unit::UNIT_BYTES;
+use unit::{UNIT_BYTES, Unit};
 
 /// Threads are spread over this many shards.
 pub(crate) const SHARDS: usize = 8;
@@ -94,25 +95,33 @@ impl Pool {
 
     /// An object of `bytes` at a multiple of `align` (a power of two), and whether it is known to be zero. `None` when the
     /// range or the memory is exhausted, or when others hold what is needed.
+    #[inline(always)]
     pub(crate) fn allocate(&self, shard: usize, bytes: usize, align: usize, tag: Tag) -> Option<(NonNull<u8>, bool)> {
         let room = bytes.checked_add(GRAIN + if align > GRAIN { align } else { 0 })?;
-        if align > LARGEST_ALIGN {
-            return None;
-        }
         if room > LARGEST_BLOCK {
             return Some((self.allocate_span(bytes, align, tag)?, true));
         }
-        let shards = (0..SHARDS).map(|i| (shard + i) % SHARDS);
-        for at in shards {
-            if let Some(held) = self.shards.get(at)?.try_lock() {
-                return Some((slab::allocate(self, at, &held, bytes, align, tag)?, false));
-            }
-        }
-        let held = self.shards.get(shard)?.lock()?;
-        Some((slab::allocate(self, shard, &held, bytes, align, tag)?, false))
+        let (at, held) = match self.shards.get(shard)?.try_lock() {
+            Some(held) => (shard, held),
+            None => self.any_shard(shard)?,
+        };
+        Some((slab::allocate(self, at, &held, bytes, align, tag)?, false))
     }
 
+    /// Another shard than `shard`, which is locked, or that one after a wait.
+    #[cold]
+    fn any_shard(&self, shard: usize) -> Option<(usize, Held<'_>)> {
+        let mut others = (1..SHARDS).map(|i| (shard + i) % SHARDS);
+        others
+            .find_map(|at| Some((at, self.shards.get(at)?.try_lock()?)))
+            .or_else(|| Some((shard, self.shards.get(shard)?.lock()?)))
+    }
+
+    #[cold]
     fn allocate_span(&self, bytes: usize, align: usize, tag: Tag) -> Option<NonNull<u8>> {
+        if align > LARGEST_ALIGN {
+            return None;
+        }
         let units = bytes.max(align).div_ceil(UNIT_BYTES);
         let unit = {
             let held = self.spans.lock()?;
@@ -129,7 +138,7 @@ impl Pool {
 
     /// The object that starts at `address`.
     pub(crate) fn object(&self, address: usize) -> Result<Object, Bad> {
-        let unit = self.range.unit_at(address).ok_or(Bad::NotAnObject)?;
+        let (unit, _) = self.range.unit_at(address).ok_or(Bad::NotAnObject)?;
         if let Some((tag, bytes, usable)) = unit.large() {
             let start = address.is_multiple_of(UNIT_BYTES);
             return if start { Ok(Object { tag, bytes, usable }) } else { Err(Bad::NotAnObject) };
@@ -140,8 +149,7 @@ impl Pool {
     /// Resizes a large object without copying it: in its span, or by moving its pages to a longer one. `None` leaves it as
     /// it was.
     pub(crate) fn resize_large(&self, address: usize, bytes: usize, tag: Tag) -> Option<NonNull<u8>> {
-        let number = self.range.unit_at(address).map(|_| self.range.number(address))?;
-        let unit = self.range.unit(number)?;
+        let (unit, number) = self.range.unit_at(address)?;
         let (_, old, _) = unit.large()?;
         if bytes <= LARGEST_BLOCK {
             return None;
@@ -164,32 +172,35 @@ impl Pool {
 
     /// Gives a new tag and size to an object that stays where it is. `bytes` is at most its usable size.
     pub(crate) fn retag(&self, address: usize, tag: Tag, bytes: usize) {
-        let Some(unit) = self.range.unit_at(address) else {
+        let Some((unit, _)) = self.range.unit_at(address) else {
             return;
         };
-        if unit.large().is_some() { unit.start_large(tag, bytes) } else { slab::write_header(address, tag, bytes) }
+        if unit.large().is_some() { unit.start_large(tag, bytes) } else { slab::retag(address, tag, bytes) }
     }
 
-    /// Ends an object and returns what it was. Never waits.
-    pub(crate) fn free(&self, address: usize) -> Result<Object, Bad> {
-        let unit = self.range.unit_at(address).ok_or(Bad::NotAnObject)?;
-        let object = self.object(address)?;
-        if unit.large().is_some() {
-            if !unit.end_large() {
-                return Err(Bad::Freed);
-            }
-            let number = self.range.number(address);
-            self.range.release(number, unit.span_bytes());
-            self.give_back(number);
-            return Ok(object);
+    /// Ends an object: its tag and its bytes, as requested. Never waits.
+    #[inline(always)]
+    pub(crate) fn free(&self, address: usize) -> Result<(Tag, usize), Bad> {
+        let Some((unit, number)) = self.range.unit_at(address) else {
+            return Err(Bad::NotAnObject);
+        };
+        let what = unit.what();
+        if what.is_slab() {
+            slab::free(self, what, unit, number, address)
+        } else {
+            self.free_span(unit, number, address)
         }
-        slab::mark_free(address)?;
-        let shard = self.shards.get(unit.shard()).ok_or(Bad::NotAnObject)?;
-        match shard.try_lock() {
-            Some(held) => slab::free(self, unit.shard(), &held, address),
-            None => shard.leave(address),
+    }
+
+    #[cold]
+    fn free_span(&self, unit: &Unit, number: u32, address: usize) -> Result<(Tag, usize), Bad> {
+        let (tag, bytes, _) = unit.large().filter(|_| address.is_multiple_of(UNIT_BYTES)).ok_or(Bad::NotAnObject)?;
+        if !unit.end_large() {
+            return Err(Bad::Freed);
         }
-        Ok(object)
+        self.range.release(number, unit.span_bytes());
+        self.give_back(number);
+        Ok((tag, bytes))
     }
 
     /// A unit for a slab, with memory behind it.
@@ -225,7 +236,7 @@ impl Pool {
         }
     }
 
-    fn collect_spans(&self, held: &heapql_ledger::Held) {
+    fn collect_spans(&self, held: &Held) {
         if self.freed_spans.load(Relaxed) == 0 {
             return;
         }

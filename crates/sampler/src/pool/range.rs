@@ -6,6 +6,8 @@
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
 
+use heapql_ledger::kernel::call;
+
 use super::unit::{UNIT_BYTES, Unit};
 
 /// First wish; halved until the kernel or RLIMIT_AS allows it.
@@ -36,12 +38,12 @@ impl Range {
     pub(super) fn reserve(&self) -> Option<(usize, usize)> {
         let mut bytes = MOST_BYTES.min(share_of_limit());
         while bytes >= LEAST_BYTES {
-            if let Some(start) = map(bytes + PIECE_BYTES, libc::PROT_NONE) {
-                let table = map(bytes / UNIT_BYTES * size_of::<Unit>(), libc::PROT_READ | libc::PROT_WRITE);
+            if let Some(start) = map(bytes + PIECE_BYTES, libc::PROT_NONE as usize) {
+                let table = map(bytes / UNIT_BYTES * size_of::<Unit>(), READ_WRITE);
                 let table = table?;
                 let aligned = (start as usize).next_multiple_of(PIECE_BYTES);
                 // SAFETY: the range was mapped above and holds nothing. Huge pages would make a few objects cost 2 MiB.
-                unsafe { libc::syscall(libc::SYS_madvise, aligned, bytes, libc::MADV_NOHUGEPAGE) };
+                let _ = unsafe { call(libc::SYS_madvise, [aligned, bytes, libc::MADV_NOHUGEPAGE as usize]) };
                 self.units.store(table.cast(), Relaxed);
                 self.bytes.store(bytes, Relaxed);
                 self.start.store(aligned, Release);
@@ -52,15 +54,13 @@ impl Range {
         None
     }
 
-    fn contains(&self, address: usize) -> bool {
-        address.wrapping_sub(self.start.load(Relaxed)) < self.bytes.load(Relaxed)
-    }
-
+    #[inline(always)]
     pub(super) fn unit_count(&self) -> u32 {
         (self.bytes.load(Relaxed) / UNIT_BYTES) as u32
     }
 
     /// The state of a unit, by number.
+    #[inline(always)]
     pub(super) fn unit(&self, number: u32) -> Option<&Unit> {
         if number >= self.unit_count() {
             return None;
@@ -69,18 +69,19 @@ impl Range {
         Some(unsafe { &*self.units.load(Acquire).add(number as usize) })
     }
 
-    /// Only for an address of the range.
-    pub(super) fn number(&self, address: usize) -> u32 {
-        (address.wrapping_sub(self.start.load(Relaxed)) / UNIT_BYTES) as u32
-    }
-
-    pub(super) fn unit_at(&self, address: usize) -> Option<&Unit> {
-        if !self.contains(address) {
+    /// The unit that holds an address, and its number.
+    #[inline(always)]
+    pub(super) fn unit_at(&self, address: usize) -> Option<(&Unit, u32)> {
+        let offset = address.wrapping_sub(self.start.load(Acquire));
+        if offset >= self.bytes.load(Relaxed) {
             return None;
         }
-        self.unit(self.number(address))
+        let number = offset / UNIT_BYTES;
+        // SAFETY: as in `unit`, `number` being below `unit_count`, since the range is a whole number of units.
+        Some((unsafe { &*self.units.load(Relaxed).add(number) }, number as u32))
     }
 
+    #[inline(always)]
     pub(super) fn address(&self, number: u32) -> *mut u8 {
         (self.start.load(Relaxed) + number as usize * UNIT_BYTES) as *mut u8
     }
@@ -102,46 +103,45 @@ impl Range {
         }
         let at = self.start.load(Relaxed) + piece * PIECE_BYTES;
         // SAFETY: the piece lies in the reservation; giving it access rights twice, from two threads, does no harm.
-        let refused = unsafe { libc::syscall(libc::SYS_mprotect, at, PIECE_BYTES, libc::PROT_READ | libc::PROT_WRITE) };
-        if refused == 0 {
+        let made = unsafe { call(libc::SYS_mprotect, [at, PIECE_BYTES, READ_WRITE]) };
+        if made.is_ok() {
             word.fetch_or(bit, Release);
         }
-        refused == 0
+        made.is_ok()
     }
 
     /// Moves the pages under `bytes` at `from` to `to`, both in usable spans; `from` reads as zeroes afterwards. `false` if
     /// the kernel will not (before Linux 5.7, or when the memory has been split by other calls).
     pub(super) fn move_pages(&self, from: usize, to: usize, bytes: usize) -> bool {
-        const MREMAP_DONTUNMAP: i32 = 4;
-        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | MREMAP_DONTUNMAP;
+        const MREMAP_DONTUNMAP: usize = 4;
+        let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as usize | MREMAP_DONTUNMAP;
         let bytes = bytes.next_multiple_of(4096);
         // SAFETY: both spans belong to the caller and are at least `bytes` long, a span being a multiple of 64 KiB.
-        let moved = unsafe { libc::syscall(libc::SYS_mremap, from, bytes, bytes, flags, to) };
-        moved == to as libc::c_long
+        let moved = unsafe { call(libc::SYS_mremap, [from, bytes, bytes, flags, to]) };
+        moved == Ok(to)
     }
 
     /// Gives the memory of a span back to the kernel; it reads as zeroes afterwards.
     pub(super) fn release(&self, number: u32, bytes: usize) {
         // SAFETY: the caller owns the span, whose contents nobody needs any more.
-        unsafe { libc::syscall(libc::SYS_madvise, self.address(number), bytes, libc::MADV_DONTNEED) };
+        let _ =
+            unsafe { call(libc::SYS_madvise, [self.address(number) as usize, bytes, libc::MADV_DONTNEED as usize]) };
     }
 }
 
-fn map(bytes: usize, protection: i32) -> Option<*mut u8> {
+const READ_WRITE: usize = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+
+fn map(bytes: usize, protection: usize) -> Option<*mut u8> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a fresh mapping where the kernel picks.
-    let at = unsafe { libc::syscall(libc::SYS_mmap, null_mut::<u8>(), bytes, protection, flags, -1, 0) };
-    (at > 0).then_some(at as *mut u8)
+    let at = unsafe { call(libc::SYS_mmap, [0, bytes, protection, flags as usize, usize::MAX, 0]) };
+    at.ok().map(|at| at as *mut u8)
 }
 
 /// Under a limit on address space (ulimit -v) the program needs it more than we do.
 fn share_of_limit() -> usize {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the kernel fills `limit`; null means that nothing is set.
-    let got =
-        unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_AS, null_mut::<libc::rlimit>(), &raw mut limit) };
-    if got != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
-        return usize::MAX;
+    match heapql_ledger::limit(libc::RLIMIT_AS as usize) {
+        usize::MAX => usize::MAX,
+        limit => ((limit / 8) & !(PIECE_BYTES - 1)).checked_next_power_of_two().map_or(0, |bytes| bytes / 2),
     }
-    ((limit.rlim_cur as usize / 8) & !(PIECE_BYTES - 1)).checked_next_power_of_two().map_or(0, |bytes| bytes / 2)
 }

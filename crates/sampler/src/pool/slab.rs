@@ -1,8 +1,9 @@
 //! Blocks of one size in a 64 KiB unit, and the shards that own such slabs.
 //!
 //! A block is `[header: 16 bytes][object]`, or `[gap][header][object]` where a larger alignment was asked for. The header
-//! lies in memory that the program can overwrite: it is checked before it is believed, and links between free blocks are
-//! block numbers, so that a program that writes to freed memory cannot lead the pool out of a slab. Called by `pool`.
+//! lies in memory that the program can overwrite: it is checked before it is believed, and a free block's link is kept
+//! together with a mark that depends on its address, so that a program that writes to freed memory cannot lead the pool
+//! astray. Called by `pool`.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
@@ -10,39 +11,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 use heapql_ledger::{Held, TryLock};
 
 use super::buddy::unlink_between;
-use super::unit::{UNIT_BYTES, Unit};
+use super::class::{CLASSES, class_of, size_of_class};
+use super::unit::{UNIT_BYTES, Unit, What};
 use super::{Bad, GRAIN, Object, Pool, SHARDS, Tag};
-
-/// Sizes of blocks, headers included: steps of an eighth to a quarter, so at most a fifth is waste.
-const CLASSES: usize = 40;
-const SIZES: [u32; CLASSES] = sizes();
-
-const fn sizes() -> [u32; CLASSES] {
-    let mut sizes = [0; CLASSES];
-    let mut size: u32 = 32;
-    let mut at = 0;
-    while at < CLASSES {
-        sizes[at] = size;
-        size += if size < 128 { 16 } else { 1 << (size.ilog2() - 2) };
-        at += 1;
-    }
-    assert!(sizes[CLASSES - 1] as usize >= super::LARGEST_BLOCK);
-    sizes
-}
-
-/// The smallest class whose blocks hold `bytes`, by binary search.
-fn class_of(bytes: usize) -> Option<usize> {
-    let class = SIZES.partition_point(|&size| (size as usize) < bytes);
-    (class < CLASSES).then_some(class)
-}
-
-fn size_of_class(class: usize) -> usize {
-    SIZES.get(class).map_or(usize::MAX, |&size| size as usize)
-}
-
-fn blocks_of_class(class: usize) -> usize {
-    UNIT_BYTES / size_of_class(class)
-}
 
 /// One thread's slabs, as long as nobody else wants them.
 pub(super) struct Shard {
@@ -58,7 +29,7 @@ impl Shard {
         Self { lock: TryLock::new(), with_room: [const { AtomicU32::new(0) }; CLASSES], left: AtomicUsize::new(0) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn try_lock(&self) -> Option<Held<'_>> {
         self.lock.try_lock()
     }
@@ -72,7 +43,8 @@ impl Shard {
     }
 
     /// Leaves a freed object for the next holder of the lock.
-    pub(super) fn leave(&self, address: usize) {
+    #[cold]
+    fn leave(&self, address: usize) {
         let mut head = self.left.load(Relaxed);
         loop {
             header(address).size.store(head as u64, Relaxed);
@@ -87,68 +59,84 @@ impl Shard {
 /// What stands in front of an object.
 #[repr(C)]
 struct Header {
-    /// Live: bytes requested. Left: address of the next one.
+    /// Live: bytes requested, and [`MOVED`]. Left: address of the next one.
     size: AtomicU64,
-    /// Live: callsite, epoch and [`LIVE`]. Free: [`FREE`] and the next free block's number, plus one.
+    /// Live: callsite, epoch and [`live_mark`]. Free: [`free_mark`] and the next free block.
     word: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Header>() == GRAIN);
 
-/// In the lowest 16 bits of `word`.
-const LIVE: u64 = 0x9a3d;
-const FREE: u64 = 0x51c6;
-const STATE: u64 = 0xffff;
+/// In `size`: the object does not begin [`GRAIN`] behind its block.
+const MOVED: u64 = 1 << 63;
+/// Where a free block's link stands in `word`: the grain of the object it leads to, 0 for none.
+const LINK: u64 = 0xffff << 16;
+
+/// The lowest 16 bits of a live object's word.
+#[inline(always)]
+fn live_mark(address: usize) -> u16 {
+    0x9a3d ^ (address / GRAIN) as u16
+}
+
+/// All bits of a free block's word but [`LINK`]: never those of a live object at the same place.
+#[inline(always)]
+fn free_mark(address: usize) -> u64 {
+    ((address as u64) << 32) ^ 0x6b15_d3a7_0000_0000 | u64::from(!live_mark(address))
+}
 
 /// The header of an object at `address`, which lies in a slab at least [`GRAIN`] behind its start.
+#[inline(always)]
 fn header(address: usize) -> &'static Header {
     // SAFETY: callers have found `address` in a slab, at least GRAIN behind its start and a multiple of GRAIN; a slab's
     // memory is usable and stays reserved for ever, and a `Header` is valid whatever its bytes are.
     unsafe { &*((address - GRAIN) as *const Header) }
 }
 
-pub(super) fn write_header(address: usize, tag: Tag, bytes: usize) {
+#[inline(always)]
+fn write_header(address: usize, tag: Tag, size: u64) {
     let header = header(address);
-    header.size.store(bytes as u64, Relaxed);
-    header.word.store((u64::from(tag.callsite) << 32) | (u64::from(tag.epoch) << 16) | LIVE, Release);
+    header.size.store(size, Relaxed);
+    let tag = (u64::from(tag.callsite) << 32) | (u64::from(tag.epoch) << 16);
+    header.word.store(tag | u64::from(live_mark(address)), Release);
 }
 
-/// Where an address lies in its slab: the block's number and the offset of its end.
-fn place(unit: &Unit, address: usize) -> Option<(usize, usize)> {
+/// Gives a live object another tag and size.
+pub(super) fn retag(address: usize, tag: Tag, bytes: usize) {
+    let moved = header(address).size.load(Relaxed) & MOVED;
+    write_header(address, tag, bytes as u64 | moved);
+}
+
+/// A live object: its word, its size word, and its block's size.
+#[inline(always)]
+fn live(what: What, address: usize) -> Result<(u64, u64, usize), Bad> {
+    let size = size_of_class(what.class());
     let offset = address % UNIT_BYTES;
-    let size = size_of_class(unit.class()?);
-    let block = offset.checked_sub(GRAIN)? / size;
-    let inside = offset.is_multiple_of(GRAIN) && block < UNIT_BYTES / size;
-    inside.then_some((block, (block + 1) * size))
+    if !what.is_slab() || offset < GRAIN || !offset.is_multiple_of(GRAIN) {
+        return Err(Bad::NotAnObject);
+    }
+    let header = header(address);
+    let word = header.word.load(Acquire);
+    let bytes = header.size.load(Relaxed);
+    if word as u16 == live_mark(address) && (bytes & !MOVED) as usize + GRAIN <= size {
+        return Ok((word, bytes, size));
+    }
+    Err(if word & !LINK == free_mark(address) & !LINK { Bad::Freed } else { Bad::NotAnObject })
+}
+
+#[inline(always)]
+fn tag_of(word: u64) -> Tag {
+    Tag { callsite: (word >> 32) as u32, epoch: (word >> 16) as u16 }
 }
 
 /// The live object at `address`.
 pub(super) fn object(unit: &Unit, address: usize) -> Result<Object, Bad> {
-    let (_, end) = place(unit, address).ok_or(Bad::NotAnObject)?;
-    let header = header(address);
-    let (word, bytes) = (header.word.load(Acquire), header.size.load(Relaxed) as usize);
-    let usable = end - address % UNIT_BYTES;
-    match word & STATE {
-        LIVE if bytes <= usable => {
-            let tag = Tag { callsite: (word >> 32) as u32, epoch: (word >> 16) as u16 };
-            Ok(Object { tag, bytes, usable })
-        }
-        FREE => Err(Bad::Freed),
-        _ => Err(Bad::NotAnObject),
-    }
-}
-
-/// Claims the end of an object for this thread: of two that free it, one fails.
-pub(super) fn mark_free(address: usize) -> Result<(), Bad> {
-    let header = header(address);
-    let word = header.word.load(Relaxed);
-    if word & STATE != LIVE || header.word.compare_exchange(word, FREE, AcqRel, Relaxed).is_err() {
-        return Err(Bad::Freed);
-    }
-    Ok(())
+    let (word, bytes, size) = live(unit.what(), address)?;
+    let usable = if bytes & MOVED == 0 { size - GRAIN } else { size - (address % UNIT_BYTES) % size };
+    Ok(Object { tag: tag_of(word), bytes: (bytes & !MOVED) as usize, usable })
 }
 
 /// A block of shard `at`, whose lock is held.
+#[inline(always)]
 pub(super) fn allocate(
     pool: &Pool,
     at: usize,
@@ -158,27 +146,31 @@ pub(super) fn allocate(
     tag: Tag,
 ) -> Option<NonNull<u8>> {
     let shard = pool.shards.get(at)?;
-    collect(pool, at, held);
+    if shard.left.load(Relaxed) != 0 {
+        collect(pool, at, held);
+    }
     let gap = if align > GRAIN { align } else { 0 };
-    let class = class_of(bytes + GRAIN + gap)?;
+    let class = class_of(bytes + GRAIN + gap);
     let head = shard.with_room.get(class)?;
     let number = match head.load(Relaxed) {
         0 => start_slab(pool, at, class, head)?,
         found => found - 1,
     };
     let unit = pool.range.unit(number)?;
-    let block = take_block(pool, unit, number, class, head)?;
-    let start = pool.range.address(number) as usize + block * size_of_class(class);
-    let address = (start + GRAIN).next_multiple_of(align.max(GRAIN));
-    // A block whose object starts further in is found by its first place: nothing there may look like a live object.
-    if address != start + GRAIN {
-        header(start + GRAIN).word.store(FREE, Relaxed);
+    let first = take_block(pool, unit, pool.range.address(number) as usize, class, head);
+    if gap == 0 {
+        write_header(first, tag, bytes as u64);
+        return NonNull::new(first as *mut u8);
     }
-    write_header(address, tag, bytes);
+    // Such a block is found again by its first place: nothing there may look like a live object.
+    header(first).word.store(free_mark(first), Relaxed);
+    let address = first.next_multiple_of(align);
+    write_header(address, tag, bytes as u64 | if address == first { 0 } else { MOVED });
     NonNull::new(address as *mut u8)
 }
 
 /// A new slab, first in the list of its class.
+#[cold]
 fn start_slab(pool: &Pool, shard: usize, class: usize, head: &AtomicU32) -> Option<u32> {
     let number = pool.take_unit()?;
     let unit = pool.range.unit(number)?;
@@ -197,63 +189,100 @@ fn link(pool: &Pool, unit: &Unit, number: u32, head: &AtomicU32) {
     head.store(number + 1, Relaxed);
 }
 
-/// A free block of a slab with room: the one freed last, else one never used. A slab without any more leaves the list.
-fn take_block(pool: &Pool, unit: &Unit, number: u32, class: usize, head: &AtomicU32) -> Option<usize> {
-    let blocks = blocks_of_class(class);
-    let fresh = unit.fresh.load(Relaxed);
-    let block = match unit.head.load(Relaxed) {
-        0 => {
-            unit.fresh.store(fresh + 1, Relaxed);
-            fresh as usize
-        }
-        free => {
-            let block = (free - 1) as usize;
-            let start = pool.range.address(number) as usize + block * size_of_class(class);
-            let word = header(start + GRAIN).word.load(Relaxed);
-            let next = (word >> 16) as u32;
+/// The first place for an object in a free block of a slab with room: of the one freed last, else of one never used. A
+/// slab without any more leaves the list.
+#[inline(always)]
+fn take_block(pool: &Pool, unit: &Unit, start: usize, class: usize, head: &AtomicU32) -> usize {
+    let free = unit.head.load(Relaxed);
+    let (address, next) = match free {
+        0 => (start + unit.fresh.load(Relaxed) as usize * GRAIN, 0),
+        _ => {
+            let address = start + free as usize * GRAIN;
+            let link = header(address).word.load(Relaxed) ^ free_mark(address);
             // Overwritten by the program after it was freed: the blocks behind it are given up, not followed.
-            let sound = word & STATE == FREE && next as usize <= blocks;
-            unit.head.store(if sound { next } else { 0 }, Relaxed);
-            block
+            (address, if link & !LINK == 0 { (link >> 16) as u32 } else { 0 })
         }
     };
-    let used = unit.low.load(Relaxed) + 1;
-    unit.low.store(used, Relaxed);
-    if unit.head.load(Relaxed) == 0 && unit.fresh.load(Relaxed) as usize >= blocks {
-        unlink_between(&pool.range, unit, head);
-        unit.clear_links();
+    if free == 0 {
+        unit.fresh.store(((address % UNIT_BYTES + size_of_class(class)) / GRAIN) as u16, Relaxed);
     }
-    (block < blocks).then_some(block)
+    unit.head.store(next, Relaxed);
+    unit.low.store(unit.low.load(Relaxed) + 1, Relaxed);
+    if next == 0 && !has_fresh(unit, class) {
+        leave_list(pool, unit, head);
+    }
+    address
 }
 
-/// Takes back a block whose object has been marked free. The lock of shard `at` is held.
-pub(super) fn free(pool: &Pool, at: usize, held: &Held, address: usize) {
-    collect(pool, at, held);
-    free_block(pool, at, address);
+/// True if some block of the slab has never been used.
+#[inline(always)]
+fn has_fresh(unit: &Unit, class: usize) -> bool {
+    unit.fresh.load(Relaxed) as usize * GRAIN - GRAIN + size_of_class(class) <= UNIT_BYTES
 }
 
-fn free_block(pool: &Pool, at: usize, address: usize) {
-    let number = pool.range.number(address);
-    let Some((shard, unit)) = pool.shards.get(at).zip(pool.range.unit(number)) else {
-        return;
+#[cold]
+fn leave_list(pool: &Pool, unit: &Unit, head: &AtomicU32) {
+    unlink_between(&pool.range, unit, head);
+    unit.clear_links();
+}
+
+/// Ends the object at `address` in a slab: what it was. Never waits.
+#[inline(always)]
+pub(super) fn free(pool: &Pool, what: What, unit: &Unit, number: u32, address: usize) -> Result<(Tag, usize), Bad> {
+    let (word, bytes, _) = live(what, address)?;
+    let Some(shard) = pool.shards.get(what.shard() % SHARDS) else {
+        return Err(Bad::NotAnObject);
     };
-    let Some(((block, _), class)) = place(unit, address).zip(unit.class()) else {
-        return;
-    };
+    match shard.try_lock() {
+        Some(held) => {
+            if shard.left.load(Relaxed) != 0 {
+                collect(pool, what.shard(), &held);
+            }
+            free_block(pool, shard, unit, number, address, bytes & MOVED != 0);
+        }
+        None => {
+            // Without the lock this is what makes one of two threads that free it fail.
+            let freed = free_mark(address) | moved_link(bytes & MOVED != 0);
+            if header(address).word.compare_exchange(word, freed, AcqRel, Relaxed).is_err() {
+                return Err(Bad::Freed);
+            }
+            shard.leave(address);
+        }
+    }
+    Ok((tag_of(word), (bytes & !MOVED) as usize))
+}
+
+/// In the word of an object that was left: whether it does not begin at its block's first place.
+fn moved_link(moved: bool) -> u64 {
+    u64::from(moved) << 16
+}
+
+/// Puts the block of an object onto its slab's free list. Under the shard's lock.
+#[inline(always)]
+fn free_block(pool: &Pool, shard: &Shard, unit: &Unit, number: u32, address: usize, moved: bool) {
+    let first = if moved { first_place(unit, address) } else { address };
+    let next = unit.head.load(Relaxed);
+    header(first).word.store(free_mark(first) | u64::from(next) << 16, Relaxed);
+    unit.head.store((first % UNIT_BYTES / GRAIN) as u32, Relaxed);
+    let used = unit.low.load(Relaxed).wrapping_sub(1);
+    unit.low.store(used, Relaxed);
+    if next == 0 || used == 0 {
+        changed(pool, shard, unit, number, next);
+    }
+}
+
+/// A slab that was full has room again; one that is empty goes back, unless it is the only one of its class.
+#[cold]
+fn changed(pool: &Pool, shard: &Shard, unit: &Unit, number: u32, next: u32) {
+    let class = unit.what().class();
     let Some(head) = shard.with_room.get(class) else {
         return;
     };
-    let was_full = unit.head.load(Relaxed) == 0 && unit.fresh.load(Relaxed) as usize >= blocks_of_class(class);
-    let start = pool.range.address(number) as usize + block * size_of_class(class);
-    header(start + GRAIN).word.store((u64::from(unit.head.load(Relaxed)) << 16) | FREE, Relaxed);
-    unit.head.store(block as u32 + 1, Relaxed);
-    let used = unit.low.load(Relaxed).saturating_sub(1);
-    unit.low.store(used, Relaxed);
-    if was_full {
+    if next == 0 && !has_fresh(unit, class) {
         link(pool, unit, number, head);
     }
     let alone = unit.next.load(Relaxed) == 0 && unit.previous.load(Relaxed) == 0;
-    if used == 0 && !alone {
+    if unit.low.load(Relaxed) == 0 && !alone {
         unlink_between(&pool.range, unit, head);
         unit.end_slab();
         pool.range.release(number, UNIT_BYTES);
@@ -261,41 +290,37 @@ fn free_block(pool: &Pool, at: usize, address: usize) {
     }
 }
 
-/// Takes back what others left.
+/// The first place in the block of an object that begins further in. Marks the object itself as freed.
+#[cold]
+fn first_place(unit: &Unit, address: usize) -> usize {
+    header(address).word.store(free_mark(address), Relaxed);
+    let size = size_of_class(unit.what().class()).max(1);
+    address - (address % UNIT_BYTES) % size + GRAIN
+}
+
+/// Takes back what others left. Under the lock of shard `at`.
+#[cold]
 fn collect(pool: &Pool, at: usize, _held: &Held) {
     let Some(shard) = pool.shards.get(at) else {
         return;
     };
-    if shard.left.load(Relaxed) == 0 {
-        return;
-    }
     let mut next = shard.left.swap(0, Acquire);
     while next != 0 {
         let address = next;
+        let Some((unit, number)) = pool.range.unit_at(address) else {
+            return;
+        };
+        if !unit.what().is_slab() || unit.what().shard() != at {
+            return;
+        }
+        let link = header(address).word.load(Relaxed) ^ free_mark(address);
         // Overwritten after it was freed: what lies behind it on the list is given up, not followed.
-        let sound = pool.range.unit_at(address).is_some_and(|unit| {
-            unit.shard() == at && place(unit, address).is_some() && header(address).word.load(Relaxed) & STATE == FREE
-        });
-        if !sound {
+        if link != moved_link(false) && link != moved_link(true) {
             return;
         }
         next = header(address).size.load(Relaxed) as usize;
-        free_block(pool, at, address);
+        free_block(pool, shard, unit, number, address, link != 0);
     }
 }
 
 const _: () = assert!(SHARDS <= u8::MAX as usize);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_waste_at_most_a_fifth() {
-        for bytes in 32..=super::super::LARGEST_BLOCK {
-            let size = size_of_class(class_of(bytes).expect("there is one"));
-            assert!(size >= bytes && size.is_multiple_of(GRAIN));
-            assert!(bytes < 128 || (size - bytes) * 5 <= size, "{bytes} in {size}");
-        }
-    }
-}

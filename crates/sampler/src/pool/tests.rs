@@ -80,7 +80,7 @@ fn run(pool: &Pool, model: &mut Model, number: u32, step: &Step) {
             let Some(address) = nth(model, which) else { return };
             let entry = model.remove(&address).expect("there");
             check(pool, address, &entry);
-            assert_eq!(pool.free(address).map(|object| object.bytes), Ok(entry.0));
+            assert_eq!(pool.free(address).map(|(_, bytes)| bytes), Ok(entry.0));
             assert!(pool.free(address).is_err(), "a second free is seen");
         }
         Step::Resize { which, bytes } => {

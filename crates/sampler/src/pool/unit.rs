@@ -10,43 +10,63 @@ use super::Tag;
 
 pub(crate) const UNIT_BYTES: usize = 64 << 10;
 
-/// `kind`: what the unit is.
-const SLAB: u8 = 1;
-const LARGE: u8 = 2;
+/// What a unit is used for, in the highest byte of `what`; a slab's class and shard stand below.
+const SLAB: u32 = 1 << 24;
+const LARGE: u32 = 2 << 24;
 
 #[repr(C)]
 pub(crate) struct Unit {
-    /// Buddy: neighbours in the list of free spans, plus one. Slab: neighbours among those with room.
+    /// Buddy: neighbours in the list of free spans, plus one. Slab: neighbours among those with room. Pool: the next freed
+    /// span, plus one.
     pub(super) next: AtomicU32,
     pub(super) previous: AtomicU32,
-    /// Buddy: 0 inside a span, else the order plus one, and a bit while it is in use.
-    pub(super) order: AtomicU8,
-    kind: AtomicU8,
-    class: AtomicU8,
-    shard: AtomicU8,
+    what: AtomicU32,
+    /// Slab: where the object of the first free block began, in grains; 0 for none. Large: the tag's callsite.
+    pub(super) head: AtomicU32,
+    /// Slab: where the object of the first block that was never used would begin, in grains.
+    pub(super) fresh: AtomicU16,
     /// Large: the tag's epoch. Slab: blocks handed out.
     pub(super) low: AtomicU16,
-    /// Slab: blocks that were handed out at least once.
-    pub(super) fresh: AtomicU16,
-    /// Slab: first free block, plus one. Large: the tag's callsite.
-    pub(super) head: AtomicU32,
-    /// Pool: the next freed span, plus one.
-    next_freed: AtomicU32,
+    /// Buddy: 0 inside a span, else the order plus one, and a bit while it is in use.
+    pub(super) order: AtomicU8,
     /// Large: bytes requested.
     bytes: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Unit>() == 32);
 
+/// A unit's use, read at once.
+#[derive(Clone, Copy)]
+pub(super) struct What(u32);
+
+impl What {
+    #[inline(always)]
+    pub(super) fn is_large(self) -> bool {
+        self.0 == LARGE
+    }
+
+    #[inline(always)]
+    pub(super) fn is_slab(self) -> bool {
+        self.0 & SLAB != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn class(self) -> usize {
+        (self.0 >> 8) as u8 as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn shard(self) -> usize {
+        self.0 as u8 as usize
+    }
+}
+
 impl Unit {
     pub(super) fn start_slab(&self, class: usize, shard: usize) {
-        self.class.store(class as u8, Relaxed);
-        self.shard.store(shard as u8, Relaxed);
-        for counter in [&self.low, &self.fresh] {
-            counter.store(0, Relaxed);
-        }
+        self.low.store(0, Relaxed);
+        self.fresh.store(1, Relaxed);
         self.head.store(0, Relaxed);
-        self.kind.store(SLAB, Release);
+        self.what.store(SLAB | (class as u32) << 8 | shard as u32, Release);
     }
 
     /// Out of every list.
@@ -56,33 +76,29 @@ impl Unit {
     }
 
     pub(super) fn end_slab(&self) {
-        self.kind.store(0, Release);
+        self.what.store(0, Release);
     }
 
-    /// The slab's class.
-    pub(super) fn class(&self) -> Option<usize> {
-        (self.kind.load(Acquire) == SLAB).then(|| self.class.load(Relaxed) as usize)
-    }
-
-    pub(super) fn shard(&self) -> usize {
-        self.shard.load(Relaxed) as usize
+    #[inline(always)]
+    pub(super) fn what(&self) -> What {
+        What(self.what.load(Acquire))
     }
 
     pub(super) fn start_large(&self, tag: Tag, bytes: usize) {
         self.head.store(tag.callsite, Relaxed);
         self.low.store(tag.epoch, Relaxed);
         self.bytes.store(bytes as u64, Relaxed);
-        self.kind.store(LARGE, Release);
+        self.what.store(LARGE, Release);
     }
 
     /// `false` if it had ended.
     pub(super) fn end_large(&self) -> bool {
-        self.kind.compare_exchange(LARGE, 0, AcqRel, Relaxed).is_ok()
+        self.what.compare_exchange(LARGE, 0, AcqRel, Relaxed).is_ok()
     }
 
     /// Tag, requested and usable bytes of a large object.
     pub(super) fn large(&self) -> Option<(Tag, usize, usize)> {
-        if self.kind.load(Acquire) != LARGE {
+        if !self.what().is_large() {
             return None;
         }
         let tag = Tag { callsite: self.head.load(Relaxed), epoch: self.low.load(Relaxed) };
@@ -97,10 +113,10 @@ impl Unit {
     }
 
     pub(super) fn next_freed(&self) -> u32 {
-        self.next_freed.load(Relaxed)
+        self.next.load(Relaxed)
     }
 
     pub(super) fn set_next_freed(&self, next: u32) {
-        self.next_freed.store(next, Relaxed);
+        self.next.store(next, Relaxed);
     }
 }
