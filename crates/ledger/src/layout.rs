@@ -8,12 +8,12 @@
 //! | header | labels  | modules  | callsites, 64 bytes each | words of 8 bytes: stacks, names |
 //! ```
 
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// First eight bytes of every ledger.
 pub const MAGIC: [u8; 8] = *b"HEAPQL\x1a\n";
 /// Moves with every change of this file; a reader refuses all others.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Reads back as another number on a machine of the other byte order.
 pub const BYTE_ORDER: u32 = 0x0102_0304;
 
@@ -31,8 +31,10 @@ pub const MIN_BYTES: usize = 256 << 10;
 /// Above this a reader refuses the file: word offsets are 32 bits wide.
 pub const MAX_BYTES: usize = 4 << 30;
 
-/// Most frames a stack may have.
+/// Least and most frames that may be kept of a stack, and how many are if nobody asks otherwise.
+pub const MIN_DEPTH: usize = 16;
 pub const MAX_DEPTH: usize = 128;
+pub const DEFAULT_DEPTH: usize = 32;
 /// OceanBase's bound on a label.
 pub const LABEL_BYTES: usize = 15;
 /// Path of the executable and the command line, each cut to this.
@@ -91,7 +93,19 @@ impl Intervals {
     }
 }
 
-/// After `min` allocations a sample is due as soon as this many bytes have accumulated.
+/// All that can be changed of how a process is sampled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sampling {
+    pub intervals: Intervals,
+    /// How many frames are kept of a stack: [`MIN_DEPTH`] to [`MAX_DEPTH`].
+    pub depth: usize,
+}
+
+impl Sampling {
+    pub const DEFAULT: Sampling = Sampling { intervals: Intervals::DEFAULT, depth: DEFAULT_DEPTH };
+}
+
+/// After `min` allocations a sample is due as soon as about this many bytes have accumulated.
 pub const SAMPLE_BYTES: u64 = 4 << 20;
 /// An allocation of at least this size is always sampled, unless in zero mode.
 pub const ALWAYS_BYTES: u64 = 16 << 20;
@@ -108,6 +122,17 @@ pub struct Control {
     pub byte_rule: AtomicU64,
     /// [`Intervals::to_word`]. Written before `limit` moves.
     pub intervals: AtomicU64,
+    /// How many frames are kept of a stack.
+    pub depth: AtomicU64,
+}
+
+impl Control {
+    /// [`DEFAULT_DEPTH`] for a value that no writer stored.
+    #[inline(always)]
+    pub fn depth(&self) -> usize {
+        let depth = self.depth.load(Relaxed) as usize;
+        if (MIN_DEPTH..=MAX_DEPTH).contains(&depth) { depth } else { DEFAULT_DEPTH }
+    }
 }
 
 /// Why an allocation that was due has no sample, or a sample less than it could have.
@@ -231,23 +256,42 @@ pub struct Module {
     pub spare: [AtomicU64; 2],
 }
 
-/// An interned stack with its label, and what is live of it: one cache line.
+/// How many allocations a sample stands for, in quarters: the inverse of the probability with which it was taken.
+pub type Weight = u16;
+/// Every allocation is sampled.
+pub const CERTAIN: Weight = 4;
+
+/// An interned stack with its label and the weight of its samples, and what is live of it: one cache line.
+///
+/// What is live is what was counted less what was freed, the latter read first.
 #[repr(C, align(64))]
 pub struct Callsite {
-    pub live_count: AtomicU64,
-    pub live_bytes: AtomicU64,
+    pub freed_count: AtomicU64,
+    pub freed_bytes: AtomicU64,
     pub total_count: AtomicU64,
     pub total_bytes: AtomicU64,
-    pub spare: [AtomicU64; 2],
+    /// Size of the first object, and over what is live the sum of the squared differences from it in units of 256: what
+    /// the error of an estimate of bytes takes. It is written for other sizes only.
+    pub usual_bytes: AtomicU64,
+    pub squares: AtomicU64,
     /// Where its frames stand among the words, innermost first.
     pub stack_at: AtomicU32,
     pub label: AtomicU16,
-    /// Stored last, with Release: a callsite of state 0 is not there yet.
-    pub ready: AtomicU16,
+    /// Stored last, with Release: a callsite without a [`Weight`] is not there yet.
+    pub weight: AtomicU16,
     /// Seconds since the ledger was created.
     pub first_seen: AtomicU32,
     pub module_generation: AtomicU16,
     pub depth: AtomicU16,
+}
+
+impl Callsite {
+    /// What an object of `bytes` adds to `squares`.
+    #[inline(always)]
+    pub const fn square(usual: u64, bytes: u64) -> u64 {
+        let difference = bytes.abs_diff(usual);
+        if difference > u32::MAX as u64 { u64::MAX >> 16 } else { difference * difference / 256 }
+    }
 }
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES);

@@ -17,7 +17,10 @@ mod writer;
 #[cfg(feature = "reader")]
 mod reader;
 
-pub use layout::{DEFAULT_BYTES, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEPTH, MIN_BYTES};
+pub use layout::{
+    CERTAIN, DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
+    Sampling, Weight,
+};
 pub use lock::{Held, TryLock};
 #[cfg(feature = "reader")]
 pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};

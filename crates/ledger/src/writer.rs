@@ -23,7 +23,7 @@ pub struct Settings<'a> {
     pub dir: &'a CStr,
     /// Size of the file; capped by RLIMIT_FSIZE.
     pub bytes: usize,
-    pub intervals: Intervals,
+    pub sampling: Sampling,
     /// Label 0: of allocations that set no scope.
     pub default_label: LabelId<'a>,
 }
@@ -62,6 +62,7 @@ pub struct OpenError {
 pub struct CallsiteKey<'a> {
     pub label: u16,
     pub shard: u8,
+    pub weight: Weight,
     /// Innermost first, at most [`MAX_DEPTH`].
     pub frames: &'a [usize],
 }
@@ -182,7 +183,8 @@ impl Writer {
         header.callsite_capacity.store(callsites as u32, Relaxed);
         header.word_capacity.store(words as u32, Relaxed);
         self.add_label(&settings.default_label);
-        self.set_intervals(settings.intervals);
+        header.control.depth.store(settings.sampling.depth as u64, Relaxed);
+        self.set_intervals(settings.sampling.intervals);
         header.control.limit.store(LIMIT_START, Release);
         header.ready.store(1, Release);
     }
@@ -317,11 +319,12 @@ impl Writer {
     #[inline]
     fn callsite_hash(&self, key: &CallsiteKey, stack: u64) -> u64 {
         let generation = u64::from(self.page.module_generation.load(Relaxed));
-        mix(stack, (u64::from(key.label) << 40) | (u64::from(key.shard) << 32) | (generation & 0xffff_ffff))
+        let apart = (u64::from(key.weight) << 48) | (u64::from(key.label) << 32) | (u64::from(key.shard) << 24);
+        mix(stack, apart ^ generation)
     }
 
-    /// Adds the callsite, unless another thread just has.
-    pub fn add(&self, key: &CallsiteKey) -> Result<u32, Loss> {
+    /// Adds the callsite, whose objects have mostly `usual` bytes, unless another thread just has.
+    pub fn add(&self, key: &CallsiteKey, usual: u64) -> Result<u32, Loss> {
         let _held = self.lock.lock().ok_or(Loss::Contended)?;
         let stack = stack_hash(key.frames);
         let hash = self.callsite_hash(key, stack);
@@ -342,7 +345,8 @@ impl Writer {
         callsite.depth.store(key.frames.len() as u16, Relaxed);
         callsite.first_seen.store((age / 1_000_000_000) as u32, Relaxed);
         callsite.module_generation.store(self.page.module_generation.load(Relaxed) as u16, Relaxed);
-        callsite.ready.store(1, Release);
+        callsite.usual_bytes.store(usual, Relaxed);
+        callsite.weight.store(key.weight, Release);
         self.callsites.store(id + 1, Release);
         self.page.callsite_count.store(id + 1, Release);
         // Last: whoever finds it there may count at once. Without memory for the index it is added again next time.
@@ -395,10 +399,12 @@ impl Writer {
     #[inline(always)]
     pub fn count(&self, id: u32, bytes: u64) {
         if let Some(callsite) = self.callsite(id) {
-            callsite.live_bytes.fetch_add(bytes, Relaxed);
             callsite.total_bytes.fetch_add(bytes, Relaxed);
-            callsite.total_count.fetch_add(1, Relaxed);
-            callsite.live_count.fetch_add(1, Release);
+            let usual = callsite.usual_bytes.load(Relaxed);
+            if bytes != usual {
+                callsite.squares.fetch_add(Callsite::square(usual, bytes), Relaxed);
+            }
+            callsite.total_count.fetch_add(1, Release);
         }
     }
 
@@ -406,8 +412,12 @@ impl Writer {
     #[inline(always)]
     pub fn uncount(&self, id: u32, bytes: u64) {
         if let Some(callsite) = self.callsite(id) {
-            callsite.live_bytes.fetch_sub(bytes, Relaxed);
-            callsite.live_count.fetch_sub(1, Release);
+            callsite.freed_bytes.fetch_add(bytes, Relaxed);
+            let usual = callsite.usual_bytes.load(Relaxed);
+            if bytes != usual {
+                callsite.squares.fetch_sub(Callsite::square(usual, bytes), Relaxed);
+            }
+            callsite.freed_count.fetch_add(1, Release);
         }
     }
 

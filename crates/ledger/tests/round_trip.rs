@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use heapql_ledger::layout::Header;
 use heapql_ledger::{
-    CallsiteKey, Intervals, LabelId, Ledger, Loss, MIN_BYTES, ModuleEntry, ReadError, Settings, Writer,
+    CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, Loss, MIN_BYTES, ModuleEntry, ReadError, Sampling, Settings,
+    Writer,
 };
 
 struct Target {
@@ -18,7 +19,7 @@ const LABEL: LabelId = LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_mallo
 
 fn open(writer: &Writer, dir: &Path, bytes: usize) {
     let dir = CString::new(dir.as_os_str().as_bytes()).expect("no zero byte");
-    let settings = Settings { dir: &dir, bytes, intervals: Intervals::DEFAULT, default_label: LABEL };
+    let settings = Settings { dir: &dir, bytes, sampling: Sampling::DEFAULT, default_label: LABEL };
     // SAFETY: each test has its own writer and page, and opens it once at a time.
     unsafe { writer.open(&settings) }.expect("a ledger");
 }
@@ -42,8 +43,8 @@ impl Target {
     }
 
     fn callsite(&self, label: u16, frames: &[usize]) -> Result<u32, Loss> {
-        let key = CallsiteKey { label, shard: 0, frames };
-        self.writer.find(&key).map_or_else(|| self.writer.add(&key), Ok)
+        let key = CallsiteKey { label, shard: 0, weight: CERTAIN, frames };
+        self.writer.find(&key).map_or_else(|| self.writer.add(&key, 100), Ok)
     }
 }
 
@@ -82,7 +83,7 @@ fn labels_and_shards_share_a_stack_but_no_counters() {
     assert_eq!(target.writer.label(&LABEL), Some(0));
     let frames = [1, 2, 3];
     for (label, shard) in [(0, 0), (other, 0), (0, 1)] {
-        target.writer.add(&CallsiteKey { label, shard, frames: &frames }).expect("room");
+        target.writer.add(&CallsiteKey { label, shard, weight: CERTAIN, frames: &frames }, 1).expect("room");
     }
     let ledger = target.ledger();
     let callsites = ledger.callsites().expect("readable");
@@ -151,7 +152,7 @@ fn new_intervals_reach_the_writer_and_move_the_limit() {
     let limit = || control.limit.load(std::sync::atomic::Ordering::Acquire);
     let before = limit();
     let intervals = Intervals::new(1, 1).expect("valid");
-    Ledger::set_intervals(&target.paths()[0], intervals).expect("writable");
+    Ledger::set_sampling(&target.paths()[0], Sampling { intervals, ..Sampling::DEFAULT }).expect("writable");
     assert!(limit() < before);
     assert_eq!(control.intervals.load(std::sync::atomic::Ordering::Acquire), intervals.to_word());
     assert_eq!(target.ledger().intervals().expect("readable"), Some(intervals));

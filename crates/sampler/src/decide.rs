@@ -1,90 +1,223 @@
-//! When a sample is due: the documented rule, with each gap drawn at random inside [min, max].
+//! When a sample is due, and how many allocations it stands for: the documented rule, drawn at random inside [min, max].
 //!
-//! Per label and thread a sample is due at the gap's end, or, once `min` allocations have passed, as soon as 4 MiB have
-//! accumulated; an allocation of 16 MiB or more is always sampled and leaves the counters alone; zero mode samples
-//! nothing (OceanBase's rule; the draw is ours, so that no periodic program hides a site). It neither captures nor
-//! records. Called by `recorder` when a counter or a size says that something may be due, and by `scope`.
+//! Per label and thread there are two series of events, each with its phase drawn at random, so that at any moment its next
+//! event is as likely as at any other. One comes every (min + max) / 2 allocations on average, after gaps drawn uniformly
+//! from [min, max]. The other, in full mode absent, comes every 4 MiB on average of what larger allocations asked for,
+//! after distances drawn uniformly from 2..6 MiB. An allocation on which an event falls is sampled if `min` allocations
+//! have passed since the last sample; else an event of the first series is put off until they have, and one of the second
+//! is made up for by the next that falls late enough. An allocation of 16 MiB or more is always sampled and leaves the counters alone; zero mode
+//! samples nothing. (OceanBase's rule; the draws are ours, so that no periodic program hides a site.)
+//!
+//! On an allocation of `bytes` there fall `1/G + bytes/4 MiB` events on average, G being the mean gap, so a sample counts
+//! for the inverse of that per event: an estimate made of these weights is right on average whatever the program's sizes
+//! and order (Horvitz and Thompson's). The weights are rounded to powers of two, up or down at random in proportion,
+//! which keeps the average and leaves few different ones to a callsite.
+//!
+//! It neither captures nor records. Called by `recorder` when a counter or a size says that something may be due, and by
+//! `scope`.
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Acquire;
 
-use heapql_ledger::Intervals;
 use heapql_ledger::layout::{ALWAYS_BYTES, Control, NEVER, SAMPLE_BYTES};
+use heapql_ledger::{CERTAIN, Intervals, Weight};
 
 use crate::thread::{DUE, Thread};
 
-/// How many labels one thread's counters are kept apart for. The counters of labels beyond it start anew when they are
-/// entered.
-const SLOTS: usize = 56;
+/// How many labels one thread's counters are kept apart for. Those of another label in the same place begin anew, with
+/// phases drawn again, which changes no probability.
+const SLOTS: usize = 32;
 
-/// A gap under way. `limit - count` is what is left of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Two gaps under way. `limit - count` is what is left of the one of allocations.
+#[derive(Clone)]
 pub(crate) struct Armed {
     /// The ledger's limit under which it was armed; another one there means that the intervals have changed. 0: never armed.
-    pub(crate) limit: u64,
-    pub(crate) gap: u64,
-    /// Accumulated by allocations that are large enough to matter.
-    pub(crate) bytes: u64,
+    limit: Cell<u64>,
+    /// Where `count` stands when `min` allocations have passed since the last sample.
+    ready: Cell<u64>,
+    /// What larger allocations may still ask for until the next event.
+    bytes: Cell<u64>,
+    /// By how much the gap of allocations was put off.
+    deferred: Cell<u32>,
+    /// Events of larger allocations that fell too early.
+    early: Cell<u32>,
+    /// The intervals, what is no larger allocation, and the weight of a sample of one.
+    least: Cell<u32>,
+    most: Cell<u32>,
+    small: Cell<u64>,
+    weight: Cell<Weight>,
+    /// How much longer than `ready` these have to wait: a few, at random, so that no periodic program hides a site.
+    longer: Cell<u32>,
+}
+
+impl Armed {
+    /// Anew at the next allocation.
+    pub(crate) fn forget(&self) {
+        self.limit.set(0);
+    }
+
+    fn set(&self, other: &Armed) {
+        let Armed { limit, ready, bytes, deferred, early, longer, least, most, small, weight } = other;
+        self.limit.set(limit.get());
+        self.ready.set(ready.get());
+        self.bytes.set(bytes.get());
+        self.deferred.set(deferred.get());
+        self.early.set(early.get());
+        self.longer.set(longer.get());
+        self.least.set(least.get());
+        self.most.set(most.get());
+        self.small.set(small.get());
+        self.weight.set(weight.get());
+    }
 }
 
 /// The gaps of labels that are not current.
-pub(crate) struct Slots([Cell<Slot>; SLOTS]);
+pub(crate) struct Slots([Slot; SLOTS]);
 
-#[derive(Clone, Copy)]
 struct Slot {
     armed: Armed,
-    left: u32,
+    left: Cell<u32>,
     /// Plus one; 0 is free.
-    label: u32,
+    label: Cell<u32>,
 }
 
-/// Decides about the allocation of `bytes` that the thread has just counted.
-pub(crate) fn is_due(thread: &Thread, control: &Control, bytes: u64) -> bool {
+/// Decides about the allocation of `bytes` that the thread has just counted: the weight of the sample to be taken.
+#[inline(always)]
+pub(crate) fn due(thread: &Thread, control: &Control, bytes: u64) -> Option<Weight> {
     let limit = control.limit.load(Acquire);
-    let intervals = Intervals::from_word(control.intervals.load(Acquire));
-    if thread.armed.get().limit != limit {
-        arm(thread, limit, intervals);
-        thread.count.set(thread.count.get() + 1);
+    if thread.armed.limit.get() != limit {
+        begin(thread, control, limit);
     }
-    let Some(intervals) = intervals.filter(|intervals| !intervals.is_zero()) else {
-        return false;
-    };
+    let (armed, count) = (&thread.armed, thread.count.get());
+    if bytes > armed.small.get() || count < armed.ready.get() || armed.deferred.get() != 0 {
+        return odd(thread, limit, bytes);
+    }
+    if count < limit || armed.weight.get() == 0 {
+        return None;
+    }
+    next_gap(thread, limit);
+    Some(armed.weight.get())
+}
+
+/// With an allocation that is large, or close behind a sample.
+#[cold]
+fn odd(thread: &Thread, limit: u64, bytes: u64) -> Option<Weight> {
+    let (armed, count) = (&thread.armed, thread.count.get());
+    if armed.weight.get() == 0 {
+        return None;
+    }
     if bytes >= ALWAYS_BYTES {
-        thread.count.set(thread.count.get() - 1);
-        return true;
+        thread.count.set(count - 1);
+        return Some(CERTAIN);
     }
-    if bytes >= intervals.byte_rule() {
-        accumulate(thread, u64::from(intervals.min), bytes);
+    let large = if bytes > armed.small.get() { bytes } else { 0 };
+    let is_full = armed.most.get() == 1;
+    let mut by_bytes = if is_full { 0 } else { pass(thread, large) };
+    if by_bytes > 0 {
+        let is_early = count < armed.ready.get() + u64::from(armed.longer.get());
+        let before = armed.early.replace(if is_early { armed.early.get().saturating_add(by_bytes) } else { 0 });
+        by_bytes = if is_early { 0 } else { by_bytes.saturating_add(before) };
     }
-    if thread.count.get() < limit {
-        return false;
+    let by_count = count >= limit;
+    if by_count && count < armed.ready.get() {
+        let more = armed.ready.get() - count;
+        armed.deferred.set(armed.deferred.get() + more as u32);
+        armed.ready.set(limit);
+        thread.count.set(limit - more);
+        return None;
     }
-    arm(thread, limit, Some(intervals));
-    true
+    if !by_count && by_bytes == 0 {
+        return None;
+    }
+    let least = armed.least.get();
+    armed.longer.set(if least > 1 { below(thread, least / 8 + 2) as u32 } else { 0 });
+    armed.ready.set(count + u64::from(least));
+    let deferred = by_count.then(|| armed.deferred.replace(0));
+    if by_count {
+        next_gap(thread, limit);
+    }
+    Some(if is_full { CERTAIN } else { weight(thread, large, deferred, by_bytes) })
 }
 
-/// Adds bytes; enough of them shorten the gap to `min`, or end it if that has passed.
-fn accumulate(thread: &Thread, min: u64, bytes: u64) {
-    let mut armed = thread.armed.get();
-    armed.bytes += bytes;
-    if armed.bytes >= SAMPLE_BYTES && armed.gap > min {
-        thread.count.set(thread.count.get() + (armed.gap - min));
-        armed.gap = min;
+/// How often the distance of larger allocations ends within `bytes` more.
+fn pass(thread: &Thread, bytes: u64) -> u32 {
+    let (mut rest, mut left, mut events) = (bytes, thread.armed.bytes.get(), 0);
+    while rest >= left {
+        rest -= left;
+        left = SAMPLE_BYTES / 2 + below(thread, SAMPLE_BYTES as u32 + 1);
+        events += 1;
     }
-    thread.armed.set(armed);
+    thread.armed.bytes.set(left - rest);
+    events
 }
 
-/// Begins a new gap. Intervals that no writer could have stored sample nothing.
-fn arm(thread: &Thread, limit: u64, intervals: Option<Intervals>) {
-    let gap = match intervals {
-        Some(intervals) if !intervals.is_zero() => {
-            let span = u64::from(intervals.max - intervals.min) + 1;
-            u64::from(intervals.min) + (((random(thread) >> 32) * span) >> 32)
+/// In quarters: events, by the number of them that the allocation would see on average. An event of the mean gap that was
+/// put off stands for the allocations by which it was, too.
+fn weight(thread: &Thread, bytes: u64, by_count: Option<u32>, by_bytes: u32) -> Weight {
+    let both = u64::from(thread.armed.least.get() + thread.armed.most.get());
+    let events = by_count.map_or(0, |deferred| both + 2 * u64::from(deferred)) + u64::from(by_bytes) * both;
+    let quarters = u128::from(events) * u128::from(4 * SAMPLE_BYTES) << 16;
+    let quarters = (quarters / u128::from(2 * SAMPLE_BYTES + both * bytes)) as u64;
+    if quarters == u64::from(thread.armed.weight.get()) << 16 {
+        return thread.armed.weight.get();
+    }
+    let quarters = quarters.clamp(1 << 16, 1 << 31);
+    let power = quarters.ilog2();
+    let up = u64::from(random(thread) as u32) << power >> 32 < quarters - (1 << power);
+    1 << (power - 16 + u32::from(up)).min(15)
+}
+
+/// Begins at a random moment between two events of each series. Intervals that no writer could have stored sample nothing.
+#[cold]
+fn begin(thread: &Thread, control: &Control, limit: u64) {
+    let intervals = Intervals::from_word(control.intervals.load(Acquire)).filter(|intervals| !intervals.is_zero());
+    let armed = &thread.armed;
+    armed.limit.set(limit);
+    for counter in [&armed.deferred, &armed.early, &armed.longer] {
+        counter.set(0);
+    }
+    armed.ready.set(0);
+    let mut gap = NEVER;
+    match intervals {
+        Some(Intervals { min, max }) => {
+            gap = rest_of(thread, min.into(), max.into());
+            armed.bytes.set(rest_of(thread, SAMPLE_BYTES / 2, SAMPLE_BYTES / 2 * 3));
+            armed.least.set(min);
+            armed.most.set(max);
+            armed.small.set(Intervals { min, max }.byte_rule() - 1);
+            armed.weight.set((2 * (min + max)) as Weight);
         }
-        _ => NEVER,
-    };
-    thread.armed.set(Armed { limit, gap, bytes: 0 });
-    thread.count.set(limit.wrapping_sub(gap));
+        None => armed.weight.set(0),
+    }
+    // The allocation that has just been counted is the gap's first.
+    thread.count.set(limit - gap + 1);
+}
+
+/// Begins the next gap behind a sample.
+#[inline(always)]
+fn next_gap(thread: &Thread, limit: u64) {
+    let armed = &thread.armed;
+    let more = below(thread, armed.most.get() - armed.least.get() + 1);
+    thread.count.set(limit - u64::from(armed.least.get()) - more);
+    armed.ready.set(limit - more);
+}
+
+/// What is left, at a random moment, of a gap drawn uniformly from `least..=most`: 1 or more. Longer gaps hold more
+/// moments.
+fn rest_of(thread: &Thread, least: u64, most: u64) -> u64 {
+    // The gap: the sum of all from `least` to it reaches a random part of the sum of all.
+    let sum = |to: u64| to * (to + 1) / 2;
+    let all = sum(most) - sum(least - 1);
+    let part = sum(least - 1) + (u128::from(random(thread)) * u128::from(all) >> 64) as u64 + 1;
+    let below = ((8 * part + 1).isqrt() - 1) / 2;
+    let gap = if sum(below) < part { below + 1 } else { below };
+    1 + (u128::from(random(thread)) * u128::from(gap) >> 64) as u64
+}
+
+/// A number below `bound`, all alike.
+#[inline(always)]
+fn below(thread: &Thread, bound: u32) -> u64 {
+    ((random(thread) >> 32) * u64::from(bound)) >> 32
 }
 
 /// wyrand: passes the usual tests of randomness for one multiplication.
@@ -106,180 +239,34 @@ fn seed(thread: &Thread) -> u64 {
     (place ^ (now.tv_nsec as u64).rotate_left(32) ^ now.tv_sec as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
-/// Makes `label` current: its own gap goes on where it stopped.
+/// Makes `label` current: its own gaps go on where they stopped.
 pub(crate) fn switch(thread: &Thread, control: &Control, label: u16) {
     let (from, limit) = (thread.label.get(), control.limit.load(Acquire));
     if from == label {
         return;
     }
-    let armed = thread.armed.get();
-    if armed.limit == limit {
-        let left = limit.saturating_sub(thread.count.get()).min(u32::MAX.into()) as u32;
-        thread.slots.of(from).set(Slot { armed, left, label: u32::from(from) + 1 });
+    if thread.armed.limit.get() == limit {
+        let slot = thread.slots.of(from);
+        slot.armed.set(&thread.armed);
+        slot.left.set(limit.saturating_sub(thread.count.get()).min(u32::MAX.into()) as u32);
+        slot.label.set(u32::from(from) + 1);
     }
     thread.label.set(label);
-    let slot = thread.slots.of(label).get();
-    if slot.label == u32::from(label) + 1 && slot.armed.limit == limit {
-        thread.armed.set(slot.armed);
-        thread.count.set(limit - u64::from(slot.left));
+    let slot = thread.slots.of(label);
+    if slot.label.get() == u32::from(label) + 1 && slot.armed.limit.get() == limit {
+        thread.armed.set(&slot.armed);
+        thread.count.set(limit - u64::from(slot.left.get()));
     } else {
-        thread.armed.set(Armed { limit: 0, gap: 0, bytes: 0 });
+        thread.armed.forget();
         thread.count.set(DUE);
     }
 }
 
 impl Slots {
-    fn of(&self, label: u16) -> &Cell<Slot> {
+    fn of(&self, label: u16) -> &Slot {
         &self.0[label as usize % SLOTS]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use core::sync::atomic::Ordering::Relaxed;
-
-    use heapql_ledger::layout::{Header, LIMIT_START, LIMIT_STEP};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::thread;
-
-    fn set(control: &Control, min: u32, max: u32) -> Intervals {
-        let intervals = Intervals::new(min, max).expect("valid");
-        control.intervals.store(intervals.to_word(), Relaxed);
-        control.byte_rule.store(intervals.byte_rule(), Relaxed);
-        if control.limit.load(Relaxed) == 0 {
-            control.limit.store(LIMIT_START, Relaxed);
-        }
-        control.limit.fetch_sub(LIMIT_STEP, Relaxed);
-        intervals
-    }
-
-    /// What the allocation path does.
-    fn allocate(control: &Control, bytes: u64) -> bool {
-        let due = thread::tick() >= control.limit.load(Relaxed) || bytes >= control.byte_rule.load(Relaxed);
-        due && is_due(thread::current(), control, bytes)
-    }
-
-    /// On a thread of its own, whose counters are fresh.
-    fn on_thread<T: Send>(run: impl FnOnce(&Control) -> T + Send) -> T {
-        let run = || {
-            let header = Box::new(Header::zeroed());
-            run(&header.control)
-        };
-        std::thread::scope(|scope| scope.spawn(run).join().expect("the thread ends well"))
-    }
-
-    fn draw_gaps(control: &Control, count: usize, mut bytes: impl FnMut() -> u64) -> Vec<u32> {
-        let (mut gaps, mut gap) = (Vec::new(), 0);
-        for _ in 0..count {
-            gap += 1;
-            if allocate(control, bytes()) {
-                gaps.push(gap);
-                gap = 0;
-            }
-        }
-        gaps
-    }
-
-    proptest! {
-        #[test]
-        fn every_gap_lies_in_the_interval(min in 1u32..400, more in 0u32..400, sizes in prop::collection::vec(0u64..(8 << 20), 1..50)) {
-            let max = min + more;
-            let mut sizes = sizes.into_iter().cycle();
-            let gaps = on_thread(|control| {
-                set(control, min, max);
-                draw_gaps(control, 20_000, || sizes.next().expect("endless"))
-            });
-            prop_assert!(gaps.iter().all(|gap| (min..=max).contains(gap)), "{gaps:?}");
-            prop_assert!(gaps.len() >= 20_000 / max as usize - 1);
-        }
-    }
-
-    #[test]
-    fn gaps_of_small_objects_are_spread_over_the_whole_interval() {
-        let gaps = on_thread(|control| {
-            set(control, 16, 256);
-            draw_gaps(control, 2_000_000, || 64)
-        });
-        let mean = gaps.iter().map(|&gap| f64::from(gap)).sum::<f64>() / gaps.len() as f64;
-        // 14,700 draws of standard deviation 69.6: the mean of them has 0.57.
-        assert!((mean - 136.0).abs() < 4.0, "{mean}");
-        assert!(gaps.contains(&16) && gaps.contains(&256));
-    }
-
-    #[test]
-    fn four_mebibytes_end_a_gap_after_the_least_interval() {
-        let gaps = on_thread(|control| {
-            set(control, 16, 256);
-            draw_gaps(control, 10_000, || 100 << 10)
-        });
-        // 41 times 100 KiB is the first sum over 4 MiB; a shorter gap is drawn sometimes.
-        assert!(gaps.iter().all(|gap| (16..=41).contains(gap)));
-        assert!(gaps.contains(&41));
-        let every_sixteenth = on_thread(|control| {
-            set(control, 16, 256);
-            draw_gaps(control, 10_000, || 3 << 20)
-        });
-        assert!(every_sixteenth.iter().all(|&gap| gap == 16));
-    }
-
-    #[test]
-    fn bytes_that_came_early_count_when_the_least_interval_has_passed() {
-        let gaps = on_thread(|control| {
-            set(control, 16, 256);
-            let mut first = [8 << 20].into_iter();
-            draw_gaps(control, 300, || first.next().unwrap_or(64))
-        });
-        assert_eq!(gaps[0], 16);
-    }
-
-    #[test]
-    fn sixteen_mebibytes_are_always_sampled_and_do_not_count() {
-        on_thread(|control| {
-            set(control, 100, 100);
-            for _ in 0..99 {
-                assert!(!allocate(control, 64));
-                assert!(allocate(control, 16 << 20));
-            }
-            assert!(allocate(control, 64), "the hundredth that counts");
-        });
-    }
-
-    #[test]
-    fn zero_mode_samples_nothing_and_full_mode_everything_from_the_next_allocation_on() {
-        on_thread(|control| {
-            set(control, 10_000, 10_000);
-            for _ in 0..100_000 {
-                assert!(!allocate(control, 1 << 30));
-            }
-            set(control, 1, 1);
-            for _ in 0..1_000 {
-                assert!(allocate(control, 1));
-            }
-            set(control, 10_000, 10_000);
-            assert!(!allocate(control, 1));
-            set(control, 7, 7);
-            assert_eq!(draw_gaps(control, 70, || 1), [7; 10]);
-        });
-    }
-
-    #[test]
-    fn labels_keep_their_own_gaps() {
-        on_thread(|control| {
-            set(control, 10, 10);
-            let thread = thread::current();
-            let mut counted = [0; 3];
-            let mut sampled = [0; 3];
-            for i in 0..30_000_usize {
-                let label = [0, 1, 0, 0, 2, 1, 0][i % 7];
-                switch(thread, control, label);
-                counted[label as usize] += 1;
-                sampled[label as usize] += usize::from(allocate(control, 64));
-            }
-            for label in 0..3 {
-                assert_eq!(sampled[label], counted[label] / 10, "label {label}");
-            }
-        });
-    }
-}
+mod tests;

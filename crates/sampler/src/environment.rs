@@ -6,9 +6,10 @@
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 
-use heapql_ledger::{DEFAULT_BYTES, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MIN_BYTES, TryLock};
-
-use heapql_ledger::read_file;
+use heapql_ledger::{
+    DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
+    Sampling, TryLock, read_file,
+};
 
 use crate::text::{Line, Path, number, say};
 
@@ -23,7 +24,7 @@ pub struct Defaults {
 pub(crate) struct Environment {
     pub(crate) dir: Path,
     pub(crate) bytes: usize,
-    pub(crate) intervals: Intervals,
+    pub(crate) sampling: Sampling,
     tenant_id: u64,
     ctx_id: u64,
     label: &'static [u8],
@@ -64,12 +65,17 @@ impl Environment {
         // A program that records itself by its own choice is not the one that the other variables speak of.
         if let Some(choice) = chosen() {
             let Defaults { tenant_id, ctx_id, label } = *defaults;
-            let intervals = choice.intervals.unwrap_or_else(|| intervals(&dir));
-            return Some(Environment { dir, bytes, intervals, tenant_id, ctx_id, label: label.as_bytes() });
+            let shared = shared_sampling(&dir);
+            let sampling =
+                Sampling { intervals: choice.intervals.unwrap_or_else(|| intervals(shared.intervals)), ..shared };
+            return Some(Environment { dir, bytes, sampling, tenant_id, ctx_id, label: label.as_bytes() });
         }
         Some(Environment {
             bytes,
-            intervals: intervals(&dir),
+            sampling: {
+                let shared = shared_sampling(&dir);
+                Sampling { intervals: intervals(shared.intervals), ..shared }
+            },
             tenant_id: number_variable(c"HEAPQL_TENANT_ID", 1, most, defaults.tenant_id),
             ctx_id: number_variable(c"HEAPQL_CTX_ID", 0, most, defaults.ctx_id),
             label: label(defaults),
@@ -90,9 +96,8 @@ fn label(defaults: &Defaults) -> &'static [u8] {
     label.get(..label.len().min(LABEL_BYTES)).unwrap_or_default()
 }
 
-/// The process's own variables, else what a server left in the directory, else the default.
-fn intervals(dir: &Path) -> Intervals {
-    let shared = shared_intervals(dir).unwrap_or(Intervals::DEFAULT);
+/// The process's own variables, else those that are shared.
+fn intervals(shared: Intervals) -> Intervals {
     let bound = |name, default: u32| {
         number_variable(name, Intervals::LEAST.into(), Intervals::MOST.into(), default.into()) as u32
     };
@@ -105,12 +110,16 @@ fn intervals(dir: &Path) -> Intervals {
     })
 }
 
-/// The file "intervals" that a server writes: two numbers.
-fn shared_intervals(dir: &Path) -> Option<Intervals> {
+/// What a server left in the file "intervals": least and most interval, and the depth of stacks; else the defaults.
+fn shared_sampling(dir: &Path) -> Sampling {
     let mut text = [0; 64];
-    let read = read_file(dir.joined(b"/intervals")?.as_c_str(), &mut text);
-    let mut numbers = text.get(..read)?.split(|byte| byte.is_ascii_whitespace()).filter_map(number);
-    Intervals::new(numbers.next()?.try_into().ok()?, numbers.next()?.try_into().ok()?)
+    let read = dir.joined(b"/intervals").map_or(0, |path| read_file(path.as_c_str(), &mut text));
+    let text = text.get(..read).unwrap_or_default();
+    let mut numbers = text.split(|byte| byte.is_ascii_whitespace()).filter_map(number);
+    let mut next = || numbers.next().and_then(|number| u32::try_from(number).ok());
+    let intervals = next().zip(next()).and_then(|(min, max)| Intervals::new(min, max));
+    let depth = next().map(|depth| depth as usize).filter(|depth| (MIN_DEPTH..=MAX_DEPTH).contains(depth));
+    Sampling { intervals: intervals.unwrap_or(Intervals::DEFAULT), depth: depth.unwrap_or(DEFAULT_DEPTH) }
 }
 
 /// What the program itself has chosen.

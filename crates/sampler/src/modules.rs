@@ -3,6 +3,7 @@
 //! Looked at only when a stack is new. It resolves no symbols. Called by `recorder`.
 
 use core::ffi::CStr;
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering::*};
 
 use heapql_ledger::layout::MODULE_CAPACITY;
@@ -17,16 +18,28 @@ static KNOWN: [Known; MODULE_CAPACITY] =
     [const { Known { start: AtomicUsize::new(0), end: AtomicUsize::new(0) } }; MODULE_CAPACITY];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-fn is_known(address: usize) -> bool {
+impl Known {
+    fn range(&self) -> Range<usize> {
+        self.start.load(Relaxed)..self.end.load(Relaxed)
+    }
+}
+
+fn find(address: usize) -> Option<Range<usize>> {
     let count = COUNT.load(Acquire).min(MODULE_CAPACITY);
-    KNOWN.iter().take(count).any(|known| (known.start.load(Relaxed)..known.end.load(Relaxed)).contains(&address))
+    KNOWN.iter().take(count).map(Known::range).find(|range| range.contains(&address))
 }
 
 /// Names the modules of a new stack.
 pub(crate) fn note(writer: &Writer, frames: &[usize]) {
+    // Neighbours mostly lie in the same one.
+    let mut last = 0..0;
     for &address in frames {
-        if !is_known(address) {
-            add(writer, address, false);
+        if last.contains(&address) {
+            continue;
+        }
+        match find(address) {
+            Some(range) => last = range,
+            None => add(writer, address, false),
         }
     }
 }
@@ -73,7 +86,7 @@ pub(crate) fn unloaded(writer: &Writer) {
     };
     writer.close_modules(is_loaded);
     for known in KNOWN.iter().take(COUNT.load(Acquire)) {
-        let (start, end) = (known.start.load(Relaxed), known.end.load(Relaxed));
+        let Range { start, end } = known.range();
         if !is_loaded(start as u64, end as u64) {
             known.end.store(0, Relaxed);
         }

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize,
 
 use heapql_ledger::kernel::call;
 use heapql_ledger::layout::Header;
-use heapql_ledger::{CallsiteKey, Intervals, Loss, TryLock, Writer};
+use heapql_ledger::{CallsiteKey, Intervals, Loss, MAX_DEPTH, TryLock, Weight, Writer};
 use heapql_unwind::{End, Registers};
 
 pub(crate) use crate::environment::Defaults;
@@ -20,9 +20,7 @@ use crate::text::{Line, say};
 use crate::thread::{self, DUE, Thread};
 use crate::{decide, environment, labels, modules};
 
-/// Frames kept of each stack; the documented table shows the first 16.
-const DEPTH: usize = 32;
-/// Frames that are captured beyond them because some may be skipped.
+/// Frames that are captured beyond those that are kept because some may be skipped.
 const MOST_SKIPPED: usize = 8;
 /// A pool object that no longer is a sample: it was resized where it stood, without being due.
 const NO_CALLSITE: u32 = u32::MAX;
@@ -111,10 +109,11 @@ pub fn is_sampled(object: *const u8) -> bool {
 #[cold]
 pub fn allocate(request: Request, frame: Registers, skip: &[usize], defaults: &Defaults) -> Option<NonNull<u8>> {
     let inside = enter()?;
-    if !is_recording(inside.thread, defaults) || !decide::is_due(inside.thread, &PAGE.control, request.bytes as u64) {
+    if !is_recording(inside.thread, defaults) {
         return None;
     }
-    sample(inside.thread, request, frame, skip)
+    let weight = decide::due(inside.thread, &PAGE.control, request.bytes as u64)?;
+    sample(inside.thread, request, Stack { frame, skip, weight })
 }
 
 /// As [`allocate`], for an object that may be resized. The reallocation has been counted.
@@ -132,14 +131,16 @@ pub unsafe fn reallocate(
     let Some(inside) = enter() else {
         return if is_sampled(old) { leave(old) } else { Reallocation::Foreign };
     };
-    let due =
-        is_recording(inside.thread, defaults) && decide::is_due(inside.thread, &PAGE.control, request.bytes as u64);
+    let due = is_recording(inside.thread, defaults)
+        .then(|| decide::due(inside.thread, &PAGE.control, request.bytes as u64))
+        .flatten()
+        .map(|weight| Stack { frame, skip, weight });
     if !is_sampled(old) {
-        let sample = due.then(|| sample(inside.thread, request, frame, skip)).flatten();
+        let sample = due.and_then(|stack| sample(inside.thread, request, stack));
         return sample.map_or(Reallocation::Foreign, Reallocation::Enter);
     }
     let object = POOL.object(old as usize).unwrap_or_else(|bad| fail(bad));
-    let site = if due { callsite(inside.thread, frame, skip) } else { None };
+    let site = due.and_then(|stack| callsite(inside.thread, &stack, request.bytes));
     if let Some(done) = resize(old, &object, request, site) {
         return Reallocation::Done(done);
     }
@@ -230,8 +231,16 @@ fn enter() -> Option<Inside> {
     inside
 }
 
-fn sample(thread: &Thread, request: Request, frame: Registers, skip: &[usize]) -> Option<NonNull<u8>> {
-    let site = callsite(thread, frame, skip)?;
+/// Where a sample was taken, and how many allocations it stands for.
+struct Stack<'a> {
+    frame: Registers,
+    /// Return addresses not worth showing.
+    skip: &'a [usize],
+    weight: Weight,
+}
+
+fn sample(thread: &Thread, request: Request, stack: Stack) -> Option<NonNull<u8>> {
+    let site = callsite(thread, &stack, request.bytes)?;
     place(thread, request, site)
 }
 
@@ -244,44 +253,47 @@ fn shard(thread: &Thread) -> u8 {
 
 /// The number of the callsite of this stack under the thread's label.
 #[inline(always)]
-fn callsite(thread: &Thread, frame: Registers, skip: &[usize]) -> Option<u32> {
+fn callsite(thread: &Thread, stack: &Stack, bytes: usize) -> Option<u32> {
     // SAFETY: this thread is inside the recorder, once (`Inside`), and nothing below comes back here.
     let memo = unsafe { &mut *thread.memo.get() };
-    let room = DEPTH + skip.len().min(MOST_SKIPPED);
-    match memo.recall(&frame, &thread.stack.get(), room) {
-        Some(name) if name.get() >> 32 == u64::from(thread.label.get()) => Some(name.get() as u32 - 1),
-        // New, or the same stack under another label.
-        _ => unwind(thread, memo, frame, skip, room),
+    let depth = PAGE.control.depth();
+    let room = depth + stack.skip.len().min(MOST_SKIPPED);
+    let kind = (u64::from(stack.weight) << 48) | (u64::from(thread.label.get()) << 32);
+    match memo.recall(&stack.frame, &thread.stack.get(), room) {
+        Some(name) if (name.get() ^ kind) >> 32 == 0 => Some(name.get() as u32 - 1),
+        // New, or the same stack under another label or of another weight.
+        _ => unwind(thread, stack, room, depth, kind, bytes),
     }
 }
 
 #[inline(never)]
-fn unwind(thread: &Thread, memo: &mut thread::Stacks, frame: Registers, skip: &[usize], room: usize) -> Option<u32> {
-    let mut frames = [0; DEPTH + MOST_SKIPPED];
+fn unwind(thread: &Thread, stack: &Stack, room: usize, depth: usize, kind: u64, bytes: usize) -> Option<u32> {
+    // SAFETY: as in `callsite`, which has let go of it.
+    let memo = unsafe { &mut *thread.memo.get() };
+    let mut frames = [0; MAX_DEPTH + MOST_SKIPPED];
     let frames = frames.get_mut(..room).unwrap_or_default();
     let mut bounds = thread.stack.get();
-    let walk = memo.learn(frame, &(0..0), &mut bounds, frames);
+    let walk = memo.learn(stack.frame, &(0..0), &mut bounds, frames);
     thread.stack.set(bounds);
     if matches!(walk.end, End::Truncated(_)) {
         WRITER.lose(Loss::StackTruncated);
     }
     let frames = frames.get(..walk.depth).unwrap_or_default();
-    let own = frames.iter().take_while(|frame| skip.contains(frame)).count();
+    let own = frames.iter().take_while(|frame| stack.skip.contains(frame)).count();
     let frames = frames.get(own..).unwrap_or_default();
-    let frames = frames.get(..frames.len().min(DEPTH)).unwrap_or_default();
-    let label = thread.label.get();
-    let key = CallsiteKey { label, shard: shard(thread), frames };
-    let site = WRITER.find(&key).or_else(|| intern(&key))?;
-    if let Some(name) = NonZeroU64::new((u64::from(label) << 32) | u64::from(site + 1)) {
+    let frames = frames.get(..frames.len().min(depth)).unwrap_or_default();
+    let key = CallsiteKey { label: thread.label.get(), shard: shard(thread), weight: stack.weight, frames };
+    let site = WRITER.find(&key).or_else(|| intern(&key, bytes))?;
+    if let Some(name) = NonZeroU64::new(kind | u64::from(site + 1)) {
         memo.name(name);
     }
     Some(site)
 }
 
 #[cold]
-fn intern(key: &CallsiteKey) -> Option<u32> {
+fn intern(key: &CallsiteKey, bytes: usize) -> Option<u32> {
     modules::note(&WRITER, key.frames);
-    WRITER.add(key).map_err(|loss| WRITER.lose(loss)).ok()
+    WRITER.add(key, bytes as u64).map_err(|loss| WRITER.lose(loss)).ok()
 }
 
 /// An object in the pool, counted.
@@ -375,7 +387,7 @@ fn open_ledger(defaults: &Defaults) -> bool {
     let settings = heapql_ledger::Settings {
         dir: environment.dir.as_c_str(),
         bytes: environment.bytes,
-        intervals: environment.intervals,
+        sampling: environment.sampling,
         default_label: environment.default_label(),
     };
     labels::number(&settings.default_label, &WRITER);
@@ -420,7 +432,7 @@ fn forget_parent(thread: &Thread) {
     // SAFETY: this thread, the only one, is between two allocations or has just entered the recorder.
     unsafe { &mut *thread.memo.get() }.forget();
     EPOCH.fetch_add(1, Relaxed);
-    thread.armed.set(decide::Armed { limit: 0, gap: 0, bytes: 0 });
+    thread.armed.forget();
     thread.count.set(DUE);
     STATE.store(UNOPENED, Release);
 }

@@ -25,7 +25,7 @@ pub(crate) type Stacks = Memo<32>;
 pub(crate) struct Thread {
     /// Counts allocations up to the ledger's limit. The assembly below, and the stubs of `preload`, know its place.
     pub(crate) count: Cell<u64>,
-    pub(crate) armed: Cell<Armed>,
+    pub(crate) armed: Armed,
     /// The thread is inside the recorder.
     pub(crate) busy: Cell<bool>,
     /// Which shard of the pool and of the callsites it uses, plus one; 0 until its first sample.

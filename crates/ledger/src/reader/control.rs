@@ -1,7 +1,7 @@
 //! The one thing a reader writes: the control words of a running target.
 //!
 //! Through a mapping, not pwrite(2), because the target compares its counters with `limit` at every allocation and must
-//! never see half of it. Called by `Ledger::set_intervals`.
+//! never see half of it. Called by `Ledger::set_sampling`.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{AcqRel, Release};
 use super::ReadError;
 use crate::layout::*;
 
-pub(super) fn set_intervals(path: &Path, intervals: Intervals) -> Result<(), ReadError> {
+pub(super) fn set_sampling(path: &Path, sampling: Sampling) -> Result<(), ReadError> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
     let file = File::options().read(true).write(true).custom_flags(flags).open(path)?;
     if file.metadata()?.len() < MIN_BYTES as u64 {
@@ -35,8 +35,9 @@ pub(super) fn set_intervals(path: &Path, intervals: Intervals) -> Result<(), Rea
     }
     // SAFETY: page-aligned, HEADER_BYTES long, all atomics, valid for any contents.
     let control = unsafe { &(*page.cast::<Header>()).control };
-    control.intervals.store(intervals.to_word(), Release);
-    control.byte_rule.store(intervals.byte_rule(), Release);
+    control.depth.store(sampling.depth as u64, Release);
+    control.intervals.store(sampling.intervals.to_word(), Release);
+    control.byte_rule.store(sampling.intervals.byte_rule(), Release);
     // Last: a thread that sees the lower limit also sees the intervals above.
     control.limit.fetch_sub(LIMIT_STEP, AcqRel);
     // SAFETY: mapped above, and `control` is not used any more.

@@ -88,7 +88,7 @@ pub struct ModuleRecord {
 }
 
 /// Counters and place of one callsite. The stack is read apart, since it never changes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct CallsiteRecord {
     pub id: u32,
     pub label: u16,
@@ -100,6 +100,10 @@ pub struct CallsiteRecord {
     pub live_bytes: i64,
     pub total_count: i64,
     pub total_bytes: i64,
+    /// How many allocations each sample stands for.
+    pub weight: f64,
+    /// Over the live objects, the sum of their squared sizes.
+    pub live_squares: f64,
 }
 
 /// An open ledger file.
@@ -222,9 +226,9 @@ impl Ledger {
     }
 
     /// Changes the sampling of the running target, from its next allocation on.
-    pub fn set_intervals(path: &Path, intervals: Intervals) -> Result<(), ReadError> {
+    pub fn set_sampling(path: &Path, sampling: Sampling) -> Result<(), ReadError> {
         Ledger::open(path)?;
-        control::set_intervals(path, intervals)
+        control::set_sampling(path, sampling)
     }
 }
 
@@ -293,6 +297,13 @@ fn label(table: &Bytes, at: usize) -> LabelRecord {
 fn callsite(table: &Bytes, id: usize) -> Option<CallsiteRecord> {
     use std::mem::offset_of;
     let at = id * size_of::<Callsite>();
+    let total_count = table.u64(at + offset_of!(Callsite, total_count));
+    let total_bytes = table.u64(at + offset_of!(Callsite, total_bytes));
+    let live_count = total_count.wrapping_sub(table.u64(at + offset_of!(Callsite, freed_count))) as i64;
+    let live_bytes = total_bytes.wrapping_sub(table.u64(at + offset_of!(Callsite, freed_bytes))) as i64;
+    let usual = table.u64(at + offset_of!(Callsite, usual_bytes)) as f64;
+    let squares = table.u64(at + offset_of!(Callsite, squares)) as f64 * 256.0;
+    let weight = table.u16(at + offset_of!(Callsite, weight));
     let record = CallsiteRecord {
         id: id as u32,
         label: table.u16(at + offset_of!(Callsite, label)),
@@ -300,11 +311,13 @@ fn callsite(table: &Bytes, id: usize) -> Option<CallsiteRecord> {
         stack_at: table.u32(at + offset_of!(Callsite, stack_at)),
         module_generation: table.u16(at + offset_of!(Callsite, module_generation)),
         first_seen_seconds: table.u32(at + offset_of!(Callsite, first_seen)),
-        live_count: table.u64(at + offset_of!(Callsite, live_count)) as i64,
-        live_bytes: table.u64(at + offset_of!(Callsite, live_bytes)) as i64,
-        total_count: table.u64(at + offset_of!(Callsite, total_count)) as i64,
-        total_bytes: table.u64(at + offset_of!(Callsite, total_bytes)) as i64,
+        live_count,
+        live_bytes,
+        total_count: total_count as i64,
+        total_bytes: total_bytes as i64,
+        weight: f64::from(weight) / f64::from(CERTAIN),
+        // From the sum of (bytes - usual) squared.
+        live_squares: (squares + usual * (2.0 * live_bytes as f64 - usual * live_count as f64)).max(0.0),
     };
-    let ready = table.u16(at + offset_of!(Callsite, ready)) == 1;
-    (ready && record.depth as usize <= MAX_DEPTH).then_some(record)
+    (weight != 0 && record.depth as usize <= MAX_DEPTH).then_some(record)
 }
