@@ -5,11 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use heapql_ledger::Intervals;
+use heapql_ledger::{DEFAULT_DEPTH, Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind};
-use crate::parameters::{HIGHEST, LOWEST};
 
 /// The stored values, and the pair that is in force while they are not consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +16,17 @@ pub(crate) struct Stored {
     pub(crate) min: u32,
     pub(crate) max: u32,
     pub(crate) in_force: Intervals,
+    pub(crate) depth: u32,
 }
 
 impl Stored {
-    pub(crate) fn new(intervals: Intervals) -> Stored {
-        Stored { min: intervals.min, max: intervals.max, in_force: intervals }
+    pub(crate) fn new(sampling: Sampling) -> Stored {
+        let Sampling { intervals, depth } = sampling;
+        Stored { min: intervals.min, max: intervals.max, in_force: intervals, depth: depth as u32 }
+    }
+
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling { intervals: self.in_force, depth: self.depth as usize }
     }
 }
 
@@ -30,7 +35,14 @@ impl Stored {
 struct File {
     _min_malloc_sample_interval: u32,
     _max_malloc_sample_interval: u32,
+    /// Absent from files of versions before it.
+    #[serde(default = "default_depth")]
+    _malloc_sample_depth: u32,
     in_force: Pair,
+}
+
+fn default_depth() -> u32 {
+    DEFAULT_DEPTH as u32
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,14 +62,19 @@ pub(crate) fn load(path: &Path) -> Result<Option<Stored>, Failure> {
     let file: File = toml::from_str(&text).map_err(|error| bad(path, error.message()))?;
     let values =
         [file._min_malloc_sample_interval, file._max_malloc_sample_interval, file.in_force.min, file.in_force.max];
-    if let Some(value) = values.iter().find(|value| !(LOWEST..=HIGHEST).contains(*value)) {
-        return Err(bad(path, &format!("{value} is not in [{LOWEST}, {HIGHEST}]")));
+    let (least, most) = (Intervals::LEAST, Intervals::MOST);
+    if let Some(value) = values.iter().find(|value| !(least..=most).contains(*value)) {
+        return Err(bad(path, &format!("{value} is not in [{least}, {most}]")));
+    }
+    let depth = file._malloc_sample_depth;
+    if !(MIN_DEPTH..=MAX_DEPTH).contains(&(depth as usize)) {
+        return Err(bad(path, &format!("{depth} is not in [{MIN_DEPTH}, {MAX_DEPTH}]")));
     }
     let [min, max, ..] = values;
     if file.in_force.min > file.in_force.max {
         return Err(bad(path, "in_force.min is greater than in_force.max"));
     }
-    Ok(Some(Stored { min, max, in_force: Intervals { min: file.in_force.min, max: file.in_force.max } }))
+    Ok(Some(Stored { min, max, in_force: Intervals { min: file.in_force.min, max: file.in_force.max }, depth }))
 }
 
 fn bad(path: &Path, why: &str) -> Failure {
@@ -73,6 +90,7 @@ pub(crate) fn save(path: &Path, stored: &Stored) -> Result<(), Failure> {
     let file = File {
         _min_malloc_sample_interval: stored.min,
         _max_malloc_sample_interval: stored.max,
+        _malloc_sample_depth: stored.depth,
         in_force: Pair { min: stored.in_force.min, max: stored.in_force.max },
     };
     let text = toml::to_string(&file).map_err(|error| cannot(path, &error.to_string()))?;
@@ -113,7 +131,7 @@ mod tests {
     fn round_trip() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/parameters.toml");
-        let stored = Stored { min: 10_000, max: 256, in_force: Intervals { min: 16, max: 256 } };
+        let stored = Stored { min: 10_000, max: 256, in_force: Intervals { min: 16, max: 256 }, depth: 64 };
         save(&path, &stored).expect("saved");
         assert_eq!(load(&path).expect("loaded"), Some(stored));
         let left: Vec<_> = fs::read_dir(path.parent().expect("a parent")).expect("listed").collect();

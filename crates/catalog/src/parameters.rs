@@ -1,39 +1,50 @@
-//! The two system parameters: what is stored, which pair of intervals is in force, and how both change.
+//! The system parameters: what is stored, which sampling is in force, and how both change.
 //!
-//! Names, ranges, defaults and the rule that both statements of the seed's order succeed (min=10000 while max=256) are
+//! The intervals' names, ranges, defaults and the rule that both statements of the seed's order succeed (min=10000 while max=256) are
 //! OceanBase's. The stored values change at once; the pair in force changes when min <= max holds again.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use heapql_ledger::Intervals;
+use heapql_ledger::{Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
 use parking_lot::Mutex;
 
 use crate::failure::{Failure, FailureKind, Warning};
 use crate::parameter_file::{self, Stored};
 
 pub(crate) const ZONE: &str = "zone1";
-pub(crate) const LOWEST: u32 = 1;
-pub(crate) const HIGHEST: u32 = 10_000;
 
 /// Static facts of a parameter.
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
-    default_value: &'static str,
+    pub(crate) range: RangeInclusive<u32>,
+    pub(crate) default_value: &'static str,
     info: &'static str,
 }
 
+pub(crate) const DEPTH: &str = "_malloc_sample_depth";
 pub(crate) const MIN: &str = "_min_malloc_sample_interval";
 pub(crate) const MAX: &str = "_max_malloc_sample_interval";
 
-static SPECS: [Spec; 2] = [
+const INTERVAL: RangeInclusive<u32> = Intervals::LEAST..=Intervals::MOST;
+
+static SPECS: [Spec; 3] = [
+    Spec {
+        name: DEPTH,
+        range: MIN_DEPTH as u32..=MAX_DEPTH as u32,
+        default_value: "32",
+        info: "the max frames kept of a sample's stack. Range: [16, 128] in integer",
+    },
     Spec {
         name: MAX,
+        range: INTERVAL,
         default_value: "256",
         info: "the max malloc times between two samples. Range: [1, 10000] in integer",
     },
     Spec {
         name: MIN,
+        range: INTERVAL,
         default_value: "16",
         info: "the min malloc times between two samples. Range: [1, 10000] in integer",
     },
@@ -64,8 +75,8 @@ pub(crate) struct Change {
 }
 
 /// A name that exists, in any case.
-pub(crate) fn known(name: &str) -> Option<&'static str> {
-    SPECS.iter().map(|spec| spec.name).find(|known| known.eq_ignore_ascii_case(name))
+pub(crate) fn known(name: &str) -> Option<&'static Spec> {
+    SPECS.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
 }
 
 pub(crate) struct Parameters {
@@ -81,7 +92,7 @@ struct State {
 
 impl Parameters {
     /// What the file says, else `initial`. A file that cannot be used is an error that names it.
-    pub(crate) fn load(file: Option<PathBuf>, initial: Intervals) -> Result<Parameters, Failure> {
+    pub(crate) fn load(file: Option<PathBuf>, initial: Sampling) -> Result<Parameters, Failure> {
         let kept = match &file {
             Some(path) => parameter_file::load(path)?,
             None => None,
@@ -90,9 +101,9 @@ impl Parameters {
         Ok(Parameters { file, state: Mutex::new(State { on_disk: memory.clone(), memory }) })
     }
 
-    /// The last consistent pair.
-    pub(crate) fn in_force(&self) -> Intervals {
-        self.state.lock().memory.in_force
+    /// With the last consistent pair.
+    pub(crate) fn in_force(&self) -> Sampling {
+        self.state.lock().memory.sampling()
     }
 
     pub(crate) fn lines(&self) -> Vec<Line> {
@@ -106,12 +117,12 @@ impl Parameters {
         SPECS.iter().map(line).collect()
     }
 
-    /// Applies checked changes: to disk first, so that nothing changes when that fails. `apply` gets the pair in force
+    /// Applies checked changes: to disk first, so that nothing changes when that fails. `apply` gets what is in force
     /// and runs under the lock, so that two clients cannot apply in the wrong order.
     pub(crate) fn change(
         &self,
         changes: &[Change],
-        apply: impl FnOnce(Intervals) -> Vec<Warning>,
+        apply: impl FnOnce(Sampling) -> Vec<Warning>,
     ) -> Result<Vec<Warning>, Failure> {
         let mut state = self.state.lock();
         let next = state.after(changes);
@@ -121,7 +132,7 @@ impl Parameters {
         *state = next;
         let mut warnings: Vec<_> = state.memory.inconsistency().into_iter().collect();
         if changes.iter().any(|change| change.reach != Reach::File) {
-            warnings.extend(apply(state.memory.in_force));
+            warnings.extend(apply(state.memory.sampling()));
         }
         let waiting = changes.iter().filter(|change| change.reach == Reach::File);
         warnings.extend(waiting.map(|change| {
@@ -165,11 +176,20 @@ impl State {
 
 impl Stored {
     fn value(&self, name: &str) -> u32 {
-        if name == MIN { self.min } else { self.max }
+        match name {
+            DEPTH => self.depth,
+            MIN => self.min,
+            _ => self.max,
+        }
     }
 
     fn set(&mut self, name: &str, value: u32) {
-        *(if name == MIN { &mut self.min } else { &mut self.max }) = value;
+        let place = match name {
+            DEPTH => &mut self.depth,
+            MIN => &mut self.min,
+            _ => &mut self.max,
+        };
+        *place = value;
     }
 
     fn settle(&mut self) {
@@ -180,7 +200,7 @@ impl Stored {
 
     fn inconsistency(&self) -> Option<Warning> {
         (self.min > self.max).then(|| {
-            let Stored { min, max, in_force } = self;
+            let Stored { min, max, in_force, .. } = self;
             let message = format!(
                 "{MIN} = {min} is greater than {MAX} = {max}: the interval in force stays {}..{} until min <= max",
                 in_force.min, in_force.max
@@ -200,7 +220,7 @@ mod tests {
         let mut applied = None;
         let change = Change { name, value, reach: Reach::Both };
         let warnings = parameters.change(&[change], |pair| {
-            applied = Some(pair);
+            applied = Some(pair.intervals);
             Vec::new()
         });
         (applied.expect("applied"), warnings.expect("accepted"))
@@ -208,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_seeds_six_statements() {
-        let parameters = Parameters::load(None, NORMAL).expect("no file");
+        let parameters = Parameters::load(None, Sampling::DEFAULT).expect("no file");
         let pair = |min, max| Intervals { min, max };
         let steps = [
             (MIN, 10_000, NORMAL, true),
@@ -227,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_warning_names_values_and_pair() {
-        let parameters = Parameters::load(None, NORMAL).expect("no file");
+        let parameters = Parameters::load(None, Sampling::DEFAULT).expect("no file");
         let (_, warnings) = set(&parameters, MIN, 10_000);
         for part in ["10000", "256", "16..256", MIN, MAX] {
             assert!(warnings[0].message.contains(part), "{part} in {}", warnings[0].message);
@@ -238,25 +258,27 @@ mod tests {
     fn kept_across_a_restart_even_when_inconsistent() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("parameters.toml");
-        let parameters = Parameters::load(Some(path.clone()), NORMAL).expect("fresh");
+        let parameters = Parameters::load(Some(path.clone()), Sampling::DEFAULT).expect("fresh");
         set(&parameters, MIN, 10_000);
-        let again = Parameters::load(Some(path), Intervals { min: 3, max: 4 }).expect("loads");
-        assert_eq!(again.in_force(), NORMAL);
-        assert_eq!(again.lines()[1].value, "10000");
+        set(&parameters, DEPTH, 64);
+        let sampling = Sampling { intervals: Intervals { min: 3, max: 4 }, depth: 20 };
+        let again = Parameters::load(Some(path), sampling).expect("loads");
+        assert_eq!(again.in_force(), Sampling { intervals: NORMAL, depth: 64 });
+        assert_eq!(again.lines()[2].value, "10000");
     }
 
     #[test]
     fn memory_is_not_kept_and_spfile_waits() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("parameters.toml");
-        let parameters = Parameters::load(Some(path.clone()), NORMAL).expect("fresh");
+        let parameters = Parameters::load(Some(path.clone()), Sampling::DEFAULT).expect("fresh");
         let change = |name, value, reach| Change { name, value, reach };
         parameters.change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new()).expect("memory");
         assert!(!path.exists());
         let warnings = parameters.change(&[change(MAX, 99, Reach::File)], |_| panic!("applied")).expect("file");
         assert!(warnings[0].message.contains("restart"));
-        assert_eq!(parameters.in_force(), Intervals { min: 5, max: 256 });
-        let again = Parameters::load(Some(path), NORMAL).expect("loads");
-        assert_eq!(again.in_force(), Intervals { min: 16, max: 99 });
+        assert_eq!(parameters.in_force().intervals, Intervals { min: 5, max: 256 });
+        let again = Parameters::load(Some(path), Sampling::DEFAULT).expect("loads");
+        assert_eq!(again.in_force().intervals, Intervals { min: 16, max: 99 });
     }
 }

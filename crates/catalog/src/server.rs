@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use heapql_ledger::Intervals;
+use heapql_ledger::Sampling;
 use heapql_registry::Registry;
 
 use crate::connections::Connections;
@@ -23,8 +23,8 @@ pub struct ServerConfig {
     pub sql_port: u16,
     /// Keeps parameters across restarts (written by rename, mode 0600); `None` = memory only.
     pub parameter_file: Option<PathBuf>,
-    /// Intervals until ALTER SYSTEM SET says otherwise; a parameter file wins.
-    pub initial: Intervals,
+    /// Until ALTER SYSTEM SET says otherwise; a parameter file wins.
+    pub initial: Sampling,
     /// Password of root@sys; `None` = none.
     pub password: Option<String>,
 }
@@ -123,14 +123,14 @@ impl Server {
 
     /// ALTER SYSTEM SET after its check.
     pub(crate) fn change_parameters(&self, changes: &[Change]) -> Result<Vec<Warning>, Failure> {
-        self.parameters.change(changes, |pair| self.apply(pair))
+        self.parameters.change(changes, |sampling| self.apply(sampling))
     }
 
-    fn apply(&self, pair: Intervals) -> Vec<Warning> {
+    fn apply(&self, sampling: Sampling) -> Vec<Warning> {
         let warning = |(source, error): (String, std::io::Error)| {
-            let message = format!("{source} keeps its intervals, the new ones could not be written: {error}");
+            let message = format!("{source} keeps its sampling, the new one could not be written: {error}");
             Warning::new(FailureKind::Internal, message)
         };
-        self.registry.set_intervals(pair).into_iter().map(warning).collect()
+        self.registry.set_sampling(sampling).into_iter().map(warning).collect()
     }
 }

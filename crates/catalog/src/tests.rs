@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
-use heapql_ledger::Intervals;
+use heapql_ledger::Sampling;
 use heapql_registry::{Registry, Settings};
 
 use crate::{Dialect, Failure, FailureKind, Login, Outcome, Server, ServerConfig, Session, Slot};
@@ -73,7 +73,7 @@ fn server(folder: &std::path::Path, parameter_file: Option<std::path::PathBuf>) 
         svr_port: 2882,
         sql_port: 2881,
         parameter_file,
-        initial: Intervals { min: 16, max: 256 },
+        initial: Sampling::DEFAULT,
         password: None,
     })
     .expect("a server")

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use heapql_ledger::Intervals;
+use heapql_ledger::{DEFAULT_DEPTH, Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
 use heapql_registry::{INTERVALS_FILE, Registry, State};
 
 use crate::error::Error;
@@ -53,17 +53,21 @@ pub(crate) fn words(intervals: Intervals) -> String {
 }
 
 /// What the recorded processes sample by now: those of the live ones, else what later ones will start from.
-pub(crate) fn in_force(registry: &Registry) -> Intervals {
+pub(crate) fn in_force(registry: &Registry) -> Sampling {
     let mut live = registry.sources();
     live.retain(|source| source.state() == State::Alive);
     let newest = live.iter().rev().find_map(|source| source.intervals());
-    newest.or_else(|| stored(registry)).unwrap_or(Intervals::DEFAULT)
+    let stored = stored(registry).unwrap_or(Sampling::DEFAULT);
+    Sampling { intervals: newest.unwrap_or(stored.intervals), ..stored }
 }
 
-fn stored(registry: &Registry) -> Option<Intervals> {
+fn stored(registry: &Registry) -> Option<Sampling> {
     let text = fs::read_to_string(registry.root().join(INTERVALS_FILE)).ok()?;
-    let (min, max) = text.trim().split_once(' ')?;
-    Intervals::new(min.parse().ok()?, max.parse().ok()?)
+    let mut words = text.split_whitespace();
+    let intervals = Intervals::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?)?;
+    let depth =
+        words.next().and_then(|depth| depth.parse().ok()).filter(|depth| (MIN_DEPTH..=MAX_DEPTH).contains(depth));
+    Some(Sampling { intervals, depth: depth.unwrap_or(DEFAULT_DEPTH) })
 }
 
 #[cfg(test)]

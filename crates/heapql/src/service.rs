@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heapql_catalog::{Server, ServerConfig};
-use heapql_ledger::Intervals;
+use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::{Registry, Settings};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
@@ -36,7 +36,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) listen: &'a ListenFlags,
     pub(crate) if_taken: IfTaken,
-    pub(crate) initial: Intervals,
+    pub(crate) initial: Sampling,
     pub(crate) parameter_file: Option<PathBuf>,
 }
 

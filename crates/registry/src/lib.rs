@@ -5,6 +5,7 @@
 //! query and by `heapql` for its verbs.
 #![forbid(unsafe_code)]
 
+mod estimate;
 mod liveness;
 mod retention;
 mod source;
@@ -17,13 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use heapql_ledger::{Intervals, Ledger, ReadError};
+use heapql_ledger::{Intervals, Ledger, ReadError, Sampling};
 use parking_lot::Mutex;
 
+pub use estimate::Estimate;
 pub use heapql_ledger::ReadError as LedgerError;
 pub use source::{Callsite, Source, State};
 
-/// Name of the file from which a process that starts takes its intervals: "16 256".
+/// Name of the file from which a process that starts takes its intervals and depth: "16 256 32".
 pub const INTERVALS_FILE: &str = "intervals";
 /// Extension of a ledger.
 const LEDGER: &str = "heapql";
@@ -158,18 +160,18 @@ impl Registry {
     }
 
     /// Changes the sampling of every live process, and of those that start later. Returns what it failed on.
-    pub fn set_intervals(&self, intervals: Intervals) -> Vec<(String, io::Error)> {
+    pub fn set_sampling(&self, sampling: Sampling) -> Vec<(String, io::Error)> {
         let mut failed = Vec::new();
         let root = &self.settings.root;
         // First the file, so that a process that starts in between is not missed.
         for dir in run_dirs(root).into_iter().chain([root.clone()]) {
-            if let Err(error) = write_intervals(&dir, intervals) {
+            if let Err(error) = write_sampling(&dir, sampling) {
                 failed.push((dir.join(INTERVALS_FILE).display().to_string(), error));
             }
         }
         for source in self.sources() {
             if source.state() == State::Alive
-                && let Err(error) = source.set_intervals(intervals)
+                && let Err(error) = source.set_sampling(sampling)
             {
                 failed.push((format!("process {} ({})", source.pid(), source.command()), error));
             }
@@ -201,9 +203,10 @@ impl Registry {
 }
 
 /// By rename, so that a process that starts never reads half of it.
-fn write_intervals(dir: &Path, intervals: Intervals) -> io::Result<()> {
+fn write_sampling(dir: &Path, sampling: Sampling) -> io::Result<()> {
     let temporary = dir.join(format!(".{INTERVALS_FILE}.{}", std::process::id()));
-    std::fs::write(&temporary, format!("{} {}\n", intervals.min, intervals.max))?;
+    let Sampling { intervals: Intervals { min, max }, depth } = sampling;
+    std::fs::write(&temporary, format!("{min} {max} {depth}\n"))?;
     std::fs::rename(&temporary, dir.join(INTERVALS_FILE))
 }
 

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, ReadError};
+use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, ReadError, Sampling};
+
+use crate::estimate::Estimate;
 use parking_lot::Mutex;
 
 /// How much all sources together may keep of stacks.
@@ -41,6 +43,9 @@ pub struct Callsite {
     pub live_bytes: i64,
     pub total_count: i64,
     pub total_bytes: i64,
+    /// What is live, sampled or not: estimates, each with its standard error.
+    pub est_count: Estimate,
+    pub est_bytes: Estimate,
 }
 
 pub struct Source {
@@ -155,8 +160,8 @@ impl Source {
         self.ledger.as_ref()?.intervals().ok()?
     }
 
-    pub(crate) fn set_intervals(&self, intervals: Intervals) -> io::Result<()> {
-        Ledger::set_intervals(&self.path, intervals).map_err(|error| match error {
+    pub(crate) fn set_sampling(&self, sampling: Sampling) -> io::Result<()> {
+        Ledger::set_sampling(&self.path, sampling).map_err(|error| match error {
             ReadError::Io(error) => error,
             other => io::Error::other(other),
         })
@@ -229,6 +234,8 @@ fn add(to: &mut Callsite, record: &CallsiteRecord) {
     to.live_bytes = to.live_bytes.saturating_add(record.live_bytes);
     to.total_count = to.total_count.saturating_add(record.total_count);
     to.total_bytes = to.total_bytes.saturating_add(record.total_bytes);
+    to.est_count += Estimate::of_count(record);
+    to.est_bytes += Estimate::of_bytes(record);
 }
 
 impl Kept {
@@ -323,6 +330,8 @@ impl Kept {
             live_bytes: record.live_bytes,
             total_count: record.total_count,
             total_bytes: record.total_bytes,
+            est_count: Estimate::of_count(record),
+            est_bytes: Estimate::of_bytes(record),
         })
     }
 }

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use heapql_ledger::layout::{self, Control, Header, LABELS_AT, MODULES_AT};
 use heapql_ledger::{
-    CallsiteKey, Intervals, LABEL_BYTES, LabelId, MAX_DEPTH, MIN_BYTES, ModuleEntry, Settings, Writer,
+    CERTAIN, CallsiteKey, Intervals, LABEL_BYTES, LabelId, MAX_DEPTH, MIN_BYTES, ModuleEntry, Sampling, Settings,
+    Writer,
 };
 use heapql_registry::{Registry, Settings as RegistrySettings, Source, State};
 use proptest::prelude::*;
@@ -30,7 +31,7 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let settings = Settings {
         dir: &path,
         bytes: MIN_BYTES,
-        intervals: Intervals::DEFAULT,
+        sampling: Sampling::DEFAULT,
         default_label: LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_malloc" },
     };
     // SAFETY: this writer and its page are this closure's alone.
@@ -53,8 +54,9 @@ fn fill(writer: &Writer) {
     assert!(writer.add_module(&program));
     for nth in 0..CALLSITES {
         let frames = [0x5000_1000 + nth, 0x5000_2000, 0x7fff_0000_1000 + nth];
-        let key = CallsiteKey { label: if nth % 2 == 0 { 0 } else { label }, shard: 0, frames: &frames };
-        let id = writer.add(&key).expect("room for a callsite");
+        let key =
+            CallsiteKey { label: if nth % 2 == 0 { 0 } else { label }, shard: 0, weight: CERTAIN, frames: &frames };
+        let id = writer.add(&key, 100).expect("room for a callsite");
         for _ in 0..=nth {
             writer.count(id, 100);
         }
@@ -268,12 +270,7 @@ fn numbers_that_overflow_when_they_are_added_up() {
     let mut bytes = REAL.clone();
     let first = layout::CALLSITES_AT..layout::CALLSITES_AT + size_of::<layout::Callsite>();
     let mut record = bytes[first.clone()].to_vec();
-    for word in [
-        offset_of!(layout::Callsite, live_count),
-        offset_of!(layout::Callsite, live_bytes),
-        offset_of!(layout::Callsite, total_count),
-        offset_of!(layout::Callsite, total_bytes),
-    ] {
+    for word in [offset_of!(layout::Callsite, total_count), offset_of!(layout::Callsite, total_bytes)] {
         record[word..word + 8].copy_from_slice(&i64::MAX.to_ne_bytes());
     }
     for nth in 0..CALLSITES {
@@ -377,7 +374,7 @@ proptest! {
         for source in registry.sources() {
             assert_sane(&source);
         }
-        registry.set_intervals(Intervals { min: 3, max: 4 });
+        registry.set_sampling(Sampling { intervals: Intervals { min: 3, max: 4 }, ..Sampling::DEFAULT });
         for source in registry.sources() {
             assert_sane(&source);
         }

@@ -25,6 +25,10 @@ const COLUMNS: &[Column] = &[
     Column::int("sampled_live_bytes", "requested bytes of the live sampled objects"),
     Column::int("sampled_total_count", "objects ever sampled here"),
     Column::int("sampled_total_bytes", "requested bytes of all objects ever sampled here"),
+    Column::int("est_count", "estimate of all live objects of the callsite, sampled or not"),
+    Column::int("est_count_error", "standard error of est_count: two thirds of estimates are off by less"),
+    Column::int("est_bytes", "estimate of the requested bytes of all live objects of the callsite"),
+    Column::int("est_bytes_error", "standard error of est_bytes"),
 ];
 
 #[derive(Debug)]
@@ -87,6 +91,10 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "sampled_live_count" => ints(rows, |row| row.callsite.live_count),
         "sampled_live_bytes" => ints(rows, |row| row.callsite.live_bytes),
         "sampled_total_count" => ints(rows, |row| row.callsite.total_count),
-        _ => ints(rows, |row| row.callsite.total_bytes),
+        "sampled_total_bytes" => ints(rows, |row| row.callsite.total_bytes),
+        "est_count" => ints(rows, |row| row.callsite.est_count.value.round() as i64),
+        "est_count_error" => ints(rows, |row| row.callsite.est_count.error().round() as i64),
+        "est_bytes" => ints(rows, |row| row.callsite.est_bytes.value.round() as i64),
+        _ => ints(rows, |row| row.callsite.est_bytes.error().round() as i64),
     }
 }

@@ -186,7 +186,7 @@ pub(crate) fn write_addresses(stack: &[u64], text: &mut String) {
 }
 
 fn why_empty(scope: &Scope, sources: usize) -> String {
-    let intervals = scope.server.parameters().in_force();
+    let intervals = scope.server.parameters().in_force().intervals;
     if sources == 0 {
         return "no rows: no process is recorded; start one with: heapql run -- PROGRAM".to_owned();
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use heapql_ledger::layout::Header;
-use heapql_ledger::{CallsiteKey, Intervals, LabelId, Settings, Writer};
+use heapql_ledger::{CERTAIN, CallsiteKey, LabelId, Sampling, Settings, Writer};
 
 pub(super) const GLIBC: LabelId<'static> = LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_malloc" };
 
@@ -20,7 +20,7 @@ impl Recorded {
         let page: &'static Header = Box::leak(Box::new(Page(Header::zeroed()))).header();
         let writer = Writer::new(page);
         let dir = CString::new(folder.as_os_str().as_bytes()).expect("no NUL");
-        let settings = Settings { dir: &dir, bytes, intervals: Intervals { min: 16, max: 256 }, default_label: GLIBC };
+        let settings = Settings { dir: &dir, bytes, sampling: Sampling::DEFAULT, default_label: GLIBC };
         // SAFETY: the writer is ours alone, it is opened once, and the page is leaked, page-aligned and not mapped by
         // anything else.
         unsafe { writer.open(&settings) }.expect("a ledger");
@@ -32,7 +32,7 @@ impl Recorded {
     /// `count` live objects of `bytes` each at a stack; returns the callsite.
     pub(super) fn live(&self, label: &LabelId<'_>, frames: &[usize], count: u64, bytes: u64) -> u32 {
         let label = self.writer.label(label).expect("a label");
-        let id = self.writer.add(&CallsiteKey { label, shard: 0, frames }).expect("a callsite");
+        let id = self.writer.add(&CallsiteKey { label, shard: 0, weight: CERTAIN, frames }, bytes).expect("a callsite");
         (0..count).for_each(|_| self.writer.count(id, bytes));
         id
     }

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use heapql_ledger::Intervals;
+use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::{Settings, State};
 use rustix::fs::statvfs;
 
@@ -111,7 +111,7 @@ fn ledgers(root: &Path) -> Finding {
 fn recording(root: &Path, library: &Path) -> Result<Finding, Error> {
     let dir = RunDir::create(root)?;
     let registry = service::open(Settings::read_only(dir.path().to_owned()))?;
-    registry.set_intervals(Intervals { min: 1, max: 1 });
+    registry.set_sampling(Sampling { intervals: Intervals { min: 1, max: 1 }, ..Sampling::DEFAULT });
     let mut command = Command::new("/bin/sh");
     command.args(["-c", ":"]).stdin(Stdio::null()).env("HEAPQL_DIR", dir.path());
     command.env("LD_PRELOAD", preload_list(library, None));

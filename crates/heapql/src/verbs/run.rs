@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use heapql_ledger::Intervals;
+use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::Settings;
 use tokio::process::Child;
 
@@ -72,7 +72,7 @@ impl Recording {
             dir,
             listen: &self.listen,
             if_taken: IfTaken::PickAnother,
-            initial: self.intervals,
+            initial: Sampling { intervals: self.intervals, ..Sampling::DEFAULT },
             parameter_file: None,
         })
         .await?;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use heapql_ledger::Intervals;
+use heapql_ledger::Sampling;
 
 use crate::banner;
 use crate::cli::ServeArguments;
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
         dir: &root,
         listen: &arguments.listen,
         if_taken: IfTaken::Fail,
-        initial: Intervals::DEFAULT,
+        initial: Sampling::DEFAULT,
         parameter_file: Some(data_dir.join(PARAMETER_FILE)),
     };
     service::runtime()?.block_on(async {
