@@ -147,6 +147,9 @@ impl State {
             Cfa::Sp(n) => self.sp.wrapping_add_signed(n as isize),
             Cfa::Bp(n) => self.bp.wrapping_add_signed(n as isize),
             Cfa::AtBp(n) => read(stack, self.bp.wrapping_add_signed(n as isize))?,
+            Cfa::AtSp { at, plus } => {
+                read(stack, self.sp.wrapping_add_signed(at as isize))?.wrapping_add_signed(plus as isize)
+            }
         };
         if cfa <= self.sp {
             return Err(End::Truncated(Reason::StackPointer));

@@ -13,6 +13,11 @@
 #define LARGE 100000
 #endif
 
+// So long that its addresses in the library are nothing like the executable's.
+#ifdef PADDING
+__attribute__((used)) static const char padding[PADDING] = {1};
+#endif
+
 typedef void (*probe_t)(void);
 static probe_t probe;
 volatile int zero;
