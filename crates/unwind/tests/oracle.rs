@@ -131,7 +131,7 @@ impl Library {
     }
 }
 
-const FRAMES: [(&str, usize, usize); 11] = [
+const FRAMES: [(&str, usize, usize); 12] = [
     // what, probes, and how many frames the deepest has at least beyond the test's own
     ("saved registers", 2, 3),
     ("large frames", 2, 5),
@@ -141,6 +141,7 @@ const FRAMES: [(&str, usize, usize); 11] = [
     ("through libc", 1, 4),
     ("signal handler", 4, 8),
     ("interrupted", 2, 7),
+    ("frame by rbx", 3, 6),
     ("alternate stack", 2, 9),
     ("thread", 3, 8),
     ("coroutine", 3, 8),

@@ -25,6 +25,7 @@ pub(crate) fn reduce(row: &Row, entry: &Entry<'_>, section: &Section<'_>, pc: us
     let cfa = match &row.cfa {
         CfaRule::Offset(X86_64::RSP, n) => Some(Cfa::Sp(*n)),
         CfaRule::Offset(X86_64::RBP, n) => Some(Cfa::Bp(*n)),
+        CfaRule::Offset(register, n) => Some(Cfa::Register(register.0, *n)),
         CfaRule::Expression(expression) => operations(expression).and_then(|operations| cfa(operations, pc)),
         _ => None,
     };

@@ -43,6 +43,9 @@ pub(crate) enum Cfa {
     AtBp(i64),
     /// `*(rsp + at) + plus`: assembly that realigns its stack (OpenSSL's). Only a signal handler is called from there.
     AtSp { at: i64, plus: i64 },
+    /// `register + n`, by its DWARF number: the dynamic loader's resolver (rbx), and the first instructions of functions
+    /// that only signal handlers interrupt.
+    Register(u16, i64),
 }
 
 /// Where the caller's rbp is.
@@ -83,7 +86,7 @@ impl Rule {
             Cfa::Sp(n) => (BY_SP, words(n, DISTANCE_BITS).filter(|words| *words > 0)?),
             Cfa::Bp(n) => (CFA_IS_BP, words(n, DISTANCE_BITS)?),
             Cfa::AtBp(n) => (AT_BP, words(n.checked_neg()?, DISTANCE_BITS)?),
-            Cfa::AtSp { .. } => return None,
+            Cfa::AtSp { .. } | Cfa::Register(..) => return None,
         };
         let saved = match bp {
             SavedBp::Unchanged => UNCHANGED,
