@@ -86,10 +86,10 @@ def workloads(directory):
     yield Workload("ruby --jit", ["ruby", "--yjit", "--yjit-call-threshold=2", source("words.rb"), "8"], 97, required=False)
     yield Workload("bash", ["bash", "-c", "for i in {1..20}; do x=$(echo $((i * 7))); y=${x//1/2}; [[ $y =~ ^2+ ]]; done"],
                    5, required=False)
-    yield Workload("git", ["git", "-C", HERE, "--no-pager", "log", "--stat", "-p", "-n", "40"], 7, required=False)
-    yield Workload("openssl", ["openssl", "speed", "-seconds", "1", "sha512", "rsa2048", "ecdsap256", "md5"], 3,
+    yield Workload("git", ["git", "-C", HERE, "--no-pager", "log", "--stat", "-p", "-n", "40"], 37, required=False)
+    yield Workload("openssl", ["openssl", "speed", "-seconds", "1", "sha512", "rsa2048", "ecdsap256", "md5"], 97,
                    required=False)
-    yield Workload("gdb", ["gdb", "-batch", "-ex", "info functions PyList", "-ex", "disassemble main", python], 499,
+    yield Workload("gdb", ["gdb", "-batch", "-ex", "info functions PyList", "-ex", "disassemble Py_Main", python], 499,
                    required=False)
     yield Workload("node", ["node", source("work.js"), "300"], 997, required=False)
 
@@ -104,7 +104,8 @@ def run(workload, library, directory, mode):
         how["HEAPQL_UNWIND_SECOND"] = "libunwind.so.8"
     env = {**os.environ, **how, "LD_PRELOAD": library, "HEAPQL_UNWIND_REPORT": report, "PYTHONMALLOC": "malloc"}
     stdin = open(workload.stdin) if workload.stdin else subprocess.DEVNULL
-    process = subprocess.Popen(workload.command, env=env, stdin=stdin, stdout=subprocess.DEVNULL, cwd=directory)
+    process = subprocess.Popen(workload.command, env=env, stdin=stdin, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, cwd=directory)
     if workload.drive:
         workload.drive()
     status = process.wait(timeout=600)

@@ -166,6 +166,11 @@ pub(crate) fn hold() {
     }
 }
 
+#[cfg(feature = "global-alloc")]
+pub(crate) fn is_held() -> bool {
+    STATE.load(Acquire) == HELD
+}
+
 /// Ends the hold of [`SamplingAlloc::held`]: recording begins, in this directory, with these intervals or else those that
 /// the environment or a server asks for. Without a hold it changes nothing.
 ///
