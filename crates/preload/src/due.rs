@@ -123,7 +123,7 @@ pub(crate) extern "C" fn aligned_alloc(align: usize, size: usize, pc: usize, sp:
         return aligned(align, size, Registers { pc, sp, bp });
     }
     // What becomes of such an alignment depends on the release of glibc.
-    let real = next(&REAL, c"aligned_alloc");
+    let real = glibcs(&REAL, c"aligned_alloc");
     // SAFETY: the symbol's type is the standard's.
     unsafe { core::mem::transmute::<*mut c_void, AlignedAlloc>(real)(align, size) }
 }
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn malloc_usable_size(object: *mut c_void) -> usize {
     if hook::is_sampled(object.cast()) {
         return hook::usable_bytes(object.cast());
     }
-    let real = next(&REAL, c"malloc_usable_size");
+    let real = glibcs(&REAL, c"malloc_usable_size");
     // SAFETY: the symbol's type is glibc's.
     unsafe { core::mem::transmute::<*mut c_void, UsableSize>(real)(object) }
 }
@@ -195,6 +195,15 @@ pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> i32 {
     let result = unsafe { core::mem::transmute::<*mut c_void, Close>(real)(handle) };
     hook::after_dlclose();
     result
+}
+
+/// glibc's function, looked up once: the one behind ours may be another allocator's (redis-server links jemalloc), which
+/// knows nothing of glibc's objects.
+fn glibcs(known: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
+    if known.load(Acquire).is_null() {
+        known.store(core::ptr::with_exposed_provenance_mut(hook::in_libc(name)), Release);
+    }
+    next(known, name)
 }
 
 /// The function behind ours, looked up once. The call of dlsym must not be the last thing a function does: it finds "next"

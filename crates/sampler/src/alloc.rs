@@ -38,8 +38,11 @@ impl<A> SamplingAlloc<A> {
 
 // SAFETY: every object is served either by `A`, whose promises hold, or by the pool, which promises the same: size and
 // alignment as asked, until it is freed by the same allocator. `is_sampled` tells them apart by address.
+//
+// What allocates is not inlined: then the compiler's shims are jumps, or the same calls everywhere, and `shims` learns them.
+// Link-time optimisation inlined them in most places, so that where it did not they were unknown, and in stacks.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAlloc<A> {
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if recorder::may_be_due(layout.size())
             && let Some(object) = self.sample(request(layout, false))
@@ -50,7 +53,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAlloc<A> {
         unsafe { self.inner.alloc(layout) }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if recorder::may_be_due(layout.size())
             && let Some(object) = self.sample(request(layout, true))
@@ -70,7 +73,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAlloc<A> {
         unsafe { self.inner.dealloc(object, layout) }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn realloc(&self, object: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         if recorder::may_be_due(bytes) | recorder::is_sampled(object) {
             // SAFETY: as in `dealloc`.
@@ -97,12 +100,13 @@ impl<A: GlobalAlloc> SamplingAlloc<A> {
         recorder::allocate(request, frame, shims::known(&mut skip), &RUST)
     }
 
-    /// Not if another recorder sees these allocations.
+    /// Not if another recorder sees these allocations, nor before [`crate::start`]: no allocation is due then, so nothing
+    /// would be learnt from one.
     fn is_recording(&self) -> bool {
         if self.held && !HELD_ONCE.swap(true, Relaxed) {
             recorder::hold();
         }
-        preloaded().is_none()
+        preloaded().is_none() && !recorder::is_held()
     }
 
     /// # Safety

@@ -62,7 +62,7 @@ pub enum Reallocation {
     Done(NonNull<u8>),
     /// The old object is no sample and the new one is not due: the underlying allocator's business alone.
     Foreign,
-    /// The old object is a sample of this many bytes, the new one is not: allocate, copy, then `free` the old one.
+    /// The old object is a sample of this many usable bytes, the new one is not: allocate, copy, then `free` the old one.
     Leave(usize),
     /// The old object is no sample, the new one is due: take this, copy, then free the old one as it was allocated.
     Enter(NonNull<u8>),
@@ -145,13 +145,14 @@ pub unsafe fn reallocate(
         return Reallocation::Done(done);
     }
     let Some(site) = site else {
-        return Reallocation::Leave(object.bytes);
+        return Reallocation::Leave(object.usable);
     };
     let Some(new) = place(inside.thread, request, site) else {
-        return Reallocation::Leave(object.bytes);
+        return Reallocation::Leave(object.usable);
     };
-    // SAFETY: `old` is live (this function's condition) and has `object.bytes`, `new` is fresh and has `request.bytes`.
-    unsafe { core::ptr::copy_nonoverlapping(old, new.as_ptr(), object.bytes.min(request.bytes)) };
+    // All that malloc_usable_size told of may be in use.
+    // SAFETY: `old` is live (this function's condition) and has `object.usable`, `new` is fresh and has `request.bytes`.
+    unsafe { core::ptr::copy_nonoverlapping(old, new.as_ptr(), object.usable.min(request.bytes)) };
     free(old);
     Reallocation::Done(new)
 }
@@ -163,6 +164,11 @@ pub(crate) fn hold() {
         PAGE.control.byte_rule.store(u64::MAX, Relaxed);
         PAGE.control.limit.store(u64::MAX, Relaxed);
     }
+}
+
+#[cfg(feature = "global-alloc")]
+pub(crate) fn is_held() -> bool {
+    STATE.load(Acquire) == HELD
 }
 
 /// Ends the hold of [`SamplingAlloc::held`]: recording begins, in this directory, with these intervals or else those that
@@ -188,7 +194,7 @@ pub fn set_intervals(intervals: Intervals) {
 
 /// Without asking whether anything is due.
 fn leave(old: *mut u8) -> Reallocation {
-    POOL.object(old as usize).map_or_else(|bad| fail(bad), |object| Reallocation::Leave(object.bytes))
+    POOL.object(old as usize).map_or_else(|bad| fail(bad), |object| Reallocation::Leave(object.usable))
 }
 
 /// Ends a sampled object. Never waits, and may be called in the middle of anything.

@@ -59,8 +59,29 @@ pub(crate) fn rule_at(pc: usize) -> Option<Rule> {
     Some(rule_in(&module, pc).unwrap_or(Rule::FramePointer))
 }
 
+/// At which distance from its canonical frame address the function at `pc` has saved its caller's `register` there.
+pub(crate) fn saved_at(pc: usize, register: Register) -> Option<i64> {
+    let row = with_entry(&module_of(pc)?, pc, |section, bases, entry| row_at(section, bases, entry, pc, register))??;
+    match row.frame_pointer {
+        Saved::AtCfa(distance) => Some(distance),
+        _ => None,
+    }
+}
+
 /// None if the module has no information about `pc`.
 fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
+    with_entry(module, pc, |section, bases, entry| {
+        let row = row_at(section, bases, entry, pc, REGISTERS.frame_pointer);
+        row.map_or(Rule::Unsupported, |row| reduce(&row, entry, section, pc))
+    })
+}
+
+#[inline(always)]
+fn with_entry<R>(
+    module: &Module,
+    pc: usize,
+    then: impl FnOnce(&Section<'_>, &BaseAddresses, &Entry<'_>) -> R,
+) -> Option<R> {
     let index = module.readable_from(module.eh_frame_hdr)?;
     // SAFETY: `readable_from` gave the range, and `pc` is on the stack of a thread: its module is loaded.
     let index_bytes = unsafe { Module::bytes(&index) };
@@ -71,11 +92,7 @@ fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
     let bases = BaseAddresses::default().set_eh_frame(frames.start as u64);
     let offset = found.end.checked_sub(frames.start)?;
     let entry = section.fde_from_offset(&bases, offset.into(), EhFrame::cie_from_offset).ok()?;
-    if !entry.contains(pc as u64) {
-        return None;
-    }
-    let row = row_at(&section, &bases, &entry, pc as u64);
-    Some(row.map_or(Rule::Unsupported, |row| reduce(&row, &entry, &section, pc)))
+    entry.contains(pc as u64).then(|| then(&section, &bases, &entry))
 }
 
 /// From the start of `.eh_frame` to the entry that may cover `pc`, by the sorted table in `.eh_frame_hdr`.
@@ -117,13 +134,20 @@ fn find_entry_any(index: &[u8], address: usize, pc: usize) -> Option<Range<usize
     Some(section as usize..entry as usize)
 }
 
+/// The row for `pc`, which says of `register` what it usually says of the frame pointer.
 #[inline(never)]
-fn row_at(section: &Section<'_>, bases: &BaseAddresses, entry: &Entry<'_>, pc: u64) -> Option<Row> {
+fn row_at(
+    section: &Section<'_>,
+    bases: &BaseAddresses,
+    entry: &Entry<'_>,
+    pc: usize,
+    register: Register,
+) -> Option<Row> {
     let cie = entry.cie();
-    let mut table = Table::new(cie);
+    let mut table = Table::new(cie, register);
     table.run(cie.instructions(section, bases))?;
     table.initial = table.row;
-    (table.location, table.pc) = (entry.initial_address(), pc);
+    (table.location, table.pc) = (entry.initial_address(), pc as u64);
     table.run(entry.instructions(section, bases))?;
     Some(table.row)
 }
@@ -144,11 +168,13 @@ struct Table {
     pc: u64,
     code_alignment: u64,
     data_alignment: i64,
+    /// Whose column is the frame pointer's.
+    register: Register,
 }
 
 impl Table {
     /// For the initial instructions, which have no end.
-    fn new(cie: &CommonInformationEntry<Slice<'_>>) -> Table {
+    fn new(cie: &CommonInformationEntry<Slice<'_>>, register: Register) -> Table {
         let row = Row { cfa: CfaRule::Unknown, return_address: Saved::Unchanged, frame_pointer: Saved::Unchanged };
         Table {
             row,
@@ -159,6 +185,7 @@ impl Table {
             pc: u64::MAX,
             code_alignment: cie.code_alignment_factor(),
             data_alignment: cie.data_alignment_factor(),
+            register,
         }
     }
 
@@ -241,7 +268,7 @@ impl Table {
     fn save(&mut self, register: Register, saved: Saved) {
         if register == REGISTERS.return_address {
             self.row.return_address = saved;
-        } else if register == REGISTERS.frame_pointer {
+        } else if register == self.register {
             self.row.frame_pointer = saved;
         }
     }
@@ -249,7 +276,7 @@ impl Table {
     fn restore(&mut self, register: Register) {
         if register == REGISTERS.return_address {
             self.row.return_address = self.initial.return_address;
-        } else if register == REGISTERS.frame_pointer {
+        } else if register == self.register {
             self.row.frame_pointer = self.initial.frame_pointer;
         }
     }

@@ -110,7 +110,8 @@ fn find(find_object: FindObject, address: usize) -> Option<DlFindObject> {
 }
 
 /// The program headers of a module, of which `object` is the segment or the whole: after the ELF header at its start,
-/// or, for the executable, where the kernel says. Only if they describe that very segment.
+/// or, for the executable, where the kernel says. Only if they describe that very segment. Tools that rewrite libraries
+/// (BOLT, patchelf) may put them elsewhere: then there are none.
 fn headers_of(object: &DlFindObject, module: &Module, find_object: FindObject) -> Option<Headers> {
     let describes = |headers: &Headers| {
         let loaded = |header: Elf64_Phdr| header.p_type == PT_LOAD && module.in_memory(&header).contains(&module.start);
@@ -121,7 +122,12 @@ fn headers_of(object: &DlFindObject, module: &Module, find_object: FindObject) -
         let first = find(find_object, module.load_bias).filter(|first| first.link_map == object.link_map)?;
         Headers::after_elf_header(first.map_start.expose_provenance(), first.map_end.expose_provenance())
     };
-    at_start.filter(describes).or_else(|| executables_headers().filter(describes)).or_else(at_bias).filter(describes)
+    // Every module's first segment may look like the executable's.
+    let is_executable = |headers: &Headers| {
+        find(find_object, headers.address).is_some_and(|executable| executable.link_map == object.link_map)
+    };
+    let executables = || executables_headers().filter(is_executable);
+    at_start.filter(describes).or_else(|| executables().filter(describes)).or_else(at_bias).filter(describes)
 }
 
 fn executables_headers() -> Option<Headers> {

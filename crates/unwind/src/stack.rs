@@ -9,6 +9,8 @@ pub(crate) struct Stack {
     low: usize,
     high: usize,
     switches: u8,
+    /// Where the registers of the last interrupted frame are (0: there was none).
+    interrupted: usize,
 }
 
 /// A handler on its alternate stack that interrupted another one on a coroutine's stack is as far as it goes.
@@ -21,7 +23,7 @@ impl Stack {
     ///
     /// Every byte in `low..high` stays readable as long as the value is used.
     pub(crate) const unsafe fn new(low: usize, high: usize) -> Stack {
-        Stack { low, high, switches: 0 }
+        Stack { low, high, switches: 0, interrupted: 0 }
     }
 
     /// Whether `sp` is inside, or the stack ends there.
@@ -45,6 +47,14 @@ impl Stack {
         self.high = bounds.high();
         self.switches += 1;
         true
+    }
+
+    pub(crate) fn interrupt(&mut self, registers: usize) {
+        self.interrupted = registers;
+    }
+
+    pub(crate) fn interrupted(&self) -> Option<usize> {
+        (self.interrupted != 0).then_some(self.interrupted)
     }
 
     /// The bytes between `sp` and the end of the stack; 0 if `sp` is outside.

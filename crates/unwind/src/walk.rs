@@ -72,6 +72,8 @@ pub(crate) struct Walker {
     pub(crate) state: State,
     pub(crate) stack: Stack,
     pub(crate) generation: Generation,
+    /// The key of the frame before the present one, 0 for none; known where a step is not `run`'s.
+    callee: usize,
 }
 
 /// The sampler's own frames are fewer.
@@ -86,7 +88,7 @@ impl Walker {
         // SAFETY: `cover` found that this thread's stack is readable from start.sp to its end, and it stays so while
         // the thread runs on it, which it does until the walk ends.
         let stack = unsafe { Stack::new(start.sp, bounds.high()) };
-        Ok(Walker { state: State::new(start, &stack)?, stack, generation: cache::generation() })
+        Ok(Walker { state: State::new(start, &stack)?, stack, generation: cache::generation(), callee: 0 })
     }
 
     /// Steps over the innermost frames in `skip`.
@@ -115,10 +117,16 @@ impl Walker {
         let mut rest = callers;
         let mut depth = 1;
         loop {
+            let before = self.state.key;
             let recorded = self.state.run(&self.stack, self.generation, rest, trace);
             depth += recorded;
-            let Some((next, after)) = rest.get_mut(recorded..).unwrap_or_default().split_first_mut() else {
+            let Some((taken, [next, after @ ..])) = rest.split_at_mut_checked(recorded) else {
                 return Walk { depth, end: End::Full };
+            };
+            self.callee = match taken {
+                [.., callee, _] => *callee,
+                [_] => before,
+                [] => self.callee,
             };
             if let Err(end) = self.step(trace) {
                 return Walk { depth, end };
@@ -135,6 +143,7 @@ impl Walker {
     fn step(&mut self, trace: &mut impl Trace) -> Result<(), End> {
         let known = cache::get(self.state.key, self.generation);
         let rule = known.map(Rule::unpack).unwrap_or_else(|| self.look_up());
+        let callee = core::mem::replace(&mut self.callee, self.state.key);
         let simple = rule.pack().filter(|_| self.state.pc == self.state.key);
         if let Some(step) = simple.and_then(|rule| self.state.simple_step(rule, self.stack.high())) {
             trace.step(&self.state, &step);
@@ -144,7 +153,7 @@ impl Walker {
         if rule != Rule::Outermost {
             trace.odd_step();
         }
-        self.state.step(rule, &mut self.stack)
+        self.state.step(rule, callee, &mut self.stack)
     }
 
     fn look_up(&self) -> Rule {

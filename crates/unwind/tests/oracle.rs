@@ -131,7 +131,7 @@ impl Library {
     }
 }
 
-const FRAMES: [(&str, usize, usize); 11] = [
+const FRAMES: [(&str, usize, usize); 12] = [
     // what, probes, and how many frames the deepest has at least beyond the test's own
     ("saved registers", 2, 3),
     ("large frames", 2, 5),
@@ -141,14 +141,19 @@ const FRAMES: [(&str, usize, usize); 11] = [
     ("through libc", 1, 4),
     ("signal handler", 4, 8),
     ("interrupted", 2, 7),
+    ("frame by rbx", 3, 6),
     ("alternate stack", 2, 9),
     ("thread", 3, 8),
     ("coroutine", 3, 8),
 ];
 
 fn agrees_with_libgcc(name: &str, flags: &[&str]) {
+    agrees_with_libgcc_in(&build(name, "frames.c", flags), flags);
+}
+
+fn agrees_with_libgcc_in(path: &Path, flags: &[&str]) {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let library = Library::open(&build(name, "frames.c", flags));
+    let library = Library::open(path);
     for (what, probes, depth) in FRAMES {
         for round in ["uncached", "cached"] {
             let seen = library.run(what);
@@ -202,6 +207,25 @@ fn code_that_pushes_arguments_and_checks_its_stack() {
 #[test]
 fn lazily_bound_calls() {
     agrees_with_libgcc("lazy", &["-O1", "-Wl,-z,lazy", "-Wl,--hash-style=gnu"]);
+}
+
+/// As BOLT and patchelf leave them, rustc's own libraries among others.
+#[test]
+fn program_headers_at_the_end_of_the_file() {
+    let path = build("moved", "frames.c", &["-O2", "-fomit-frame-pointer", "-DPADDING=0x2000000"]);
+    let mut file = std::fs::read(&path).unwrap();
+    let field = |file: &[u8], at: usize, length: usize| {
+        file[at..at + length].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let (offset, size, count) = (field(&file, 32, 8), field(&file, 54, 2), field(&file, 56, 2));
+    let headers = file[offset..offset + size * count].to_vec();
+    file[offset..offset + size * count].fill(0);
+    file.resize(file.len().next_multiple_of(4096), 0);
+    let end = file.len() as u64;
+    file[32..40].copy_from_slice(&end.to_le_bytes());
+    file.extend(headers);
+    std::fs::write(&path, file).unwrap();
+    agrees_with_libgcc_in(&path, &["moved"]);
 }
 
 #[test]

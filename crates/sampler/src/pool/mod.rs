@@ -150,7 +150,7 @@ impl Pool {
     /// it was.
     pub(crate) fn resize_large(&self, address: usize, bytes: usize, tag: Tag) -> Option<NonNull<u8>> {
         let (unit, number) = self.range.unit_at(address)?;
-        let (_, old, _) = unit.large()?;
+        let (_, _, old) = unit.large()?;
         if bytes <= LARGEST_BLOCK {
             return None;
         }

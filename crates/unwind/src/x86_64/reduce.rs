@@ -25,6 +25,7 @@ pub(crate) fn reduce(row: &Row, entry: &Entry<'_>, section: &Section<'_>, pc: us
     let cfa = match &row.cfa {
         CfaRule::Offset(X86_64::RSP, n) => Some(Cfa::Sp(*n)),
         CfaRule::Offset(X86_64::RBP, n) => Some(Cfa::Bp(*n)),
+        CfaRule::Offset(register, n) => Some(Cfa::Register(register.0, *n)),
         CfaRule::Expression(expression) => operations(expression).and_then(|operations| cfa(operations, pc)),
         _ => None,
     };
@@ -55,7 +56,22 @@ fn signal<'a>(row: &Row, operations: impl Fn(&UnwindExpression<usize>) -> Option
 fn cfa(operations: Operations<'_>, pc: usize) -> Option<Cfa> {
     match dereferenced(operations) {
         Some((X86_64::RBP, n)) => Some(Cfa::AtBp(n)),
-        _ => procedure_linkage(operations, pc),
+        _ => saved_sp(operations).or_else(|| procedure_linkage(operations, pc)),
+    }
+}
+
+/// `*(rsp + at) + plus`: how assembly that realigns its stack says where it saved rsp.
+fn saved_sp(mut operations: Operations<'_>) -> Option<Cfa> {
+    let mut next = || operations.next().ok().flatten();
+    let Operation::RegisterOffset { register: X86_64::RSP, offset: at, .. } = next()? else {
+        return None;
+    };
+    let Operation::Deref { size: 8, space: false, .. } = next()? else {
+        return None;
+    };
+    match (next(), next()) {
+        (Some(Operation::PlusConstant { value }), None) => Some(Cfa::AtSp { at, plus: i64::try_from(value).ok()? }),
+        _ => None,
     }
 }
 
@@ -131,6 +147,16 @@ mod tests {
     fn a_realigned_frame_is_found_through_rbp() {
         assert_eq!(cfa(operations(&[0x76, 0x78, 0x06]), 0), Some(Cfa::AtBp(-8)));
         assert_eq!(saved_at_bp(operations(&[0x76, 0])), Some(SavedBp::AtBp));
+    }
+
+    #[test]
+    fn a_saved_stack_pointer_is_followed() {
+        // DW_OP_breg7 152, deref, plus_uconst 8
+        let bytes = [0x77, 0x98, 0x01, 0x06, 0x23, 8];
+        assert_eq!(cfa(operations(&bytes), 0), Some(Cfa::AtSp { at: 152, plus: 8 }));
+        for length in 0..bytes.len() {
+            assert_eq!(cfa(operations(&bytes[..length]), 0), None);
+        }
     }
 
     #[test]

@@ -41,6 +41,11 @@ pub(crate) enum Cfa {
     Bp(i64),
     /// `*(rbp + n)`: functions that realign their stack
     AtBp(i64),
+    /// `*(rsp + at) + plus`: assembly that realigns its stack (OpenSSL's). Only a signal handler is called from there.
+    AtSp { at: i64, plus: i64 },
+    /// `register + n`, by its DWARF number: the dynamic loader's resolver (rbx), and the first instructions of functions
+    /// that only signal handlers interrupt.
+    Register(u16, i64),
 }
 
 /// Where the caller's rbp is.
@@ -71,7 +76,7 @@ const _: () = assert!(ODD << 1 == 1 << Packed::BITS);
 const SPECIALS: [Rule; 4] = [Rule::Signal, Rule::Outermost, Rule::FramePointer, Rule::Unsupported];
 
 impl Rule {
-    /// None if a number is too large or not a multiple of 8; such a rule is looked up every time.
+    /// None if a number is too large or not a multiple of 8, or the formula rare; such a rule is looked up every time.
     pub(crate) fn pack(self) -> Option<Packed> {
         let Rule::Frame { cfa, bp } = self else {
             let which = SPECIALS.iter().position(|special| *special == self)?;
@@ -81,6 +86,7 @@ impl Rule {
             Cfa::Sp(n) => (BY_SP, words(n, DISTANCE_BITS).filter(|words| *words > 0)?),
             Cfa::Bp(n) => (CFA_IS_BP, words(n, DISTANCE_BITS)?),
             Cfa::AtBp(n) => (AT_BP, words(n.checked_neg()?, DISTANCE_BITS)?),
+            Cfa::AtSp { .. } | Cfa::Register(..) => return None,
         };
         let saved = match bp {
             SavedBp::Unchanged => UNCHANGED,
@@ -170,5 +176,6 @@ mod tests {
             assert_eq!(frame(Cfa::Sp(16), SavedBp::AtCfa(n)).pack(), None);
         }
         assert_eq!(frame(Cfa::Sp(8), SavedBp::AtBp).pack(), None);
+        assert_eq!(frame(Cfa::AtSp { at: 8, plus: 8 }, unchanged).pack(), None);
     }
 }

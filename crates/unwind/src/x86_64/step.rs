@@ -1,9 +1,12 @@
 //! From one frame's registers to its caller's, by a rule: the common rules inline, the rest out of line.
-//! It reads the stack through [`Stack`] only, and knows nothing of where rules come from; `walk.rs` calls it.
+//! It reads the stack through [`Stack`] only, and knows nothing of where rules come from, but for one that is rare; `walk.rs` calls it.
+
+use gimli::Register;
 
 use super::Registers;
 use super::rule::{CFA_IS_BP, Cfa, Fields, ODD, Rule, SavedBp, UNCHANGED};
 use crate::cache::{self, ADDRESS_BITS, Generation, Packed};
+use crate::cfi;
 use crate::stack::{Stack, WORD};
 use crate::walk::{End, Reason};
 
@@ -44,9 +47,12 @@ impl Trace for () {
 
 /// Offsets in the `ucontext_t` that the kernel leaves at rsp for the signal trampoline: `uc_mcontext` is at 40, its
 /// registers are words in the order of `<sys/ucontext.h>`.
-const UCONTEXT_BP: usize = 40 + 10 * WORD;
-const UCONTEXT_SP: usize = 40 + 15 * WORD;
-const UCONTEXT_PC: usize = 40 + 16 * WORD;
+const UCONTEXT_REGISTERS: usize = 40;
+const UCONTEXT_BP: usize = UCONTEXT_REGISTERS + 10 * WORD;
+const UCONTEXT_SP: usize = UCONTEXT_REGISTERS + 15 * WORD;
+const UCONTEXT_PC: usize = UCONTEXT_REGISTERS + 16 * WORD;
+/// The places there of the registers in DWARF's order: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.
+const UCONTEXT_ORDER: [usize; 16] = [13, 12, 14, 11, 9, 8, 10, 15, 0, 1, 2, 3, 4, 5, 6, 7];
 /// What a function may use below its stack pointer.
 pub(crate) const RED_ZONE: usize = 128;
 
@@ -131,10 +137,11 @@ impl State {
         Some(Step { caller: State { pc, key: pc, sp: cfa, bp }, cfa_is_bp, bp_slot })
     }
 
-    /// Takes a step by any rule. `stack` becomes another one where a signal handler ran on a stack of its own.
-    pub(crate) fn step(&mut self, rule: Rule, stack: &mut Stack) -> Result<(), End> {
+    /// Takes a step by any rule. `stack` becomes another one where a signal handler ran on a stack of its own. `callee` is
+    /// the key of the frame before this one, 0 if there is none.
+    pub(crate) fn step(&mut self, rule: Rule, callee: usize, stack: &mut Stack) -> Result<(), End> {
         match rule {
-            Rule::Frame { cfa, bp } => self.step_frame(cfa, bp, stack),
+            Rule::Frame { cfa, bp } => self.step_frame(cfa, bp, callee, stack),
             Rule::Signal => self.step_signal(stack),
             Rule::FramePointer => self.step_frame_pointer(stack),
             Rule::Outermost => Err(End::Outermost),
@@ -142,11 +149,18 @@ impl State {
         }
     }
 
-    fn step_frame(&mut self, cfa: Cfa, bp: SavedBp, stack: &Stack) -> Result<(), End> {
+    fn step_frame(&mut self, cfa: Cfa, bp: SavedBp, callee: usize, stack: &Stack) -> Result<(), End> {
         let cfa = match cfa {
             Cfa::Sp(n) => self.sp.wrapping_add_signed(n as isize),
             Cfa::Bp(n) => self.bp.wrapping_add_signed(n as isize),
             Cfa::AtBp(n) => read(stack, self.bp.wrapping_add_signed(n as isize))?,
+            Cfa::AtSp { at, plus } => {
+                read(stack, self.sp.wrapping_add_signed(at as isize))?.wrapping_add_signed(plus as isize)
+            }
+            Cfa::Register(number, n) => {
+                let value = self.register(Register(number), callee, stack);
+                value.ok_or(End::Truncated(Reason::Unsupported))?.wrapping_add_signed(n as isize)
+            }
         };
         if cfa <= self.sp {
             return Err(End::Truncated(Reason::StackPointer));
@@ -162,7 +176,20 @@ impl State {
         Ok(())
     }
 
+    /// The value of a register that a walk does not carry: where the kernel saved it, if this frame was interrupted, or
+    /// where the function did that it called. None if that one has not saved it.
+    #[cold]
+    fn register(&self, register: Register, callee: usize, stack: &Stack) -> Option<usize> {
+        if self.pc != self.key {
+            let place = *UCONTEXT_ORDER.get(usize::from(register.0))?;
+            return stack.read(stack.interrupted()?.wrapping_add(UCONTEXT_REGISTERS + place * WORD));
+        }
+        let distance = cfi::saved_at(callee.checked_sub(1)?, register)?;
+        stack.read(self.sp.wrapping_add_signed(distance as isize))
+    }
+
     fn step_signal(&mut self, stack: &mut Stack) -> Result<(), End> {
+        let ucontext = self.sp;
         let pc = read(stack, self.sp + UCONTEXT_PC)?;
         let sp = read(stack, self.sp + UCONTEXT_SP)?;
         let bp = read(stack, self.sp + UCONTEXT_BP)?;
@@ -174,6 +201,7 @@ impl State {
             return Err(End::Truncated(Reason::OtherStack));
         }
         let interrupted = State::new(Registers { pc, sp, bp }, stack)?;
+        stack.interrupt(ucontext);
         *self = State { key: pc + 1, ..interrupted };
         plausible(self.key)
     }

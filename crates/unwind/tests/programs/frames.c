@@ -13,6 +13,11 @@
 #define LARGE 100000
 #endif
 
+// So long that its addresses in the library are nothing like the executable's.
+#ifdef PADDING
+__attribute__((used)) static const char padding[PADDING] = {1};
+#endif
+
 typedef void (*probe_t)(void);
 static probe_t probe;
 volatile int zero;
@@ -124,6 +129,28 @@ __attribute__((noinline)) static int interrupted(int n) {
     return n;
 }
 
+// As the dynamic loader's resolver: its frame is known by rbx, which it has here when it is interrupted, and which the
+// function saved that it calls.
+__attribute__((used)) static void leaf_of_assembly(void) { leaf(1, 2, 3); }
+void frame_by_rbx(void);
+__asm__(
+    ".local frame_by_rbx\n.type frame_by_rbx,@function\nframe_by_rbx:\n.cfi_startproc\n"
+    "push %rbx\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset rbx, 0\nmov %rsp, %rbx\n.cfi_def_cfa_register rbx\n"
+    "and $-64, %rsp\nsub $256, %rsp\nint3\ncall saves_rbx\n"
+    "mov %rbx, %rsp\n.cfi_def_cfa_register rsp\npop %rbx\n.cfi_adjust_cfa_offset -8\nret\n.cfi_endproc\n"
+    ".type saves_rbx,@function\nsaves_rbx:\n.cfi_startproc\npush %rbx\n.cfi_adjust_cfa_offset 8\n"
+    ".cfi_rel_offset rbx, 0\nxor %ebx, %ebx\ncall leaf_of_assembly\npop %rbx\n.cfi_adjust_cfa_offset -8\nret\n"
+    ".cfi_endproc\n");
+
+__attribute__((noinline)) static int by_rbx(int n) {
+    struct sigaction action = {.sa_handler = on_signal}, before;
+    sigaction(SIGTRAP, &action, &before);
+    frame_by_rbx();
+    sigaction(SIGTRAP, &before, NULL);
+    AFTER(n);
+    return n;
+}
+
 __attribute__((noinline)) static int on_alternate_stack(void) {
     stack_t stack = {.ss_size = 1 << 18}, before;
     stack.ss_sp = malloc(stack.ss_size);
@@ -167,6 +194,7 @@ int run(const char *name, probe_t callback) {
     if (!strcmp(name, "through libc")) return through_libc();
     if (!strcmp(name, "signal handler")) return in_signal_handler(0) + in_signal_handler(SA_SIGINFO);
     if (!strcmp(name, "interrupted")) return interrupted(n);
+    if (!strcmp(name, "frame by rbx")) return by_rbx(n);
     if (!strcmp(name, "alternate stack")) return on_alternate_stack();
     if (!strcmp(name, "thread")) return in_thread();
     if (!strcmp(name, "coroutine")) return in_coroutine();
