@@ -40,6 +40,14 @@ fn count(name: &str, by: usize) -> usize {
     COUNTERS[index].fetch_add(by, Relaxed)
 }
 
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    naked_asm!("mov x1, x30", "mov x2, sp", "mov x3, x29", "b {sample}", sample = sym sample)
+}
+
+#[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
