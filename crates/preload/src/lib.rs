@@ -10,6 +10,8 @@
 mod due;
 mod scopes;
 mod start;
+#[cfg_attr(target_arch = "x86_64", path = "stubs/x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "stubs/aarch64.rs")]
 mod stubs;
 
 #[cfg(feature = "freestanding")]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use heapql_ledger::layout::{self, Control, Header, LABELS_AT, MODULES_AT};
+use heapql_ledger::layout::{self, Control, Header, HeaderPage, LABELS_AT, MODULES_AT};
 use heapql_ledger::{
     CallsiteKey, Intervals, LABEL_BYTES, LabelId, MAX_DEPTH, MIN_BYTES, ModuleEntry, Settings, Writer,
 };
@@ -24,7 +24,7 @@ const CALLSITES: usize = 20;
 /// as its number.
 static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a directory");
-    let page: &'static Header = Box::leak(Box::new(Header::zeroed()));
+    let page: &'static HeaderPage = Box::leak(Box::new(HeaderPage::zeroed()));
     let writer = Writer::new(page);
     let path = CString::new(dir.path().as_os_str().as_bytes()).expect("no zero byte");
     let settings = Settings {
