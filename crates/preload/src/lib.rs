@@ -20,3 +20,17 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     // SAFETY: abort is always allowed. Nothing here panics; should it, the core dump says where.
     unsafe { libc::abort() }
 }
+
+// The compiler's own division of 128 bits names it on aarch64. Nothing unwinds here, so nothing calls it; hidden, because a
+// Rust program's libraries have one that is called.
+#[cfg(all(feature = "freestanding", target_arch = "aarch64"))]
+core::arch::global_asm!(
+    ".pushsection .text.rust_eh_personality,\"ax\",@progbits",
+    ".globl rust_eh_personality",
+    ".hidden rust_eh_personality",
+    ".type rust_eh_personality,@function",
+    "rust_eh_personality:",
+    "brk #1",
+    ".size rust_eh_personality, . - rust_eh_personality",
+    ".popsection",
+);
