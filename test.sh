@@ -19,6 +19,10 @@ step() {
 }
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets -- -D warnings
+# The other machine; tests/aarch64/run.sh also runs it, under an emulator.
+if rustup target list --installed 2>/dev/null | grep -qx aarch64-unknown-linux-gnu; then
+  step cargo check --target aarch64-unknown-linux-gnu -p heapql-ledger -p heapql-unwind -p heapql-sampler -p heapql-preload
+fi
 # The end-to-end tests run the binary as it was built.
 step cargo build --workspace --bin heapql
 step cargo test --workspace "$@"

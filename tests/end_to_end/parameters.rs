@@ -53,7 +53,7 @@ fn show_parameters_lists_what_the_pattern_names() {
         assert_eq!(answer.column("edit_level"), ["DYNAMIC_EFFECTIVE"]);
         assert_eq!(answer.column("scope"), ["CLUSTER"]);
         let answer = client.query("SHOW PARAMETERS LIKE '%malloc_sample%'");
-        assert_eq!(answer.rows.len(), 2, "the pattern names both");
+        assert_eq!(answer.rows.len(), 3, "the pattern names all");
         assert_eq!(client.query("SHOW PARAMETERS LIKE 'no_such%'").rows.len(), 0);
         assert_eq!(client.query(&format!("SHOW PARAMETERS WHERE name = '{MAX}'")).column("value"), ["256"]);
     }

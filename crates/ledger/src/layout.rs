@@ -226,6 +226,35 @@ impl Header {
     }
 }
 
+/// A header in memory of its own, over which the first page of the file can be mapped. So it is as large as the pages of
+/// any kernel for this machine: those for aarch64 have 4, 16 or 64 KiB.
+#[cfg_attr(target_arch = "aarch64", repr(C, align(65536)))]
+#[cfg_attr(not(target_arch = "aarch64"), repr(C, align(4096)))]
+pub struct HeaderPage(Header);
+
+/// A multiple of the kernel's page size, whichever it is.
+pub const LARGEST_PAGE: usize = size_of::<HeaderPage>();
+
+impl HeaderPage {
+    /// See [`Header::zeroed`].
+    pub const fn zeroed() -> HeaderPage {
+        HeaderPage(Header::zeroed())
+    }
+
+    pub const fn header(&self) -> &Header {
+        &self.0
+    }
+}
+
+impl core::ops::Deref for HeaderPage {
+    type Target = Header;
+
+    #[inline(always)]
+    fn deref(&self) -> &Header {
+        &self.0
+    }
+}
+
 /// Who asked for the memory: OceanBase's tenant, memory context and module label. Immutable once counted.
 #[repr(C)]
 pub struct Label {
@@ -300,6 +329,7 @@ const _: () = assert!(size_of::<Module>() == 96);
 const _: () = assert!(size_of::<Callsite>() == 64);
 const _: () = assert!(CALLSITES_AT.is_multiple_of(HEADER_BYTES));
 const _: () = assert!(CALLSITES_AT + 4096 < MIN_BYTES);
+const _: () = assert!(MIN_BYTES.is_multiple_of(LARGEST_PAGE) && LARGEST_PAGE >= HEADER_BYTES);
 
 /// How many callsites and words fit into a file of `file_bytes`: a stack takes four times its callsite's room.
 pub const fn capacities(file_bytes: usize) -> (usize, usize) {

@@ -15,7 +15,7 @@ use crate::lock::{Held, TryLock};
 use crate::sys::{self, Errno};
 
 /// How much of the callsites and of the words gets memory at a time.
-const COMMIT_BYTES: usize = 32 << 10;
+const COMMIT_BYTES: usize = if LARGEST_PAGE > 32 << 10 { LARGEST_PAGE } else { 32 << 10 };
 
 /// What to create.
 pub struct Settings<'a> {
@@ -100,9 +100,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub const fn new(page: &'static Header) -> Self {
+    pub const fn new(page: &'static HeaderPage) -> Self {
         Self {
-            page,
+            page: page.header(),
             base: AtomicPtr::new(null_mut()),
             bytes: AtomicUsize::new(0),
             callsite_capacity: AtomicUsize::new(0),
@@ -123,7 +123,7 @@ impl Writer {
     /// # Safety
     /// One thread at a time, and only while there is no ledger. Nothing else maps the static page.
     pub unsafe fn open(&self, settings: &Settings) -> Result<(), OpenError> {
-        let bytes = settings.bytes.min(MAX_BYTES).min(sys::largest_file()) & !(HEADER_BYTES - 1);
+        let bytes = settings.bytes.min(MAX_BYTES).min(sys::largest_file()) & !(LARGEST_PAGE - 1);
         if bytes < MIN_BYTES {
             return Err(OpenError { what: "the ledger would be too small", errno: Errno(libc::EFBIG) });
         }
@@ -161,8 +161,9 @@ impl Writer {
             self.words_ready.store(bytes, Relaxed);
         }
         let page = core::ptr::from_ref(self.page).cast_mut().cast::<u8>();
-        // SAFETY: the static page is one page, page-aligned, all atomics, and the caller says that it is ours.
-        unsafe { sys::map(Some(page), HEADER_BYTES, Some(fd)) }.map_err(step("map the header"))?;
+        // SAFETY: the static is whole pages of its own whatever their size is (`HeaderPage`), all atomics, and the caller
+        // says that it is ours. What is mapped behind the header is not used.
+        unsafe { sys::map(Some(page), LARGEST_PAGE, Some(fd)) }.map_err(step("map the header"))?;
         self.bytes.store(bytes, Relaxed);
         self.base.store(base, Release);
         Ok(())
@@ -217,7 +218,7 @@ impl Writer {
         let page = core::ptr::from_ref(self.page).cast_mut().cast::<u8>();
         // SAFETY: the page is a static of ours; a private zero page is a valid `Header`. If it cannot be had, the page
         // stays the parent's, and only its control words are read.
-        let _ = unsafe { sys::map(Some(page), HEADER_BYTES, None) };
+        let _ = unsafe { sys::map(Some(page), LARGEST_PAGE, None) };
         if !base.is_null() {
             // SAFETY: the mapping is this writer's, and the only thread is here.
             unsafe { sys::unmap(base, self.bytes.load(Relaxed)) };
@@ -265,8 +266,8 @@ impl Writer {
             return Ok(());
         }
         let base = self.base.load(Acquire);
-        let from = have & !(HEADER_BYTES - 1);
-        let upto = (end + COMMIT_BYTES).min(self.bytes.load(Relaxed)) & !(HEADER_BYTES - 1);
+        let from = have & !(LARGEST_PAGE - 1);
+        let upto = (end + COMMIT_BYTES).min(self.bytes.load(Relaxed)) & !(LARGEST_PAGE - 1);
         if upto < end || sys::populate(base.wrapping_add(from), upto - from).is_err() {
             return Err(Loss::NoSpace);
         }

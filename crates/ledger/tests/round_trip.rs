@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use heapql_ledger::layout::Header;
+use heapql_ledger::layout::HeaderPage;
 use heapql_ledger::{
     CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, Loss, MIN_BYTES, ModuleEntry, ReadError, Sampling, Settings,
     Writer,
@@ -27,7 +27,7 @@ fn open(writer: &Writer, dir: &Path, bytes: usize) {
 impl Target {
     fn new(bytes: usize) -> Target {
         let dir = tempfile::tempdir().expect("a directory");
-        let page: &'static Header = Box::leak(Box::new(Header::zeroed()));
+        let page: &'static HeaderPage = Box::leak(Box::new(HeaderPage::zeroed()));
         let writer = Box::leak(Box::new(Writer::new(page)));
         open(writer, dir.path(), bytes);
         Target { dir, writer }

@@ -15,7 +15,6 @@ pub(crate) const GLIBC: Defaults = Defaults { tenant_id: 500, ctx_id: 22, label:
 
 /// What malloc(3) promises on this platform.
 const ALIGN: usize = 16;
-const PAGE_BYTES: usize = 4096;
 
 unsafe extern "C" {
     fn __libc_malloc(size: usize) -> *mut c_void;
@@ -105,6 +104,11 @@ fn enter(old: *mut c_void, new: *mut c_void, size: usize) -> *mut c_void {
     new
 }
 
+fn page_bytes() -> usize {
+    // SAFETY: reads what the kernel passed to the process.
+    (unsafe { libc::getauxval(libc::AT_PAGESZ) }) as usize
+}
+
 /// The product of reallocarray's arguments does not fit.
 pub(crate) extern "C" fn overflow() -> *mut c_void {
     // SAFETY: glibc's errno is always there.
@@ -160,12 +164,12 @@ pub(crate) extern "C" fn posix_memalign(
 }
 
 pub(crate) extern "C" fn valloc(size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
-    aligned(PAGE_BYTES, size, Registers { pc, sp, bp })
+    aligned(page_bytes(), size, Registers { pc, sp, bp })
 }
 
 pub(crate) extern "C" fn pvalloc(size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
-    match size.checked_next_multiple_of(PAGE_BYTES) {
-        Some(size) => aligned(PAGE_BYTES, size, Registers { pc, sp, bp }),
+    match size.checked_next_multiple_of(page_bytes()) {
+        Some(size) => aligned(page_bytes(), size, Registers { pc, sp, bp }),
         None => overflow(),
     }
 }

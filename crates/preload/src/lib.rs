@@ -10,6 +10,8 @@
 mod due;
 mod scopes;
 mod start;
+#[cfg_attr(target_arch = "x86_64", path = "stubs/x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "stubs/aarch64.rs")]
 mod stubs;
 
 #[cfg(feature = "freestanding")]
@@ -18,3 +20,17 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     // SAFETY: abort is always allowed. Nothing here panics; should it, the core dump says where.
     unsafe { libc::abort() }
 }
+
+// The compiler's own division of 128 bits names it on aarch64. Nothing unwinds here, so nothing calls it; hidden, because a
+// Rust program's libraries have one that is called.
+#[cfg(all(feature = "freestanding", target_arch = "aarch64"))]
+core::arch::global_asm!(
+    ".pushsection .text.rust_eh_personality,\"ax\",@progbits",
+    ".globl rust_eh_personality",
+    ".hidden rust_eh_personality",
+    ".type rust_eh_personality,@function",
+    "rust_eh_personality:",
+    "brk #1",
+    ".size rust_eh_personality, . - rust_eh_personality",
+    ".popsection",
+);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use heapql_ledger::layout::{self, Control, Header, LABELS_AT, MODULES_AT};
+use heapql_ledger::layout::{self, Control, Header, HeaderPage, LABELS_AT, MODULES_AT};
 use heapql_ledger::{
     CERTAIN, CallsiteKey, Intervals, LABEL_BYTES, LabelId, MAX_DEPTH, MIN_BYTES, ModuleEntry, Sampling, Settings,
     Writer,
@@ -25,7 +25,7 @@ const CALLSITES: usize = 20;
 /// as its number.
 static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a directory");
-    let page: &'static Header = Box::leak(Box::new(Header::zeroed()));
+    let page: &'static HeaderPage = Box::leak(Box::new(HeaderPage::zeroed()));
     let writer = Writer::new(page);
     let path = CString::new(dir.path().as_os_str().as_bytes()).expect("no zero byte");
     let settings = Settings {
@@ -217,13 +217,13 @@ fn truncated_while_it_is_open() {
         for source in registry.sources() {
             assert_sane(&source);
         }
-        registry.set_intervals(Intervals::DEFAULT);
+        registry.set_sampling(Sampling::DEFAULT);
     }
 }
 
 #[test]
 fn other_versions_are_named() {
-    for version in [0, 2, 77, u32::MAX] {
+    for version in [0, 1, 77, u32::MAX] {
         let place = Place::new();
         place.put("7-1.heapql", &with_u32(offset_of!(Header, version), version));
         assert_unreadable(&place.only(), &version.to_string());
@@ -257,7 +257,7 @@ fn counters_beyond_every_table() {
             place.put("7-1.heapql", &with_u32(field, value));
             let registry = place.registry();
             assert_sane(&registry.sources()[0]);
-            registry.set_intervals(Intervals::DEFAULT);
+            registry.set_sampling(Sampling::DEFAULT);
             assert_sane(&registry.sources()[0]);
         }
     }

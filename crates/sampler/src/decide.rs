@@ -156,15 +156,15 @@ fn pass(thread: &Thread, bytes: u64) -> u32 {
 fn weight(thread: &Thread, bytes: u64, by_count: Option<u32>, by_bytes: u32) -> Weight {
     let both = u64::from(thread.armed.least.get() + thread.armed.most.get());
     let events = by_count.map_or(0, |deferred| both + 2 * u64::from(deferred)) + u64::from(by_bytes) * both;
-    let quarters = u128::from(events) * u128::from(4 * SAMPLE_BYTES) << 16;
-    let quarters = (quarters / u128::from(2 * SAMPLE_BYTES + both * bytes)) as u64;
-    if quarters == u64::from(thread.armed.weight.get()) << 16 {
+    // With a fraction of 12 bits.
+    let quarters = events.saturating_mul((4 * SAMPLE_BYTES) << 12) / (2 * SAMPLE_BYTES + both * bytes);
+    if quarters == u64::from(thread.armed.weight.get()) << 12 {
         return thread.armed.weight.get();
     }
-    let quarters = quarters.clamp(1 << 16, 1 << 31);
+    let quarters = quarters.clamp(1 << 12, 1 << 27);
     let power = quarters.ilog2();
-    let up = u64::from(random(thread) as u32) << power >> 32 < quarters - (1 << power);
-    1 << (power - 16 + u32::from(up)).min(15)
+    let up = below(thread, 1 << power) < quarters - (1 << power);
+    1 << (power - 12 + u32::from(up)).min(15)
 }
 
 /// Begins at a random moment between two events of each series. Intervals that no writer could have stored sample nothing.
@@ -208,13 +208,18 @@ fn rest_of(thread: &Thread, least: u64, most: u64) -> u64 {
     // The gap: the sum of all from `least` to it reaches a random part of the sum of all.
     let sum = |to: u64| to * (to + 1) / 2;
     let all = sum(most) - sum(least - 1);
-    let part = sum(least - 1) + (u128::from(random(thread)) * u128::from(all) >> 64) as u64 + 1;
+    let part = sum(least - 1) + share(thread, all) + 1;
     let below = ((8 * part + 1).isqrt() - 1) / 2;
     let gap = if sum(below) < part { below + 1 } else { below };
-    1 + (u128::from(random(thread)) * u128::from(gap) >> 64) as u64
+    1 + share(thread, gap)
 }
 
 /// A number below `bound`, all alike.
+fn share(thread: &Thread, bound: u64) -> u64 {
+    ((u128::from(random(thread)) * u128::from(bound)) >> 64) as u64
+}
+
+/// As [`share`], for less.
 #[inline(always)]
 fn below(thread: &Thread, bound: u32) -> u64 {
     ((random(thread) >> 32) * u64::from(bound)) >> 32

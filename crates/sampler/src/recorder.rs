@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::*};
 
 use heapql_ledger::kernel::call;
-use heapql_ledger::layout::Header;
+use heapql_ledger::layout::HeaderPage;
 use heapql_ledger::{CallsiteKey, Intervals, Loss, MAX_DEPTH, TryLock, Weight, Writer};
 use heapql_unwind::{End, Registers};
 
@@ -26,7 +26,7 @@ const MOST_SKIPPED: usize = 8;
 const NO_CALLSITE: u32 = u32::MAX;
 
 /// The control words at a fixed address. The ledger's first page is mapped over it when there is one.
-pub static PAGE: Header = Header::zeroed();
+pub static PAGE: HeaderPage = HeaderPage::zeroed();
 static WRITER: Writer = Writer::new(&PAGE);
 pub(crate) static POOL: Pool = Pool::new();
 
@@ -415,6 +415,7 @@ fn mark_fork() -> bool {
     let mut mark = FORK_MARK.load(Relaxed);
     if mark.is_null() {
         let (flags, access) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_WRITE);
+        // Shorter than a page where those are larger: the kernel rounds up.
         // SAFETY: a fresh mapping where the kernel picks.
         let page = unsafe { call(libc::SYS_mmap, [0, 4096, access as usize, flags as usize, usize::MAX, 0]) };
         let Ok(page) = page else {

@@ -47,8 +47,8 @@ pub(crate) struct Thread {
 const _: () = assert!(size_of::<Thread>() <= BLOCK_BYTES);
 const _: () = assert!(core::mem::offset_of!(Thread, count) == 0);
 
-#[cfg(not(target_arch = "x86_64"))]
-compile_error!("thread-local storage is written for x86_64; aarch64 needs its two lines of assembly here");
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("thread-local storage is written for x86_64 and aarch64; others need their few lines of assembly here");
 
 // A stable Rust cannot define an initial-exec thread-local object; the assembler can. Zeroes follow the counter.
 core::arch::global_asm!(
@@ -70,8 +70,22 @@ core::arch::global_asm!(
 #[inline(always)]
 pub(crate) fn current() -> &'static Thread {
     let address: *const Thread;
+    // SAFETY: tpidr_el0 is the thread pointer and the GOT entry the block's offset from it. Only registers are written.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!(
+            "adrp {1}, :gottprel:heapql_thread",
+            "ldr {1}, [{1}, :gottprel_lo12:heapql_thread]",
+            "mrs {0}, tpidr_el0",
+            "add {0}, {0}, {1}",
+            out(reg) address,
+            out(reg) _,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
     // SAFETY: fs:[0] holds the thread pointer (x86-64 ELF TLS ABI) and the GOT entry the block's offset from it. Only
     // registers are written.
+    #[cfg(target_arch = "x86_64")]
     unsafe {
         core::arch::asm!(
             "mov {0}, qword ptr fs:[0]",
@@ -87,6 +101,16 @@ pub(crate) fn current() -> &'static Thread {
 }
 
 /// Counts one allocation and returns the count.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub(crate) fn tick() -> u64 {
+    let counter = &current().count;
+    counter.set(counter.get().wrapping_add(1));
+    counter.get()
+}
+
+/// Counts one allocation and returns the count.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn tick() -> u64 {
     let count: u64;

@@ -8,7 +8,9 @@
 //!
 //! It is not a cache: the caller keeps a `StackBounds` for each thread.
 
-use crate::arch::{libc_stack_end_address, system_call, thread_pointer};
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use crate::arch::{libc_stack_end_address, page_bytes, system_call, thread_pointer};
 
 /// The stack of a thread, or as much of it as was looked at: `low..high` is readable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,7 +19,6 @@ pub struct StackBounds {
     high: usize,
 }
 
-const PAGE: usize = 4096;
 /// Beyond that, asking the kernel for each page costs more than reading the list of mappings.
 const MAX_PROVEN: usize = 8 << 20;
 /// How far down known bounds are extended rather than found anew.
@@ -39,7 +40,7 @@ impl StackBounds {
     /// The stack that `sp`, a present stack pointer of the calling thread or of a frame that a signal handler of it
     /// interrupted, is in.
     pub fn find(sp: usize) -> Option<StackBounds> {
-        let low = sp & !(PAGE - 1);
+        let low = page_of(sp);
         let ends = [thread_pointer(), libc_stack_end()];
         let nearest = ends.into_iter().filter(|end| *end > sp && end - low <= MAX_PROVEN).min();
         match nearest.filter(|high| is_readable(low, *high)) {
@@ -62,7 +63,7 @@ impl StackBounds {
     #[cold]
     #[inline(never)]
     fn cover_more(&mut self, sp: usize) -> bool {
-        let low = sp & !(PAGE - 1);
+        let low = page_of(sp);
         if low < self.low && self.low - low <= MAX_EXTENSION && is_readable(low, self.low) {
             self.low = low;
             return true;
@@ -82,6 +83,11 @@ impl StackBounds {
     }
 }
 
+/// The start of the page that holds `address`.
+fn page_of(address: usize) -> usize {
+    address & !(page_bytes() - 1)
+}
+
 /// The stack pointer with which the kernel started the process, or 0.
 fn libc_stack_end() -> usize {
     let address = libc_stack_end_address();
@@ -97,10 +103,25 @@ fn libc_stack_end() -> usize {
 /// forbid more exotic calls let it pass (every allocator uses it), and because this advice changes nothing: it brings
 /// pages into memory, which those of a stack above its pointer mostly are. Before Linux 5.14 it is an error.
 fn is_readable(low: usize, high: usize) -> bool {
+    kernel_tells() && populate(low, (high - low).next_multiple_of(page_bytes()))
+}
+
+fn populate(low: usize, length: usize) -> bool {
     const MADV_POPULATE_READ: usize = 22;
-    let length = (high - low).next_multiple_of(PAGE);
     // SAFETY: writes no memory.
     unsafe { system_call(libc::SYS_madvise, [low, length, MADV_POPULATE_READ]) }.is_ok()
+}
+
+/// False where every advice is welcome (qemu's user mode): not even page 0 is refused there.
+fn kernel_tells() -> bool {
+    static ANSWER: AtomicU8 = AtomicU8::new(UNASKED);
+    const UNASKED: u8 = 0;
+    const TELLS: u8 = 1;
+    const FLATTERS: u8 = 2;
+    if ANSWER.load(Relaxed) == UNASKED {
+        ANSWER.store(if populate(0, page_bytes()) { FLATTERS } else { TELLS }, Relaxed);
+    }
+    ANSWER.load(Relaxed) == TELLS
 }
 
 /// The readable mapping that holds `sp`, from the kernel's list of mappings.
@@ -189,7 +210,7 @@ mod tests {
         let (bounds, sp, end) = bounds.join().unwrap().unwrap();
         assert!(bounds.contains(sp));
         // Older kernels do not tell; then it is the end of the mapping.
-        if is_readable(here() & !(PAGE - 1), here() + 1) {
+        if is_readable(page_of(here()), here() + 1) {
             assert_eq!(bounds.high(), end);
         }
         assert!(bounds.high() >= end);

@@ -8,7 +8,8 @@
 //!  |  pc >> 14      | generation |  rule   |      at index  pc & 0x3fff
 //! ```
 //!
-//! Tag and index together are the whole address (47 bits of user space), so a hit is never a different address.
+//! Tag and index together are the whole address (47 bits of user space; on aarch64 46, since its 48 end in two zeroes,
+//! which are shifted out), so a hit is never a different address.
 //! The generation makes entries of before the last [`forget_all`] miss: a thread that resolved a rule before it and
 //! stores it after it stores it under the old generation. 0 is never a generation, so an empty entry never matches.
 //! When the 63 generations have been used up, the table is emptied.
@@ -17,14 +18,14 @@
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::arch::{ADDRESS_BITS, ADDRESS_SHIFT};
+
 const INDEX_BITS: u32 = 14;
 const RULE_BITS: u32 = 25;
 const TAG_SHIFT: u32 = 31;
 const LAST_GENERATION: usize = (1 << (TAG_SHIFT - RULE_BITS)) - 1;
-/// Addresses that can be looked up are in `1..1 << ADDRESS_BITS`.
-pub(crate) const ADDRESS_BITS: u32 = 47;
 
-const _: () = assert!(ADDRESS_BITS - INDEX_BITS + TAG_SHIFT == 64);
+const _: () = assert!(ADDRESS_BITS - ADDRESS_SHIFT - INDEX_BITS + TAG_SHIFT <= 64);
 
 /// A rule in [`RULE_BITS`] bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,13 +97,13 @@ pub(crate) fn forget_all() {
 #[inline(always)]
 fn key(address: usize, generation: Generation) -> u64 {
     // The same as (address >> INDEX_BITS) << TAG_SHIFT, in fewer instructions.
-    (address as u64) << (TAG_SHIFT - INDEX_BITS) & (!0 << TAG_SHIFT) | generation.0
+    (address as u64 >> ADDRESS_SHIFT) << (TAG_SHIFT - INDEX_BITS) & (!0 << TAG_SHIFT) | generation.0
 }
 
 #[inline(always)]
 fn entry(address: usize) -> &'static AtomicU64 {
     // The mask is the table's length - 1, so the check is compiled away.
-    &ENTRIES[address & (ENTRIES.len() - 1)]
+    &ENTRIES[(address >> ADDRESS_SHIFT) & (ENTRIES.len() - 1)]
 }
 
 #[cfg(test)]
@@ -113,13 +114,13 @@ mod tests {
     #[test]
     fn answers_only_for_the_same_address_and_generation() {
         let rule = Packed::new((1 << RULE_BITS) - 1).unwrap();
-        let (address, same_index) = (0x7fff_1234_5678, 0x7fff_1234_5678 ^ (1 << INDEX_BITS));
+        let (address, same_index) = (0x7fff_1234_5678, 0x7fff_1234_5678 ^ (1 << (INDEX_BITS + ADDRESS_SHIFT)));
         let first = generation();
         assert_eq!(get(address, first), None);
         put(address, first, rule);
         assert_eq!(get(address, first), Some(rule));
         assert_eq!(get(same_index, first), None);
-        assert_eq!(get(address + 1, first), None);
+        assert_eq!(get(address + (1 << ADDRESS_SHIFT), first), None);
         for _ in 0..LAST_GENERATION - 1 {
             forget_all();
             assert_eq!(get(address, generation()), None);

@@ -40,6 +40,7 @@
 //! use heapql_unwind::{Memo, Recall, Registers, StackBounds};
 //!
 //! /// Called or jumped to with `malloc`'s argument when a sample is due.
+//! # #[cfg(target_arch = "x86_64")]
 //! #[unsafe(naked)]
 //! extern "C" fn malloc_due(size: usize) -> u64 {
 //!     // On entry [rsp] is the return address and rsp + 8 the caller's stack pointer. rdi keeps `size`.
@@ -54,6 +55,12 @@
 //!     )
 //! }
 //!
+//! # #[cfg(target_arch = "aarch64")]
+//! # #[unsafe(naked)]
+//! # extern "C" fn malloc_due(size: usize) -> u64 {
+//! #     naked_asm!("mov x1, x30", "mov x2, sp", "mov x3, x29", "b {sample}", sample = sym sample)
+//! # }
+//! #
 //! /// The number of the stack's callsite.
 //! extern "C" fn sample(_size: usize, pc: usize, sp: usize, bp: usize) -> u64 {
 //!     // Both per thread in real life.
@@ -77,24 +84,29 @@
 #[cfg(test)]
 extern crate std;
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_pointer_width = "64")))]
-compile_error!("heapql-unwind knows x86_64 Linux only; an aarch64 sibling of src/x86_64 would have the same files");
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+compile_error!("heapql-unwind knows 64-bit little-endian Linux only");
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("heapql-unwind knows x86_64 and aarch64; a sibling of src/x86_64 would have the same files");
 
-#[path = "x86_64/mod.rs"]
+#[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
 mod arch;
 mod bounds;
 mod cache;
 mod cfi;
+mod frame;
 mod memo;
 mod module;
 mod module_table;
+mod registers;
 mod stack;
 mod symbol;
 mod walk;
 
-pub use arch::Registers;
 pub use bounds::StackBounds;
 pub use memo::{Memo, Recall};
 pub use module::{Module, build_id, module_of, modules_changed};
+pub use registers::Registers;
 pub use symbol::in_libc;
 pub use walk::{End, Reason, Walk, capture, capture_skipping};

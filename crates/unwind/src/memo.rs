@@ -1,8 +1,8 @@
 //! The last stacks of a thread, so that one that comes again is verified instead of unwound.
 //!
 //! A step depends on the rule for a return address, on rsp, and on the words that it reads: the return address, and
-//! where rbp is part of a canonical frame address also the word that rbp came from. If two walks begin at the same pc
-//! and rsp, the rules have not changed, and each of those words still holds what it held, then by induction the stacks
+//! where rbp (x29) is part of a canonical frame address also the word that it came from. If two walks begin at the same
+//! pc and rsp, the rules have not changed, and each of those words still holds what it held, then by induction the stacks
 //! are the same. The words are not kept but a digest of 64 bits of them: four instructions a word, in four chains.
 //!
 //! Many stacks begin at the same pc and rsp (all of a function's calls of `operator new`), so a stack may stand in any of
@@ -17,9 +17,11 @@
 use core::num::NonZeroU64;
 use core::ops::Range;
 
-use crate::arch::{Registers, State, Step, Trace};
+use crate::arch::{State, Step};
 use crate::bounds::StackBounds;
 use crate::cache;
+use crate::frame::Trace;
+use crate::registers::Registers;
 use crate::stack::{Stack, WORD};
 use crate::walk::{End, Walk, Walker};
 
@@ -298,7 +300,7 @@ impl Trace for Tracer<'_> {
                 None => self.known.bp_matters = usize::MAX,
             }
         }
-        self.note(step.caller.sp.wrapping_sub(WORD));
+        self.note(step.pc_slot());
         self.bp_slot = step.bp_slot.or(self.bp_slot);
     }
 

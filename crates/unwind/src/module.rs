@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use libc::{Elf64_Ehdr, Elf64_Phdr, PF_R, PT_LOAD, PT_NOTE};
 
+use crate::arch::page_bytes;
 use crate::{cache, module_table, symbol};
 
 /// A loaded ELF file: the executable, a shared library, the dynamic loader or the vDSO.
@@ -35,7 +36,7 @@ pub(crate) struct Headers {
     pub(crate) count: usize,
 }
 
-/// `struct dl_find_object` of x86_64.
+/// `struct dl_find_object`, of x86_64 and aarch64 alike.
 #[repr(C)]
 struct DlFindObject {
     flags: u64,
@@ -148,6 +149,7 @@ pub fn modules_changed() {
     }
 }
 
+/// What is there of an ELF file whose header is: at least a page, and none is smaller.
 const PAGE: usize = 4096;
 
 impl Headers {
@@ -188,7 +190,7 @@ impl Module {
         let loaded = self.headers.iter().filter(|header| header.p_type == PT_LOAD);
         let (start, end) =
             loaded.map(|header| self.in_memory(&header)).fold((self.start, self.end), |(start, end), segment| {
-                (start.min(segment.start & !(PAGE - 1)), end.max(segment.end))
+                (start.min(segment.start & !(page_bytes() - 1)), end.max(segment.end))
             });
         Module { start, end, ..self }
     }
@@ -218,7 +220,7 @@ impl Module {
     /// The same with what follows it in memory and is not in the file; from a page's start.
     fn in_memory(&self, header: &Elf64_Phdr) -> Range<usize> {
         let start = self.load_bias.wrapping_add(header.p_vaddr as usize);
-        start & !(PAGE - 1)..start.saturating_add(header.p_memsz as usize)
+        start & !(page_bytes() - 1)..start.saturating_add(header.p_memsz as usize)
     }
 
     /// The bytes at `range`.

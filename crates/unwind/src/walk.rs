@@ -3,10 +3,12 @@
 
 use core::ops::Range;
 
-use crate::arch::{Registers, Rule, State, Trace};
+use crate::arch::{Rule, State};
 use crate::bounds::StackBounds;
 use crate::cache::{self, Generation};
 use crate::cfi;
+use crate::frame::Trace;
+use crate::registers::Registers;
 use crate::stack::Stack;
 
 /// What a capture found.
@@ -144,7 +146,7 @@ impl Walker {
         let known = cache::get(self.state.key, self.generation);
         let rule = known.map(Rule::unpack).unwrap_or_else(|| self.look_up());
         let callee = core::mem::replace(&mut self.callee, self.state.key);
-        let simple = rule.pack().filter(|_| self.state.pc == self.state.key);
+        let simple = rule.pack().filter(|_| self.state.is_simple());
         if let Some(step) = simple.and_then(|rule| self.state.simple_step(rule, self.stack.high())) {
             trace.step(&self.state, &step);
             self.state = step.caller;

@@ -29,10 +29,13 @@ fn guarded() -> &'static mut [usize] {
     }
 }
 
+/// Addresses of code are multiples of this.
+const INSTRUCTION: usize = if cfg!(target_arch = "aarch64") { 4 } else { 1 };
+
 /// A word as stacks have them: code, stack, small numbers, anything.
 fn word(random: &mut Random, low: usize) -> usize {
     match random.next(8) {
-        0..4 => libc::qsort as *const () as usize + random.next(1 << 20) - (1 << 19),
+        0..4 => libc::qsort as *const () as usize + (random.next(1 << 20) & !(INSTRUCTION - 1)) - (1 << 19),
         4..6 => low + random.next(STACK / 8) * 8,
         6 => random.next(1 << 12),
         _ => random.next(usize::MAX),

@@ -130,7 +130,7 @@ fn a_stack_that_was_truncated_is_not() {
     let mut recorder = Recorder::new();
     // SAFETY: the array outlives the recorder.
     recorder.bounds = unsafe { StackBounds::new(sp, sp + size_of_val(&words)) };
-    recorder.start = Some(Registers { pc: libc::getpid as *const () as usize + 1, sp, bp: 0 });
+    recorder.start = Some(Registers { pc: libc::getpid as *const () as usize + 4, sp, bp: 0 });
     assert_eq!(known(&mut recorder, &THRICE), [false; 3]);
 }
 
@@ -140,7 +140,9 @@ fn a_stack_of_more_frames_than_a_memo_holds_is_known_by_those_that_have_room() {
     fn deep(recorder: &mut Recorder, depth: usize) -> Vec<bool> {
         black_box(if depth == 0 { known(recorder, &THRICE) } else { deep(recorder, depth - 1) })
     }
-    for room in [1, 2, 31, 32, ROOM] {
+    // Rust's frames on aarch64 are found through x29, which is another word to remember of each.
+    let most = if cfg!(target_arch = "aarch64") { 32 } else { ROOM };
+    for room in [1, 2, 31, 32, most] {
         let mut recorder = Recorder::new();
         recorder.room = room;
         assert_eq!(deep(&mut recorder, 200), [false, true, true], "{room}");

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use heapql_ledger::layout::Header;
+use heapql_ledger::layout::HeaderPage;
 use heapql_ledger::{CERTAIN, CallsiteKey, LabelId, Sampling, Settings, Writer};
 
 pub(super) const GLIBC: LabelId<'static> = LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_malloc" };
@@ -17,11 +17,11 @@ pub(super) struct Recorded {
 impl Recorded {
     /// A ledger of this process; several of them are several sources.
     pub(super) fn new(folder: &Path, bytes: usize) -> Recorded {
-        let page: &'static Header = Box::leak(Box::new(Page(Header::zeroed()))).header();
+        let page: &'static HeaderPage = Box::leak(Box::new(HeaderPage::zeroed()));
         let writer = Writer::new(page);
         let dir = CString::new(folder.as_os_str().as_bytes()).expect("no NUL");
         let settings = Settings { dir: &dir, bytes, sampling: Sampling::DEFAULT, default_label: GLIBC };
-        // SAFETY: the writer is ours alone, it is opened once, and the page is leaked, page-aligned and not mapped by
+        // SAFETY: the writer is ours alone, it is opened once, and the page is leaked and not mapped by
         // anything else.
         unsafe { writer.open(&settings) }.expect("a ledger");
         // Without a start time each ledger stands for a process of its own, though all have this one's pid.
@@ -39,15 +39,5 @@ impl Recorded {
 
     pub(super) fn free(&self, id: u32, bytes: u64) {
         self.writer.uncount(id, bytes);
-    }
-}
-
-/// One whole page.
-#[repr(align(4096))]
-struct Page(Header);
-
-impl Page {
-    fn header(&'static self) -> &'static Header {
-        &self.0
     }
 }

@@ -71,7 +71,7 @@ async fn show_parameters() {
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0][4], "_min_malloc_sample_interval");
         assert_eq!((&*rows[0][6], &*rows[0][12], &*rows[0][13]), ("16", "16", "1"));
-        assert_eq!(client.rows(r"show parameters like '\_m%'").await.len(), 2);
+        assert_eq!(client.rows(r"show parameters like '\_m%'").await.len(), 3);
         assert_eq!(client.rows("show parameters like 'zmin%'").await.len(), 0);
         assert_eq!(client.rows("show parameters where name = '_max_malloc_sample_interval'").await.len(), 1);
         client.done("alter system set _min_malloc_sample_interval = 5").await;

@@ -23,11 +23,13 @@ fn bytes_at(address: usize, bytes: usize) -> &'static mut [u8] {
 
 /// What the first GiB of the pool takes of memory.
 fn resident_bytes(pool: &Pool) -> usize {
-    let mut pages = vec![0_u8; (1 << 30) / 4096];
+    // SAFETY: reads what the kernel passed to the process.
+    let page_bytes = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+    let mut pages = vec![0_u8; (1 << 30) / page_bytes];
     // SAFETY: the range is reserved and longer than this, and there is a byte for each page.
-    let failed = unsafe { libc::mincore(pool.range.address(0).cast(), pages.len() * 4096, pages.as_mut_ptr()) };
+    let failed = unsafe { libc::mincore(pool.range.address(0).cast(), pages.len() * page_bytes, pages.as_mut_ptr()) };
     assert_eq!(failed, 0);
-    pages.iter().filter(|&&page| page & 1 == 1).count() * 4096
+    pages.iter().filter(|&&page| page & 1 == 1).count() * page_bytes
 }
 
 #[derive(Clone, Debug)]

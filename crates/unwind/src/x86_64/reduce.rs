@@ -1,13 +1,14 @@
 //! From a row of call frame information to a rule. `cfi.rs` calls it; it reads no memory but the expressions in
 //! `.eh_frame`.
 
-use gimli::{FrameDescriptionEntry, Operation, Register, UnwindExpression, X86_64};
+use gimli::{FrameDescriptionEntry, Operation, Register, UnwindExpression, Vendor, X86_64};
 
 use super::rule::{Cfa, Rule, SavedBp};
 use crate::cfi::{CfaRule, RegisterNumbers, Row, Saved, Section, Slice};
 
 pub(crate) const REGISTERS: RegisterNumbers =
     RegisterNumbers { return_address: X86_64::RA, frame_pointer: X86_64::RBP };
+pub(crate) const VENDOR: Vendor = Vendor::Default;
 
 type Entry<'a> = FrameDescriptionEntry<Slice<'a>>;
 type Operations<'a> = gimli::OperationIter<Slice<'a>>;

@@ -1,19 +1,12 @@
-//! The registers a walk carries, and the few instructions that Rust has no name for.
+//! The few instructions that Rust has no name for.
 
 use core::arch::{asm, global_asm};
 
-/// A point in a frame from which its callers can be found.
-///
-/// Either the present state of a function ([`Registers::here`]), or what a function sees when the one it called
-/// returns: `pc` the return address, `sp` the stack pointer after the return, `bp` the value of rbp.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Registers {
-    /// A return address; of the present function, an address inside it that is not its first.
-    pub pc: usize,
-    /// rsp
-    pub sp: usize,
-    /// rbp, whatever it holds
-    pub bp: usize,
+use crate::registers::Registers;
+
+/// The kernel knows no other.
+pub(crate) fn page_bytes() -> usize {
+    4096
 }
 
 impl Registers {

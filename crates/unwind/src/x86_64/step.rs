@@ -3,12 +3,17 @@
 
 use gimli::Register;
 
-use super::Registers;
 use super::rule::{CFA_IS_BP, Cfa, Fields, ODD, Rule, SavedBp, UNCHANGED};
-use crate::cache::{self, ADDRESS_BITS, Generation, Packed};
+use crate::cache::Packed;
 use crate::cfi;
+use crate::frame::{LOWEST_CODE, plausible, read};
+use crate::registers::Registers;
 use crate::stack::{Stack, WORD};
 use crate::walk::{End, Reason};
+
+/// Addresses of code are below this power of two, and multiples of `1 << ADDRESS_SHIFT`.
+pub(crate) const ADDRESS_BITS: u32 = 47;
+pub(crate) const ADDRESS_SHIFT: u32 = 0;
 
 /// Where a walk is. `sp` is a multiple of 8 inside the stack or at its end, whose address is positive as an isize, and
 /// `key` is in `1..=1 << 47`: established by [`State::new`], kept by every step.
@@ -32,17 +37,19 @@ pub(crate) struct Step {
     pub(crate) bp_slot: Option<usize>,
 }
 
-/// Somebody who is told of every step. `()` does not want to know.
-pub(crate) trait Trace {
-    fn step(&mut self, from: &State, step: &Step);
-    /// A step that depended on something else.
-    fn odd_step(&mut self);
+impl Step {
+    /// Where the return address was read.
+    #[inline(always)]
+    pub(crate) fn pc_slot(&self) -> usize {
+        self.caller.sp.wrapping_sub(WORD)
+    }
 }
 
-impl Trace for () {
-    #[inline(always)]
-    fn step(&mut self, _: &State, _: &Step) {}
-    fn odd_step(&mut self) {}
+/// The words on the stack are the addresses themselves.
+#[inline(always)]
+pub(crate) fn is_plausible(pc: usize) -> bool {
+    // One too many, the last of them, is harmless: nobody can run there, and the table keeps it apart from all others.
+    pc.wrapping_sub(1) >> ADDRESS_BITS == 0
 }
 
 /// Offsets in the `ucontext_t` that the kernel leaves at rsp for the signal trampoline: `uc_mcontext` is at 40, its
@@ -67,36 +74,10 @@ impl State {
         Ok(State { pc, key: pc, sp, bp })
     }
 
-    /// Takes steps and records the callers, as long as there is room, and the rules are known and of the sort that
-    /// nearly all are. Returns how many were recorded; the last of them is then the present frame.
-    ///
-    /// This is where a capture spends its time: all state is in registers, and nothing in the loop is called.
+    /// Whether a rule that is not odd is all that a step needs: not where the frame was interrupted.
     #[inline(always)]
-    pub(crate) fn run(
-        &mut self,
-        stack: &Stack,
-        generation: Generation,
-        frames: &mut [usize],
-        trace: &mut impl Trace,
-    ) -> usize {
-        let mut state = *self;
-        if state.pc != state.key {
-            return 0;
-        }
-        let (high, length) = (stack.high(), frames.len());
-        let mut rest = frames.iter_mut();
-        while !rest.as_slice().is_empty()
-            && let Some(rule) = cache::get_below(state.pc, generation, ODD)
-            && let Some(step) = state.simple_step(rule, high)
-        {
-            trace.step(&state, &step);
-            state = step.caller;
-            if let Some(frame) = rest.next() {
-                *frame = state.pc;
-            }
-        }
-        *self = state;
-        length.wrapping_sub(rest.len())
+    pub(crate) fn is_simple(&self) -> bool {
+        self.pc == self.key
     }
 
     /// The step by `rule`. None if it is odd, or if a check of [`State::step`] would fail. `high` is the end of the
@@ -224,27 +205,5 @@ impl State {
         }
         *self = State { pc, key: pc, sp: self.bp + 2 * WORD, bp };
         Ok(())
-    }
-}
-
-/// The kernel maps nothing below (`vm.mmap_min_addr`, at least a page).
-const LOWEST_CODE: usize = 4096;
-
-fn read(stack: &Stack, address: usize) -> Result<usize, End> {
-    stack.read(address).ok_or(End::Truncated(Reason::StackPointer))
-}
-
-#[inline(always)]
-fn is_plausible(pc: usize) -> bool {
-    // One too many, the last of them, is harmless: nobody can run there, and the table keeps it apart from all others.
-    pc.wrapping_sub(1) >> ADDRESS_BITS == 0
-}
-
-/// Thread entry points and context switchers leave a 0 as the return address of the outermost frame.
-fn plausible(pc: usize) -> Result<(), End> {
-    match pc {
-        0 => Err(End::Outermost),
-        pc if is_plausible(pc) => Ok(()),
-        _ => Err(End::Truncated(Reason::ReturnAddress)),
     }
 }

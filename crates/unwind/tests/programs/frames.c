@@ -119,11 +119,28 @@ __attribute__((noinline)) static int in_signal_handler(int flags) {
     return x;
 }
 
-// Interrupted by its own trap, at an address that is not a return address.
+#ifdef __aarch64__
+#define TRAP "brk #0"
+#define AFTER_TRAP(context) ((context)->uc_mcontext.pc += 4)
+#else
+#define TRAP "int3"
+#define AFTER_TRAP(context) (void)(context)
+#endif
+static void on_trap(int signal, siginfo_t *info, void *context) {
+    (void)info;
+    on_signal(signal);
+    AFTER_TRAP((ucontext_t *)context);
+}
+
+// Calls nobody, so it need not save where it returns to.
+__attribute__((noinline)) static int trap(int n) { __asm__ volatile(TRAP ::: "memory"); return n + zero; }
+
+// Interrupted by its own trap and by another's, at addresses that are not return addresses.
 __attribute__((noinline)) static int interrupted(int n) {
-    struct sigaction action = {.sa_handler = on_signal}, before;
+    struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO}, before;
     sigaction(SIGTRAP, &action, &before);
-    __asm__ volatile("int3" ::: "memory");
+    __asm__ volatile(TRAP ::: "memory");
+    n += trap(n);
     sigaction(SIGTRAP, &before, NULL);
     AFTER(n);
     return n;
@@ -183,6 +200,21 @@ __attribute__((noinline)) static int in_coroutine(void) {
     return 0;
 }
 
+// Code of the run-time kind: it keeps a frame pointer, and says nothing of itself.
+void without_information(probe_t callback);
+#ifdef __aarch64__
+__asm__("without_information: stp x29, x30, [sp, #-48]!; mov x29, sp; blr x0; ldp x29, x30, [sp], #48; ret");
+#else
+__asm__("without_information: push %rbp; mov %rsp, %rbp; sub $32, %rsp; call *%rdi; leave; ret");
+#endif
+
+__attribute__((noinline)) static int calls_unknown_code(int n) {
+    probe();
+    without_information(probe);
+    AFTER(n);
+    return n;
+}
+
 int run(const char *name, probe_t callback) {
     probe = callback;
     int n = zero + 100;
@@ -198,5 +230,6 @@ int run(const char *name, probe_t callback) {
     if (!strcmp(name, "alternate stack")) return on_alternate_stack();
     if (!strcmp(name, "thread")) return in_thread();
     if (!strcmp(name, "coroutine")) return in_coroutine();
+    if (!strcmp(name, "unknown code")) return calls_unknown_code(n);
     return -1000000;
 }

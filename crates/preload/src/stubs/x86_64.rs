@@ -1,7 +1,8 @@
 //! The functions that are called at every allocation: naked, so that they cost what is written here, and so that the slow
 //! path gets the caller's program counter, stack pointer and frame pointer.
 //!
-//! Registers are those of the System V ABI; rax, rcx, rdx and r8-r11 are the callee's to use. Called by the program.
+//! Registers are those of the System V ABI; rax, rcx, rdx and r8-r11 are the callee's to use. Its sibling for aarch64 has
+//! the same functions. Called by the program.
 
 use core::arch::naked_asm;
 use core::ffi::c_void;
