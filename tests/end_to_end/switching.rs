@@ -66,3 +66,27 @@ fn processes_that_start_later_begin_with_the_intervals_in_force() {
     server.order("malloc 77 1009");
     assert_eq!(rows_of_size(&mut client, 1009), [(77, 77 * 1009)]);
 }
+
+#[test]
+fn the_depth_of_stacks_changes_for_new_ones_and_the_documented_table_shows_sixteen() {
+    let mut server = Launch::run(Program::new("exact.c").path(), &[]).intervals(1, 1).start();
+    server.ready();
+    let mut client = server.postgres();
+    for (bytes, depth) in [(1009, 32), (1013, 128), (1019, 16)] {
+        client.query(&format!("ALTER SYSTEM SET _malloc_sample_depth = {depth}"));
+        server.order(&format!("deep 10 {bytes}"));
+        let found = client.query(&format!(
+            "SELECT depth FROM heapql.callsites WHERE sampled_live_bytes = {} AND sampled_live_count = 10",
+            10 * bytes
+        ));
+        let found = found.number();
+        // 60 calls of one function, and those that lead there.
+        assert!(if depth == 128 { (64..128).contains(&found) } else { found == depth }, "{found} at {depth}");
+        let words = client.query(&format!(
+            "SELECT DISTINCT regexp_count(back_trace, ' ') FROM __all_virtual_malloc_sample_info WHERE alloc_bytes = {}",
+            10 * bytes
+        ));
+        assert!(words.number() <= 16, "the documented table keeps to its sixteen frames");
+        server.order("free deep 10");
+    }
+}

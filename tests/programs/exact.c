@@ -35,6 +35,9 @@ SITE void *by_strdup(size_t bytes)
     text[bytes - 1] = 0;
     return touched(strdup(text));
 }
+/* 60 calls further down. */
+SITE void *down(size_t bytes, int calls) { return touched(calls > 0 ? down(bytes, calls - 1) : malloc(bytes)); }
+SITE void *by_deep(size_t bytes) { return touched(down(bytes, 60)); }
 SITE void *by_posix_memalign(size_t bytes)
 {
     void *object = NULL;
@@ -56,6 +59,7 @@ static struct kind {
     { "pvalloc", by_pvalloc, 0 },
     { "strdup", by_strdup, 0 },
     { "posix_memalign", by_posix_memalign, 0 },
+    { "deep", by_deep, 0 },
 };
 
 /* What each kind holds. */
