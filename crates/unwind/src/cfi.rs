@@ -62,6 +62,7 @@ pub(crate) fn rule_at(pc: usize) -> Option<Rule> {
 }
 
 /// At which distance from its canonical frame address the function at `pc` has saved its caller's `register` there.
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn saved_at(pc: usize, register: Register) -> Option<i64> {
     let row = with_entry(&module_of(pc)?, pc, |section, bases, entry| row_at(section, bases, entry, pc, register))??;
     match row.frame_pointer {

@@ -9,7 +9,8 @@ pub(crate) struct Stack {
     low: usize,
     high: usize,
     switches: u8,
-    /// Where the registers of the last interrupted frame are (0: there was none).
+    /// Where the registers of the last interrupted frame are (0: there was none). Only x86_64's rules need it.
+    #[cfg_attr(target_arch = "aarch64", expect(dead_code))]
     interrupted: usize,
 }
 
@@ -49,10 +50,12 @@ impl Stack {
         true
     }
 
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn interrupt(&mut self, registers: usize) {
         self.interrupted = registers;
     }
 
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn interrupted(&self) -> Option<usize> {
         (self.interrupted != 0).then_some(self.interrupted)
     }
