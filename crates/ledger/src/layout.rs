@@ -8,7 +8,7 @@
 //! | header | labels  | modules  | callsites, 64 bytes each | words of 8 bytes: stacks, names |
 //! ```
 
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::*};
 
 /// First eight bytes of every ledger.
 pub const MAGIC: [u8; 8] = *b"HEAPQL\x1a\n";
@@ -132,6 +132,23 @@ impl Control {
     pub fn depth(&self) -> usize {
         let depth = self.depth.load(Relaxed) as usize;
         if (MIN_DEPTH..=MAX_DEPTH).contains(&depth) { depth } else { DEFAULT_DEPTH }
+    }
+
+    /// Puts intervals in force. Two processes may do so at once: the rule that stays is that of the intervals that stay.
+    pub fn set_intervals(&self, intervals: Intervals) {
+        let mut word = intervals.to_word();
+        self.intervals.store(word, SeqCst);
+        // Again only if another has come in between; the bound is for words that no writer stores.
+        for _ in 0..16 {
+            let byte_rule = Intervals::from_word(word).map_or(u64::MAX, Intervals::byte_rule);
+            self.byte_rule.store(byte_rule, SeqCst);
+            match self.intervals.load(SeqCst) {
+                same if same == word => break,
+                other => word = other,
+            }
+        }
+        // Last: a thread that sees the lower limit also sees the intervals above.
+        self.limit.fetch_sub(LIMIT_STEP, AcqRel);
     }
 }
 

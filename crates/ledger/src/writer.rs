@@ -192,10 +192,7 @@ impl Writer {
 
     /// From within: what a fresh ledger starts with, or what the program's own API asks for.
     pub fn set_intervals(&self, intervals: Intervals) {
-        let control = &self.page.control;
-        control.intervals.store(intervals.to_word(), Release);
-        control.byte_rule.store(intervals.byte_rule(), Release);
-        control.limit.fetch_sub(LIMIT_STEP, AcqRel);
+        self.page.control.set_intervals(intervals);
     }
 
     #[inline]

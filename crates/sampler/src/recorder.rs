@@ -180,9 +180,10 @@ pub fn start(dir: &[u8], intervals: Option<Intervals>) {
         return;
     }
     environment::choose(dir, intervals);
-    STATE.store(UNOPENED, Release);
     PAGE.control.byte_rule.store(0, Relaxed);
-    PAGE.control.limit.store(0, Release);
+    PAGE.control.limit.store(0, Relaxed);
+    // Last: from now on another thread may open the ledger, whose words these then are.
+    STATE.store(UNOPENED, Release);
 }
 
 /// Changes this process's own sampling. A server that records it may change it again.

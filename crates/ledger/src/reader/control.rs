@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::Ordering::{AcqRel, Release};
+use std::sync::atomic::Ordering::Release;
 
 use super::ReadError;
 use crate::layout::*;
@@ -36,10 +36,7 @@ pub(super) fn set_sampling(path: &Path, sampling: Sampling) -> Result<(), ReadEr
     // SAFETY: page-aligned, HEADER_BYTES long, all atomics, valid for any contents.
     let control = unsafe { &(*page.cast::<Header>()).control };
     control.depth.store(sampling.depth as u64, Release);
-    control.intervals.store(sampling.intervals.to_word(), Release);
-    control.byte_rule.store(sampling.intervals.byte_rule(), Release);
-    // Last: a thread that sees the lower limit also sees the intervals above.
-    control.limit.fetch_sub(LIMIT_STEP, AcqRel);
+    control.set_intervals(sampling.intervals);
     // SAFETY: mapped above, and `control` is not used any more.
     unsafe { libc::munmap(page, HEADER_BYTES) };
     Ok(())

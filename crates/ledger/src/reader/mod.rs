@@ -132,7 +132,11 @@ impl Ledger {
         if !(MIN_BYTES as u64..=MAX_BYTES as u64).contains(&file_bytes) {
             return Err(ReadError::Invalid("its size is out of range"));
         }
-        let header = Bytes::read(&file, 0, HEADER_BYTES)?;
+        let mut header = Bytes::read(&file, 0, HEADER_BYTES)?;
+        if is_ready(&header) {
+            // A copy is not of one moment: what stands before `ready` may have been copied before it was stored.
+            header = Bytes::read(&file, 0, HEADER_BYTES)?;
+        }
         check_header(&header, file_bytes)?;
         let (callsite_capacity, word_capacity) = capacities(file_bytes as usize);
         Ok(Ledger { identity: identity(&header), file, file_bytes, callsite_capacity, word_capacity })
@@ -236,20 +240,27 @@ fn within(value: usize, most: usize, what: &'static str) -> Result<usize, ReadEr
     if value > most { Err(ReadError::Invalid(what)) } else { Ok(value) }
 }
 
+fn is_ready(header: &Bytes) -> bool {
+    header.u32(std::mem::offset_of!(Header, ready)) != 0
+}
+
+/// Until it is ready, a zero is a word that has not been stored yet.
 fn check_header(header: &Bytes, file_bytes: u64) -> Result<(), ReadError> {
     use std::mem::offset_of;
-    if header.slice(0, 8) != MAGIC {
-        let unwritten = header.slice(0, HEADER_BYTES).iter().all(|&byte| byte == 0);
-        return Err(if unwritten { ReadError::NotReady } else { ReadError::Invalid("it does not begin like one") });
+    let or_not_ready = |is_zero, error| Err(if is_zero && !is_ready(header) { ReadError::NotReady } else { error });
+    if header.slice(0, MAGIC.len()) != MAGIC {
+        return or_not_ready(header.u64(0) == 0, ReadError::Invalid("it does not begin like one"));
     }
-    if header.u32(offset_of!(Header, byte_order)) != BYTE_ORDER {
-        return Err(ReadError::Invalid("it was written on a machine of another byte order"));
+    let byte_order = header.u32(offset_of!(Header, byte_order));
+    if byte_order != BYTE_ORDER {
+        let error = ReadError::Invalid("it was written on a machine of another byte order");
+        return or_not_ready(byte_order == 0, error);
     }
     let version = header.u32(offset_of!(Header, version));
     if version != VERSION {
-        return Err(ReadError::Version(version));
+        return or_not_ready(version == 0, ReadError::Version(version));
     }
-    if header.u32(offset_of!(Header, ready)) == 0 {
+    if !is_ready(header) {
         return Err(ReadError::NotReady);
     }
     if header.u64(offset_of!(Header, file_bytes)) != file_bytes {

@@ -238,11 +238,15 @@ pub(super) fn free(pool: &Pool, what: What, unit: &Unit, number: u32, address: u
             if shard.left.load(Relaxed) != 0 {
                 collect(pool, what.shard(), &held);
             }
+            // Another thread may have freed it since.
+            if header(address).word.load(Relaxed) != word {
+                return Err(Bad::Freed);
+            }
             free_block(pool, shard, unit, number, address, bytes & MOVED != 0);
         }
         None => {
             // Without the lock this is what makes one of two threads that free it fail.
-            let freed = free_mark(address) | moved_link(bytes & MOVED != 0);
+            let freed = free_mark(address) | left_link(bytes & MOVED != 0);
             if header(address).word.compare_exchange(word, freed, AcqRel, Relaxed).is_err() {
                 return Err(Bad::Freed);
             }
@@ -252,9 +256,10 @@ pub(super) fn free(pool: &Pool, what: What, unit: &Unit, number: u32, address: u
     Ok((tag_of(word), (bytes & !MOVED) as usize))
 }
 
-/// In the word of an object that was left: whether it does not begin at its block's first place.
-fn moved_link(moved: bool) -> u64 {
-    u64::from(moved) << 16
+/// In the word of an object that was left: whether it does not begin at its block's first place. No free block has such a
+/// link: one that the holder of the lock freed at the same moment is not freed again.
+fn left_link(moved: bool) -> u64 {
+    (0xfffe | u64::from(moved)) << 16
 }
 
 /// Puts the block of an object onto its slab's free list. Under the shard's lock.
@@ -315,11 +320,11 @@ fn collect(pool: &Pool, at: usize, _held: &Held) {
         }
         let link = header(address).word.load(Relaxed) ^ free_mark(address);
         // Overwritten after it was freed: what lies behind it on the list is given up, not followed.
-        if link != moved_link(false) && link != moved_link(true) {
+        if link != left_link(false) && link != left_link(true) {
             return;
         }
         next = header(address).size.load(Relaxed) as usize;
-        free_block(pool, shard, unit, number, address, link != 0);
+        free_block(pool, shard, unit, number, address, link == left_link(true));
     }
 }
 

@@ -1,0 +1,32 @@
+//! The product's ledger, both halves, over the model's `core`, `std` and `libc`. Nothing here is its own but the names,
+//! which are those of `crates/ledger/src/lib.rs`, and system calls.
+// Traits of files that the replaced ones do without.
+#![allow(unused_imports)]
+
+extern crate checked_core as core;
+extern crate checked_std as std;
+
+#[path = "../../../crates/ledger/src/identity.rs"]
+mod identity;
+#[path = "../../../crates/ledger/src/index.rs"]
+mod index;
+pub mod kernel;
+#[path = "../../../crates/ledger/src/layout.rs"]
+pub mod layout;
+#[path = "../../../crates/ledger/src/lock.rs"]
+mod lock;
+#[path = "../../../crates/ledger/src/reader/mod.rs"]
+mod reader;
+#[path = "../../../crates/ledger/src/sys.rs"]
+mod sys;
+#[path = "../../../crates/ledger/src/writer.rs"]
+mod writer;
+
+pub use layout::{
+    CERTAIN, DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
+    Sampling, Weight,
+};
+pub use lock::{Held, TryLock};
+pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};
+pub use sys::{Errno, limit, read_file, uid};
+pub use writer::{CallsiteKey, LabelId, ModuleEntry, OpenError, Settings, Writer};
