@@ -158,7 +158,7 @@ impl Pool {
             if !self.range.commit(number, bytes.div_ceil(UNIT_BYTES)) {
                 return None;
             }
-            unit.start_large(tag, bytes);
+            self.resize_span(unit, address, bytes, tag);
             return NonNull::new(address as *mut u8);
         }
         let moved = self.allocate_span(bytes, GRAIN, tag)?;
@@ -175,7 +175,21 @@ impl Pool {
         let Some((unit, _)) = self.range.unit_at(address) else {
             return;
         };
-        if unit.large().is_some() { unit.start_large(tag, bytes) } else { slab::retag(address, tag, bytes) }
+        if unit.large().is_some() {
+            self.resize_span(unit, address, bytes, tag);
+        } else {
+            slab::retag(address, tag, bytes);
+        }
+    }
+
+    /// Gives a new tag and size to a large object that stays where it is; pages behind its end go back to the kernel.
+    fn resize_span(&self, unit: &Unit, address: usize, bytes: usize, tag: Tag) {
+        let before = unit.large().map_or(0, |(_, _, usable)| usable);
+        unit.start_large(tag, bytes);
+        let after = unit.large().map_or(0, |(_, _, usable)| usable);
+        if after < before {
+            self.range.release(address + after, before - after);
+        }
     }
 
     /// Ends an object: its tag and its bytes, as requested. Never waits.
@@ -198,7 +212,7 @@ impl Pool {
         if !unit.end_large() {
             return Err(Bad::Freed);
         }
-        self.range.release(number, unit.span_bytes());
+        self.range.release(address, unit.span_bytes());
         self.give_back(number);
         Ok((tag, bytes))
     }

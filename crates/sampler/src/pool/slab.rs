@@ -285,7 +285,7 @@ fn changed(pool: &Pool, shard: &Shard, unit: &Unit, number: u32, next: u32) {
     if unit.low.load(Relaxed) == 0 && !alone {
         unlink_between(&pool.range, unit, head);
         unit.end_slab();
-        pool.range.release(number, UNIT_BYTES);
+        pool.range.release(pool.range.address(number) as usize, UNIT_BYTES);
         pool.give_back(number);
     }
 }
