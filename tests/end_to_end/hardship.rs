@@ -95,6 +95,30 @@ fn a_full_ledger_loses_samples_and_counts_them() {
     assert_eq!(client.query("SELECT count(*) FROM heapql.callsites WHERE label = 'full' AND depth > 14").number(), 0);
 }
 
+/// What is written to stderr when `program` is given `input` under a shell that does something first.
+fn said(preparation: &str, program: &'static str, input: &str) -> String {
+    let script = format!("{preparation}; exec \"$0\"");
+    let program = Program::new(program).path();
+    let launch = Launch::run("/bin/bash", &["-c", &script, program.to_str().expect("UTF-8")]).intervals(1, 1);
+    let output = tool(&mut launch.command(), input);
+    assert_eq!(output.ended, Ended::Status(0), "{preparation}: {}{}", output.stdout, output.stderr);
+    output.stderr
+}
+
+#[test]
+fn a_bound_that_is_hit_is_said_once() {
+    let ledger = said("export HEAPQL_LEDGER_BYTES=262144", "gaps.c", "\n\n\n");
+    assert_eq!(ledger.matches("the ledger is full (262144 bytes").count(), 1, "{ledger}");
+    // Twice what an eighth of the addresses holds.
+    let pool = said("ulimit -v 400000", "exact.c", "malloc 50000 1000\nmalloc 50000 1001\nquit\n");
+    assert_eq!(pool.matches("no memory or addresses for a sampled object").count(), 1, "{pool}");
+}
+
+#[test]
+fn a_line_on_a_closed_pipe_kills_no_program() {
+    said("exec 2> >(:); sleep 0.3; export HEAPQL_LEDGER_BYTES=262144", "gaps.c", "\n\n\n");
+}
+
 #[test]
 fn a_program_that_is_stopped_is_still_answered_about() {
     let mut server = exact_program();
