@@ -90,15 +90,23 @@ def threads(results):
 
 
 def peers(results):
-    variants = ["16..256", "jemalloc", "jemalloc sampling", "tcmalloc", "tcmalloc sampling", "full", *TRACING]
+    variants = ["16..256", "jemalloc", "jemalloc sampling", "tcmalloc", "tcmalloc sampling", "full", "tcmalloc HEAPPROFILE"]
     rows = [[name, number(results.get(name, "plain", "interval_bytes")),
              *(ratio(results.get(name, variant, "instructions")) for variant in variants)]
             for name in results.workloads("instructions")]
     return table(["workload", "bytes between samples", *variants], rows)
 
 
+def peers_clock(results):
+    variants = ["16..256", *SAMPLING, "full", *TRACING]
+    rows = [[name, *(ratio(results.get(name, variant, metric)) for metric in ("cpu_time", "peak_rss") for variant in variants)]
+            for name in results.workloads("cpu_time")]
+    return table(["workload", *(f"time, {variant}" for variant in variants), *(f"memory, {variant}" for variant in variants)],
+                 rows)
+
+
 def samples(results):
-    variants = [*MODES[1:], *SAMPLING, *TRACING]
+    variants = [*MODES[1:], *SAMPLING, "tcmalloc HEAPPROFILE"]
     rows = [[name, *(number(results.get(name, variant, "per_sample"), PER_SAMPLE.get(name) if variant in MODES else None)
                      for variant in variants)]
             for name in results.workloads("instructions")]
@@ -129,7 +137,6 @@ SERIES = [
     ("jemalloc sampling", "jemalloc sampling", "jemalloc", "square", "#c2410c", "#ff9d57"),
     ("tcmalloc sampling", "tcmalloc sampling", "tcmalloc", "diamond", "#15803d", "#5fd38a"),
     ("tcmalloc HEAPPROFILE", "tcmalloc HEAPPROFILE", "tcmalloc", "diamond ring", "#15803d", "#5fd38a"),
-    ("heaptrack", "heaptrack", None, "square ring", "#7e22ce", "#c99bff"),
 ]
 LEFT, RIGHT, TOP, STEP = 90, 780, 84, 26
 # Decades of the axis: 0.1 % to 100,000 %.
@@ -162,7 +169,7 @@ def picture(results):
         '<text x="10" y="20" font-size="15">Instructions that recording adds, of the same allocator without it</text>',
     ]
     for i, (name, _, _, kind, *_) in enumerate(SERIES):
-        x, y = LEFT + 8 + i % 3 * 230, 42 + i // 3 * 20
+        x, y = LEFT + 8 + i % 3 * 220, 42 + i // 3 * 20
         out += [mark(kind, f"s s{i}", x, y - 4), f'<text x="{x + 12}" y="{y}">{name}</text>']
     for power in range(LEAST, MOST + 1):
         x = place(10**power)
@@ -185,7 +192,7 @@ def picture(results):
 
 def main():
     results = Results(os.path.join(HERE, "results.csv"))
-    parts = {"instructions": instructions, "clock": clock, "threads": threads, "peers": peers, "samples": samples,
+    parts = {"instructions": instructions, "clock": clock, "threads": threads, "peers": peers, "peers' clock": peers_clock, "samples": samples,
              "machine": lambda results: "\n".join(f"- {head}" for head in results.heads)}
     parts = {name: part(results) for name, part in parts.items()}
     if os.path.exists(CHURN):

@@ -89,16 +89,9 @@ class Table:
         print(",".join(str(cell) for cell in row), flush=True)
 
 
-def plain_environment(workload, runs):
-    env = runs.environment(PLAIN)
-    if workload.plain:
-        env["LD_PRELOAD"] = workload.plain
-    return env
-
-
 def density(workload, runs):
     """Allocations and their bytes, as full mode counts them."""
-    run(workload.command("counted", FULL), runs.environment(FULL), workload.drive, "counted", stderr=subprocess.DEVNULL)
+    run(workload.command("counted", FULL), workload.environment(runs, FULL), workload.drive, "counted", stderr=subprocess.DEVNULL)
     return runs.take_samples()
 
 
@@ -109,11 +102,11 @@ def count(workload, variants, runs, table):
     table.add(workload, PLAIN, "allocations", [allocations])
     table.add(workload, PLAIN, "mean_bytes", [total / allocations])
     table.add(workload, PLAIN, "interval_bytes", [gap])
-    counted = {"plain": instructions(workload, PLAIN, plain_environment(workload, runs))}
+    counted = {"plain": instructions(workload, PLAIN, workload.environment(runs, PLAIN))}
     for variant in variants:
-        if variant.traces_all and not workload.trace_all:
+        if not variant.is_countable or variant.traces_all and not workload.trace_all:
             continue
-        counted[variant.name] = instructions(workload, variant, runs.environment(variant, gap))
+        counted[variant.name] = instructions(workload, variant, workload.environment(runs, variant, gap))
         table.add(workload, variant, "instructions", [counted[variant.name] / counted["plain"]])
         taken = runs.take_samples()[0]
         if not variant.is_ours:
@@ -133,9 +126,9 @@ def time(workload, variants, gap, rounds, runs, table):
             continue
         measured = {variant: ([], []) for variant in group}
         for _ in range(rounds if not traces_all else 3):
-            base = clock(workload.command(what, PLAIN), plain_environment(workload, runs), workload.drive)
+            base = clock(workload.command(what, PLAIN), workload.environment(runs, PLAIN), workload.drive)
             for variant in group:
-                one = clock(workload.command(what, variant), runs.environment(variant, gap), workload.drive)
+                one = clock(workload.command(what, variant), workload.environment(runs, variant, gap), workload.drive)
                 for ratios, now, then in zip(measured[variant], one, base):
                     ratios.append(now / then)
                 runs.take_samples()
@@ -149,7 +142,7 @@ def contend(workload, variants, gap, rounds, runs, table):
     measured = {variant: [] for variant in [PLAIN, *(v for v in variants if not v.traces_all)]}
     for _ in range(rounds):
         for variant, ratios in measured.items():
-            env = runs.environment(variant, gap)
+            env = workload.environment(runs, variant, gap)
             one, two = clock(workload.timed, env)[0], clock(workload.twice, env)[0]
             ratios.append(two / 2 / one)
             runs.take_samples()

@@ -29,6 +29,8 @@ class Variant:
     settings: dict = field(default_factory=dict, hash=False)
     # Traces every allocation: measured on few workloads, and briefly.
     traces_all: bool = False
+    # heaptrack 1.4 records nothing under valgrind.
+    is_countable: bool = True
 
     @property
     def is_ours(self):
@@ -62,7 +64,8 @@ PEERS = [
     Variant("tcmalloc HEAPPROFILE", TCMALLOC, "tcmalloc",
             {"HEAPPROFILE": "{work}/profile", "HEAP_PROFILE_ALLOCATION_INTERVAL": "0",
              "HEAP_PROFILE_INUSE_INTERVAL": "0", "TCMALLOC_SAMPLE_PARAMETER": "0"}, traces_all=True),
-    Variant("heaptrack", HEAPTRACK, "plain", {"DUMP_HEAPTRACK_OUTPUT": "{work}/trace"}, traces_all=True),
+    Variant("heaptrack", HEAPTRACK, "plain", {"DUMP_HEAPTRACK_OUTPUT": "{work}/trace.$$"}, traces_all=True,
+            is_countable=False),
 ]
 
 
@@ -81,7 +84,8 @@ class Runs:
     def __init__(self, library, work, ledgers):
         self.library, self.work, self.ledgers = library, work, ledgers
 
-    def environment(self, variant, interval_bytes=1):
+    def environment(self, variant, interval_bytes=1, own=None):
+        """`own`: what is preloaded in place of the recorder (nothing where the program has its own), or into a plain run."""
         # Python's own allocator would hide nearly all of its allocations.
         env = {**os.environ, "PYTHONMALLOC": "malloc", "LC_ALL": "C"}
         for name, value in variant.settings.items():
@@ -91,6 +95,7 @@ class Runs:
             # The rare workload with very many stacks shall not be measured with a full ledger.
             env["HEAPQL_LEDGER_BYTES"] = str(256 << 20)
         library = self.library if variant.is_ours else variant.library
+        library = library if own is None else own
         if library:
             env["LD_PRELOAD"] = library
         return env
@@ -110,7 +115,7 @@ class Runs:
 def samples(ledger):
     """Sums over the callsites of a ledger; see crates/ledger/src/layout.rs."""
     magic, version = struct.unpack_from("<8sI", ledger, 0)
-    assert magic == b"HEAPQL\x1a\n" and version == 1, "the layout has changed: this reader has to follow"
+    assert magic == b"HEAPQL\x1a\n" and version == 2, "the layout has changed: this reader has to follow"
     (capacity,) = struct.unpack_from("<I", ledger, 56)
     count = total = 0
     for at in range(69632, 69632 + 64 * capacity, 64):

@@ -30,6 +30,10 @@ class Workload:
     # Preloaded into the plain run: the allocator that the recorder passes allocations on to.
     plain: str | None = None
 
+    def environment(self, runs, variant, interval_bytes=1):
+        own = self.plain if variant.name == "plain" else "" if variant.is_ours and self.recorded else None
+        return runs.environment(variant, interval_bytes, own)
+
     def command(self, what, variant):
         if variant.is_ours and self.recorded:
             return self.recorded[0 if what == "counted" else 1]
