@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 """Whole programs, plain and recorded, side by side: ratios of instructions, CPU time and peak memory.
 
-Instructions are user instructions under callgrind (no noise, but one thread at a time and no kernel). CPU time is user and
-system time, the median ratio of interleaved pairs. Peak memory is ru_maxrss of the same runs. Needs gcc, g++, valgrind and
-a built heapql; prints CSV, to be committed as results.csv.
+Instructions are user instructions of all processes of the run, under cachegrind (no noise; but one thread at a time, no
+kernel, no cache misses). CPU time is user and system time; peak memory is the largest ru_maxrss of the same runs. Both are
+medians over rounds in which every variant runs once, each compared with the plain run of its round. The rows go to
+results.csv, where they replace those of the same measurement; report.py makes docs/overhead.md's tables and picture of it.
 
-    cargo build --release --workspace --bin heapql && benches/whole/run.py target/release/heapql > benches/whole/results.csv
+    benches/whole/run.py target/debug/heapql            everything, about 40 minutes
+    benches/whole/run.py target/debug/heapql --part instructions --only slots,python --quick
+
+Takes a heapql binary or the preload library itself. Needs what needs() lists; a peer that is missing is left out, and said.
 """
+import argparse
+import csv
+import datetime
 import os
 import platform
 import re
@@ -16,94 +23,204 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-MODES = [("zero", 10000, 10000), ("16..256", 16, 256), ("1..16", 1, 16), ("full", 1, 1)]
-PAIRS = 7
-PYTHON = """
-import json
-kept = []
-for i in range({rounds}):
-    kept.append(json.dumps([{{'a': j, 'b': str(j)}} for j in range(100)]))
-    json.loads(kept[-1])
-"""
+from variants import DEFAULT, FULL, GLIBC, OURS, PEERS, PLAIN, Runs, interval
+from workloads import HERE, ROOT, build, versions, workloads
+
+RESULTS = os.path.join(HERE, "results.csv")
+COLUMNS = ["workload", "variant", "metric", "value", "n", "spread"]
+# Fewer samples say nothing about the cost of one.
+FEWEST = 100
+PARTS = {
+    "instructions": ["instructions", "samples", "per_sample", "allocations", "mean_bytes", "interval_bytes"],
+    "clock": ["cpu_time", "peak_rss", "per_thread"],
+}
 
 
-def build(directory):
-    for source, compiler in [("slots.c", "gcc"), ("cppmix.cc", "g++")]:
-        path = os.path.join(HERE, "programs", source)
-        out = os.path.join(directory, source.split(".")[0])
-        subprocess.run([compiler, "-O2", "-g", "-pthread", path, "-o", out], check=True)
-    slots, cppmix = (os.path.join(directory, name) for name in ("slots", "cppmix"))
-    python = subprocess.run([sys.executable, "-c", "import sys; print(sys.executable)"], check=True, capture_output=True)
-    python = os.path.realpath(python.stdout.decode().strip())
-    # name, command for callgrind, command for the clock
-    return [
-        ("slots", [slots, "200000"], [slots, "6000000"]),
-        ("deep", [slots, "200000", "32"], [slots, "6000000", "32"]),
-        ("cppmix", [cppmix, "4"], [cppmix, "100"]),
-        ("python", [python, "-c", PYTHON.format(rounds=60)], [python, "-c", PYTHON.format(rounds=3000)]),
-        ("two threads", None, [slots, "4000000", "0", "2"]),
-    ]
+def preload(given, work):
+    """The library itself, or the one that `heapql env` unpacks."""
+    if given.endswith(".so"):
+        return os.path.abspath(given)
+    command = [os.path.abspath(given), "env"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "HEAPQL_DIR": work})
+    return re.search(r"LD_PRELOAD='?([^'\n;]+)", text.stdout).group(1)
 
 
-def preload(heapql, directory):
-    """The library that `heapql env` unpacks."""
-    text = subprocess.run([heapql, "env"], check=True, capture_output=True, env={**os.environ, "HEAPQL_DIR": directory})
-    return re.search(r"LD_PRELOAD='?([^'\n;]+)", text.stdout.decode()).group(1)
-
-
-def environment(library, directory, mode):
-    # Python's own allocator would hide nearly all of its allocations.
-    plain = {**os.environ, "PYTHONMALLOC": "malloc"}
-    if mode is None:
-        return plain
-    _, least, most = mode
-    return {**plain, "LD_PRELOAD": library, "HEAPQL_DIR": directory, "HEAPQL_MIN": str(least), "HEAPQL_MAX": str(most)}
-
-
-def forget(directory):
-    for name in os.listdir(directory):
-        if name.endswith(".heapql"):
-            os.unlink(os.path.join(directory, name))
-
-
-def instructions(command, env):
-    tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    ran = subprocess.run(tool + command, env=env, check=True, capture_output=True)
-    return int(re.search(rb"Collected : (\d+)", ran.stderr).group(1))
-
-
-def clock(command, env):
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+def run(command, env, drive, what, **streams):
+    """Runs to the end; the kernel's account of the process and its children."""
+    process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **streams)
+    try:
+        if drive:
+            drive(what)
+    except BaseException:
+        process.kill()
+        raise
     _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, (command, status)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return usage
+
+
+def instructions(workload, variant, env):
+    tool = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", "--trace-children=yes"]
+    with tempfile.TemporaryFile() as said:
+        run(tool + workload.command("counted", variant), env, workload.drive, "counted", stderr=said)
+        said.seek(0)
+        counts = re.findall(rb"I +refs: +([\d,]+)", said.read())
+    return sum(int(count.replace(b",", b"")) for count in counts)
+
+
+def clock(command, env, drive=None):
+    usage = run(command, env, drive, "timed", stderr=subprocess.DEVNULL)
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
+class Table:
+    """Rows as they will stand in the file."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, workload, variant, metric, values):
+        middle, spread = statistics.median(values), max(values) - min(values)
+        row = [workload.name, variant.name, metric, f"{middle:.4g}" if middle < 1000 else str(round(middle)), len(values),
+               f"{spread:.3g}"]
+        self.rows.append(row)
+        print(",".join(str(cell) for cell in row), flush=True)
+
+
+def density(workload, runs):
+    """Allocations and their bytes, as full mode counts them."""
+    run(workload.command("counted", FULL), workload.environment(runs, FULL), workload.drive, "counted", stderr=subprocess.DEVNULL)
+    return runs.take_samples()
+
+
+def count(workload, variants, runs, table):
+    """Instructions, and what a sample adds to them."""
+    allocations, total = density(workload, runs)
+    gap = interval(allocations, total)
+    table.add(workload, PLAIN, "allocations", [allocations])
+    table.add(workload, PLAIN, "mean_bytes", [total / allocations])
+    table.add(workload, PLAIN, "interval_bytes", [gap])
+    counted = {"plain": instructions(workload, PLAIN, workload.environment(runs, PLAIN))}
+    for variant in variants:
+        if not variant.is_countable or variant.traces_all and not workload.trace_all:
+            continue
+        counted[variant.name] = instructions(workload, variant, workload.environment(runs, variant, gap))
+        table.add(workload, variant, "instructions", [counted[variant.name] / counted["plain"]])
+        taken = runs.take_samples()[0]
+        if not variant.is_ours:
+            taken = variant.samples(allocations, total)
+        if variant.base and taken >= FEWEST:
+            table.add(workload, variant, "samples", [taken])
+            extra = counted[variant.name] - counted[variant.base]
+            table.add(workload, variant, "per_sample", [extra / taken])
+    return gap
+
+
+def time(workload, variants, gap, rounds, runs, table):
+    """CPU time and peak memory, variants taking turns. Those that trace everything do the counted work, the rest more."""
+    for traces_all, what in [(False, "timed"), (True, "counted")]:
+        group = [variant for variant in variants if variant.traces_all == traces_all]
+        if not group or (traces_all and not workload.trace_all):
+            continue
+        measured = {variant: ([], []) for variant in group}
+        for _ in range(rounds if not traces_all else 3):
+            base = clock(workload.command(what, PLAIN), workload.environment(runs, PLAIN), workload.drive)
+            for variant in group:
+                one = clock(workload.command(what, variant), workload.environment(runs, variant, gap), workload.drive)
+                for ratios, now, then in zip(measured[variant], one, base):
+                    ratios.append(now / then)
+                runs.take_samples()
+        for variant, (cpu, rss) in measured.items():
+            table.add(workload, variant, "cpu_time", cpu)
+            table.add(workload, variant, "peak_rss", rss)
+
+
+def contend(workload, variants, gap, rounds, runs, table):
+    """CPU time of two threads that do the work of one each, per thread, against one thread's."""
+    measured = {variant: [] for variant in [PLAIN, *(v for v in variants if not v.traces_all)]}
+    for _ in range(rounds):
+        for variant, ratios in measured.items():
+            env = workload.environment(runs, variant, gap)
+            one, two = clock(workload.timed, env)[0], clock(workload.twice, env)[0]
+            ratios.append(two / 2 / one)
+            runs.take_samples()
+    for variant, ratios in measured.items():
+        table.add(workload, variant, "per_thread", ratios)
+
+
+def described(part):
+    """One line on where and when, without names of machines."""
+    with open("/proc/cpuinfo") as file:
+        model = re.search(r"model name\s*: (.+)", file.read()).group(1)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    words = [model, platform.machine(), f"{os.cpu_count()} cores", f"Linux {platform.release().split('-')[0]}",
+             f"glibc {platform.libc_ver()[1]}", *(f"{name} {version}" for name, version in versions().items()),
+             f"commit {commit.stdout.strip()}", datetime.date.today().isoformat()]
+    return f"# {part}: " + "; ".join(words)
+
+
+def save(path, parts, measured):
+    """Replaces the rows that have been measured again; a file holds the last measurement of each."""
+    heads, rows = {}, {}
+    if os.path.exists(path):
+        with open(path) as file:
+            lines = file.read().splitlines()
+        heads = {line[2:].split(":")[0]: line for line in lines if line.startswith("#")}
+        rows = {tuple(row[:3]): row for row in csv.reader(line for line in lines if not line.startswith("#"))}
+        rows.pop(tuple(COLUMNS[:3]), None)
+    heads.update({part: described(part) for part in parts})
+    rows.update({tuple(row[:3]): [str(cell) for cell in row] for row in measured})
+    with open(path, "w") as file:
+        for part in PARTS:
+            if part in heads:
+                print(heads[part], file=file)
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows.values()])
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("library", help="a heapql binary, or libheapql_preload.so")
+    parser.add_argument("--only", help="workloads, separated by commas")
+    parser.add_argument("--part", choices=PARTS, help="instructions or clock alone")
+    parser.add_argument("--quick", action="store_true", help="no peers, three rounds")
+    parser.add_argument("--rounds", type=int, default=7, help="of the clock")
+    parser.add_argument("--out", default=RESULTS)
+    return parser.parse_args()
+
+
 def main():
-    heapql = os.path.abspath(sys.argv[1])
-    work = tempfile.mkdtemp()
-    directory = tempfile.mkdtemp(dir="/dev/shm")
-    library = preload(heapql, directory)
-    print(f"# {platform.machine()}, Linux {platform.release().split('-')[0]}, {os.cpu_count()} cores, {platform.libc_ver()[1]}")
-    print("workload,mode,instructions,cpu_time,peak_rss")
-    for name, counted, timed in build(work):
-        base = instructions(counted, environment(library, directory, None)) if counted else None
-        for mode in MODES:
-            env = environment(library, directory, mode)
-            ratio = ""
-            if counted:
-                ratio = f"{instructions(counted, env) / base:.3f}"
-            cpu, rss = [], []
-            for _ in range(PAIRS):
-                plain = clock(timed, environment(library, directory, None))
-                recorded = clock(timed, env)
-                cpu.append(recorded[0] / plain[0])
-                rss.append(recorded[1] / plain[1])
-                forget(directory)
-            print(f"{name},{mode[0]},{ratio},{statistics.median(cpu):.3f},{statistics.median(rss):.3f}", flush=True)
-    shutil.rmtree(work)
-    shutil.rmtree(directory)
+    asked = arguments()
+    parts = [asked.part] if asked.part else list(PARTS)
+    rounds = 3 if asked.quick else asked.rounds
+    peers = [] if asked.quick else [peer for peer in PEERS if os.path.exists(peer.library)]
+    for peer in PEERS:
+        if not asked.quick and peer not in peers:
+            print(f"{peer.name}: {peer.library} is missing", file=sys.stderr)
+    work, ledgers, table = tempfile.mkdtemp(), tempfile.mkdtemp(dir="/dev/shm"), Table()
+    try:
+        runs = Runs(preload(asked.library, ledgers), work, ledgers)
+        every = workloads(work, build(work), GLIBC)
+        names = asked.only.split(",") if asked.only else [workload.name for workload in every]
+        unknown = set(names) - {workload.name for workload in every}
+        if unknown:
+            sys.exit(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(w.name for w in every)}")
+        for workload in every:
+            if workload.name not in names:
+                continue
+            variants = OURS + peers
+            if "instructions" in parts:
+                count(workload, variants, runs, table)
+            if "clock" in parts and workload.timed:
+                gap = interval(*density(workload, runs))
+                time(workload, variants, gap, rounds, runs, table)
+                if workload.twice:
+                    contend(workload, variants, gap, rounds, runs, table)
+    finally:
+        shutil.rmtree(work)
+        shutil.rmtree(ledgers)
+    save(asked.out, parts, table.rows)
 
 
 if __name__ == "__main__":

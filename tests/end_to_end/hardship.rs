@@ -2,7 +2,7 @@
 //! counted.
 
 use crate::full_mode::{exact_program, rows_of_size};
-use crate::harness::{Client, Ended, Launch, Program, kill, tool};
+use crate::harness::{Client, Ended, Launch, Program, kill, library, scratch, tool};
 
 /// Runs `exact.c` under a shell that first does something to it; returns what was written to stderr.
 fn under(preparation: &str) -> String {
@@ -73,6 +73,20 @@ fn forks_among_threads() {
 }
 
 #[test]
+fn every_usable_byte_survives_realloc() {
+    let program = Program::new("usable.c").path();
+    let dir = scratch();
+    let other = library(dir.path());
+    // A library with an allocator's functions between ours and glibc's, as in a program that is linked with one.
+    let script = "LD_PRELOAD=$LD_PRELOAD:$1 exec \"$0\"";
+    let paths = [&program, &other].map(|path| path.to_str().expect("UTF-8"));
+    for (min, max) in [(1, 1), (1, 16), (10_000, 10_000)] {
+        let launch = Launch::run("/bin/bash", &["-c", script, paths[0], paths[1]]).intervals(min, max);
+        assert_eq!(tool(&mut launch.command(), "").ok(), "done\n", "{min}..{max}");
+    }
+}
+
+#[test]
 fn a_full_ledger_loses_samples_and_counts_them() {
     let program = Program::new("gaps.c").path();
     let limits = ["HEAPQL_LEDGER_BYTES=262144", "HEAPQL_LABEL=full", program.to_str().expect("UTF-8")];
@@ -93,6 +107,30 @@ fn a_full_ledger_loses_samples_and_counts_them() {
     assert!(bytes <= 262_144, "{bytes} bytes");
     server.order("");
     assert_eq!(client.query("SELECT count(*) FROM heapql.callsites WHERE label = 'full' AND depth > 14").number(), 0);
+}
+
+/// What is written to stderr when `program` is given `input` under a shell that does something first.
+fn said(preparation: &str, program: &'static str, input: &str) -> String {
+    let script = format!("{preparation}; exec \"$0\"");
+    let program = Program::new(program).path();
+    let launch = Launch::run("/bin/bash", &["-c", &script, program.to_str().expect("UTF-8")]).intervals(1, 1);
+    let output = tool(&mut launch.command(), input);
+    assert_eq!(output.ended, Ended::Status(0), "{preparation}: {}{}", output.stdout, output.stderr);
+    output.stderr
+}
+
+#[test]
+fn a_bound_that_is_hit_is_said_once() {
+    let ledger = said("export HEAPQL_LEDGER_BYTES=262144", "gaps.c", "\n\n\n");
+    assert_eq!(ledger.matches("the ledger is full (262144 bytes").count(), 1, "{ledger}");
+    // Twice what an eighth of the addresses holds.
+    let pool = said("ulimit -v 400000", "exact.c", "malloc 50000 1000\nmalloc 50000 1001\nquit\n");
+    assert_eq!(pool.matches("no memory or addresses for a sampled object").count(), 1, "{pool}");
+}
+
+#[test]
+fn a_line_on_a_closed_pipe_kills_no_program() {
+    said("exec 2> >(:); sleep 0.3; export HEAPQL_LEDGER_BYTES=262144", "gaps.c", "\n\n\n");
 }
 
 #[test]

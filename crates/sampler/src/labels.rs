@@ -32,7 +32,8 @@ fn position(wanted: &LabelId, text: [u64; 2]) -> Option<u16> {
     found.map(|at| at as u16)
 }
 
-/// The number of a label, which the ledger gets too if there is one. `None` when there are too many.
+/// The number of a label, which the ledger gets too if there is one. `None` when there are too many, or another thread
+/// is adding one for too long.
 pub(crate) fn number(wanted: &LabelId, writer: &Writer) -> Option<u16> {
     let text = wanted.words();
     if let Some(found) = position(wanted, text) {
@@ -55,6 +56,10 @@ pub(crate) fn number(wanted: &LabelId, writer: &Writer) -> Option<u16> {
     }
     COUNT.store(at + 1, Release);
     Some(at as u16)
+}
+
+pub(crate) fn are_full() -> bool {
+    COUNT.load(Relaxed) as usize >= LABEL_CAPACITY
 }
 
 /// Adds all labels but the first, which a ledger starts with, to a fresh ledger.

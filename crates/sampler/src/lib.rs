@@ -25,6 +25,7 @@ mod environment;
 #[cfg(feature = "global-alloc")]
 mod label;
 mod labels;
+mod losses;
 mod modules;
 mod pool;
 mod recorder;

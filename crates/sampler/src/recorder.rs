@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::pool::{Bad, Object, Pool, SHARDS, Tag};
 use crate::text::{Line, say};
 use crate::thread::{self, DUE, Thread};
-use crate::{decide, environment, labels, modules};
+use crate::{decide, environment, labels, losses, modules};
 
 /// Frames that are captured beyond those that are kept because some may be skipped.
 const MOST_SKIPPED: usize = 8;
@@ -233,7 +233,7 @@ fn fail(bad: Bad) -> ! {
 fn enter() -> Option<Inside> {
     let inside = Inside::enter();
     if inside.is_none() && STATE.load(Relaxed) == OPEN {
-        WRITER.lose(Loss::Reentrant);
+        losses::lose(&WRITER, Loss::Reentrant);
     }
     inside
 }
@@ -283,7 +283,7 @@ fn unwind(thread: &Thread, stack: &Stack, room: usize, depth: usize, kind: u64, 
     let walk = memo.learn(stack.frame, &(0..0), &mut bounds, frames);
     thread.stack.set(bounds);
     if matches!(walk.end, End::Truncated(_)) {
-        WRITER.lose(Loss::StackTruncated);
+        losses::lose(&WRITER, Loss::StackTruncated);
     }
     let frames = frames.get(..walk.depth).unwrap_or_default();
     let own = frames.iter().take_while(|frame| stack.skip.contains(frame)).count();
@@ -300,16 +300,14 @@ fn unwind(thread: &Thread, stack: &Stack, room: usize, depth: usize, kind: u64, 
 #[cold]
 fn intern(key: &CallsiteKey, bytes: usize) -> Option<u32> {
     modules::note(&WRITER, key.frames);
-    WRITER.add(key, bytes as u64).map_err(|loss| WRITER.lose(loss)).ok()
+    WRITER.add(key, bytes as u64).map_err(|loss| losses::lose(&WRITER, loss)).ok()
 }
 
 /// An object in the pool, counted.
 fn place(thread: &Thread, request: Request, site: u32) -> Option<NonNull<u8>> {
     let tag = Tag { callsite: site, epoch: EPOCH.load(Relaxed) };
-    let Some((object, is_zero)) = POOL.allocate(shard(thread).into(), request.bytes, request.align, tag) else {
-        WRITER.lose(Loss::PoolFull);
-        return None;
-    };
+    let placed = POOL.allocate(shard(thread).into(), request.bytes, request.align, tag);
+    let (object, is_zero) = placed.map_err(|loss| losses::lose(&WRITER, loss)).ok()?;
     if request.zeroed && !is_zero {
         // SAFETY: a fresh object of this size.
         unsafe { object.as_ptr().write_bytes(0, request.bytes) };
@@ -490,7 +488,7 @@ pub(crate) fn label(wanted: &heapql_ledger::LabelId, defaults: &Defaults) -> Opt
     }
     let number = labels::number(wanted, &WRITER);
     if number.is_none() {
-        WRITER.lose(Loss::LabelsFull);
+        losses::lose(&WRITER, if labels::are_full() { Loss::LabelsFull } else { Loss::Contended });
     }
     number
 }

@@ -48,8 +48,16 @@ fn digits_of(mut number: u64, digits: &mut [u8; 20]) -> usize {
     }
 }
 
-/// One line on the program's stderr.
+/// One line on the program's stderr, if that takes it at once: the program shall neither wait for its reader, which may be
+/// itself, nor die of SIGPIPE.
 pub(crate) fn say(line: Line) {
+    let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let arguments = [(&raw mut stderr) as usize, 1, (&raw const now) as usize, 0, 0];
+    // SAFETY: the kernel writes to `stderr` and reads `now`; no signal mask is given.
+    if unsafe { call(libc::SYS_ppoll, arguments) }.is_err() || stderr.revents != libc::POLLOUT {
+        return;
+    }
     let mut line = line;
     line.bytes[line.used] = b'\n';
     let arguments = [libc::STDERR_FILENO as usize, line.bytes.as_ptr() as usize, line.used + 1];

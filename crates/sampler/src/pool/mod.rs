@@ -21,7 +21,7 @@ mod unit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
-use heapql_ledger::{Held, TryLock};
+use heapql_ledger::{Held, Loss, TryLock};
 
 use buddy::Buddy;
 use range::Range;
@@ -93,19 +93,25 @@ impl Pool {
         Some(reserved)
     }
 
-    /// An object of `bytes` at a multiple of `align` (a power of two), and whether it is known to be zero. `None` when the
-    /// range or the memory is exhausted, or when others hold what is needed.
+    /// An object of `bytes` at a multiple of `align` (a power of two), and whether it is known to be zero.
+    /// `PoolFull` when the range or the memory is exhausted, `Contended` when others hold what is needed.
     #[inline(always)]
-    pub(crate) fn allocate(&self, shard: usize, bytes: usize, align: usize, tag: Tag) -> Option<(NonNull<u8>, bool)> {
-        let room = bytes.checked_add(GRAIN + if align > GRAIN { align } else { 0 })?;
+    pub(crate) fn allocate(
+        &self,
+        shard: usize,
+        bytes: usize,
+        align: usize,
+        tag: Tag,
+    ) -> Result<(NonNull<u8>, bool), Loss> {
+        let room = bytes.checked_add(GRAIN + if align > GRAIN { align } else { 0 }).ok_or(Loss::PoolFull)?;
         if room > LARGEST_BLOCK {
-            return Some((self.allocate_span(bytes, align, tag)?, true));
+            return Ok((self.allocate_span(bytes, align, tag)?, true));
         }
-        let (at, held) = match self.shards.get(shard)?.try_lock() {
+        let (at, held) = match self.shards.get(shard).and_then(Shard::try_lock) {
             Some(held) => (shard, held),
-            None => self.any_shard(shard)?,
+            None => self.any_shard(shard).ok_or(Loss::Contended)?,
         };
-        Some((slab::allocate(self, at, &held, bytes, align, tag)?, false))
+        Ok((slab::allocate(self, at, &held, bytes, align, tag)?, false))
     }
 
     /// Another shard than `shard`, which is locked, or that one after a wait.
@@ -118,22 +124,29 @@ impl Pool {
     }
 
     #[cold]
-    fn allocate_span(&self, bytes: usize, align: usize, tag: Tag) -> Option<NonNull<u8>> {
+    fn allocate_span(&self, bytes: usize, align: usize, tag: Tag) -> Result<NonNull<u8>, Loss> {
         if align > LARGEST_ALIGN {
-            return None;
+            return Err(Loss::PoolFull);
         }
-        let units = bytes.max(align).div_ceil(UNIT_BYTES);
+        let number = self.take_units(bytes.max(align).div_ceil(UNIT_BYTES), bytes.div_ceil(UNIT_BYTES))?;
+        let found = self.range.unit(number).zip(NonNull::new(self.range.address(number)));
+        let (unit, object) = found.ok_or(Loss::PoolFull)?;
+        unit.start_large(tag, bytes);
+        Ok(object)
+    }
+
+    /// A span of at least `count` units, the first `usable` of them with memory behind them.
+    fn take_units(&self, count: usize, usable: usize) -> Result<u32, Loss> {
         let unit = {
-            let held = self.spans.lock()?;
+            let held = self.spans.lock().ok_or(Loss::Contended)?;
             self.collect_spans(&held);
-            self.buddy.allocate(&self.range, &held, units)?
+            self.buddy.allocate(&self.range, &held, count).ok_or(Loss::PoolFull)?
         };
-        if !self.range.commit(unit, bytes.div_ceil(UNIT_BYTES)) {
-            self.give_back(unit);
-            return None;
+        if self.range.commit(unit, usable) {
+            return Ok(unit);
         }
-        self.range.unit(unit)?.start_large(tag, bytes);
-        NonNull::new(self.range.address(unit))
+        self.give_back(unit);
+        Err(Loss::PoolFull)
     }
 
     /// The object that starts at `address`.
@@ -158,10 +171,10 @@ impl Pool {
             if !self.range.commit(number, bytes.div_ceil(UNIT_BYTES)) {
                 return None;
             }
-            unit.start_large(tag, bytes);
+            self.resize_span(unit, address, bytes, tag);
             return NonNull::new(address as *mut u8);
         }
-        let moved = self.allocate_span(bytes, GRAIN, tag)?;
+        let moved = self.allocate_span(bytes, GRAIN, tag).ok()?;
         if !self.range.move_pages(address, moved.as_ptr() as usize, old) {
             // SAFETY: the new span is ours and at least as long; the old one is the caller's live object.
             unsafe { core::ptr::copy_nonoverlapping(address as *const u8, moved.as_ptr(), old) };
@@ -175,7 +188,21 @@ impl Pool {
         let Some((unit, _)) = self.range.unit_at(address) else {
             return;
         };
-        if unit.large().is_some() { unit.start_large(tag, bytes) } else { slab::retag(address, tag, bytes) }
+        if unit.large().is_some() {
+            self.resize_span(unit, address, bytes, tag);
+        } else {
+            slab::retag(address, tag, bytes);
+        }
+    }
+
+    /// Gives a new tag and size to a large object that stays where it is; pages behind its end go back to the kernel.
+    fn resize_span(&self, unit: &Unit, address: usize, bytes: usize, tag: Tag) {
+        let before = unit.large().map_or(0, |(_, _, usable)| usable);
+        unit.start_large(tag, bytes);
+        let after = unit.large().map_or(0, |(_, _, usable)| usable);
+        if after < before {
+            self.range.release(address + after, before - after);
+        }
     }
 
     /// Ends an object: its tag and its bytes, as requested. Never waits.
@@ -198,23 +225,9 @@ impl Pool {
         if !unit.end_large() {
             return Err(Bad::Freed);
         }
-        self.range.release(number, unit.span_bytes());
+        self.range.release(address, unit.span_bytes());
         self.give_back(number);
         Ok((tag, bytes))
-    }
-
-    /// A unit for a slab, with memory behind it.
-    fn take_unit(&self) -> Option<u32> {
-        let unit = {
-            let held = self.spans.lock()?;
-            self.collect_spans(&held);
-            self.buddy.allocate(&self.range, &held, 1)?
-        };
-        if self.range.commit(unit, 1) {
-            return Some(unit);
-        }
-        self.give_back(unit);
-        None
     }
 
     /// Back to the buddy, or onto the list for its next holder.

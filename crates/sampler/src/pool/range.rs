@@ -121,11 +121,10 @@ impl Range {
         moved == Ok(to)
     }
 
-    /// Gives the memory of a span back to the kernel; it reads as zeroes afterwards.
-    pub(super) fn release(&self, number: u32, bytes: usize) {
-        // SAFETY: the caller owns the span, whose contents nobody needs any more.
-        let _ =
-            unsafe { call(libc::SYS_madvise, [self.address(number) as usize, bytes, libc::MADV_DONTNEED as usize]) };
+    /// Gives whole pages of a span back to the kernel; they read as zeroes afterwards.
+    pub(super) fn release(&self, address: usize, bytes: usize) {
+        // SAFETY: the caller owns the span, and nobody needs the contents of these pages any more.
+        let _ = unsafe { call(libc::SYS_madvise, [address, bytes, libc::MADV_DONTNEED as usize]) };
     }
 }
 

@@ -8,7 +8,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-use heapql_ledger::{Held, TryLock};
+use heapql_ledger::{Held, Loss, TryLock};
 
 use super::buddy::unlink_between;
 use super::class::{CLASSES, class_of, size_of_class};
@@ -144,39 +144,39 @@ pub(super) fn allocate(
     bytes: usize,
     align: usize,
     tag: Tag,
-) -> Option<NonNull<u8>> {
-    let shard = pool.shards.get(at)?;
+) -> Result<NonNull<u8>, Loss> {
+    let shard = pool.shards.get(at).ok_or(Loss::PoolFull)?;
     if shard.left.load(Relaxed) != 0 {
         collect(pool, at, held);
     }
     let gap = if align > GRAIN { align } else { 0 };
     let class = class_of(bytes + GRAIN + gap);
-    let head = shard.with_room.get(class)?;
+    let head = shard.with_room.get(class).ok_or(Loss::PoolFull)?;
     let number = match head.load(Relaxed) {
         0 => start_slab(pool, at, class, head)?,
         found => found - 1,
     };
-    let unit = pool.range.unit(number)?;
+    let unit = pool.range.unit(number).ok_or(Loss::PoolFull)?;
     let first = take_block(pool, unit, pool.range.address(number) as usize, class, head);
     if gap == 0 {
         write_header(first, tag, bytes as u64);
-        return NonNull::new(first as *mut u8);
+        return NonNull::new(first as *mut u8).ok_or(Loss::PoolFull);
     }
     // Such a block is found again by its first place: nothing there may look like a live object.
     header(first).word.store(free_mark(first), Relaxed);
     let address = first.next_multiple_of(align);
     write_header(address, tag, bytes as u64 | if address == first { 0 } else { MOVED });
-    NonNull::new(address as *mut u8)
+    NonNull::new(address as *mut u8).ok_or(Loss::PoolFull)
 }
 
 /// A new slab, first in the list of its class.
 #[cold]
-fn start_slab(pool: &Pool, shard: usize, class: usize, head: &AtomicU32) -> Option<u32> {
-    let number = pool.take_unit()?;
-    let unit = pool.range.unit(number)?;
+fn start_slab(pool: &Pool, shard: usize, class: usize, head: &AtomicU32) -> Result<u32, Loss> {
+    let number = pool.take_units(1, 1)?;
+    let unit = pool.range.unit(number).ok_or(Loss::PoolFull)?;
     unit.start_slab(class, shard);
     link(pool, unit, number, head);
-    Some(number)
+    Ok(number)
 }
 
 fn link(pool: &Pool, unit: &Unit, number: u32, head: &AtomicU32) {
@@ -290,7 +290,7 @@ fn changed(pool: &Pool, shard: &Shard, unit: &Unit, number: u32, next: u32) {
     if unit.low.load(Relaxed) == 0 && !alone {
         unlink_between(&pool.range, unit, head);
         unit.end_slab();
-        pool.range.release(number, UNIT_BYTES);
+        pool.range.release(pool.range.address(number) as usize, UNIT_BYTES);
         pool.give_back(number);
     }
 }

@@ -165,6 +165,19 @@ fn memory_goes_back_when_objects_are_gone() {
 }
 
 #[test]
+fn memory_goes_back_when_a_large_object_shrinks() {
+    let pool = pool();
+    let first = pool.allocate(0, 64 << 20, 16, tag(1)).expect("memory").0.as_ptr() as usize;
+    bytes_at(first, 64 << 20).fill(1);
+    pool.retag(first, tag(2), 40 << 20);
+    assert!(resident_bytes(pool) < 41 << 20);
+    let same = pool.resize_large(first, 100_000, tag(3)).expect("it stays").as_ptr() as usize;
+    assert!(resident_bytes(pool) < 1 << 20);
+    assert_eq!((same, pool.object(same).map(|object| object.bytes)), (first, Ok(100_000)));
+    assert!(bytes_at(same, 100_000).iter().all(|&byte| byte == 1));
+}
+
+#[test]
 fn threads_may_free_what_others_allocated() {
     let pool = pool();
     let (send, receive) = std::sync::mpsc::sync_channel::<usize>(1_000);
