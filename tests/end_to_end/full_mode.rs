@@ -143,15 +143,3 @@ fn interpreters_are_recorded_unmodified() {
     let rows = rows_of_size(&mut server.mysql(), 100_036);
     assert_eq!(rows, [(77, 77 * 100_036)]);
 }
-
-#[test]
-fn scopes_of_the_c_interface_are_labels() {
-    let path = Program::new("scopes.c").flags(&["-fPIE", "-pie"]).path();
-    crate::harness::tool(&mut std::process::Command::new(&path), "\n").ok();
-    let server = Launch::run(&path, &[]).intervals(1, 1).start();
-    server.ready();
-    let sql = "SELECT tenant_id, ctx_id, mod_name, sum(alloc_count) AS n FROM __all_virtual_malloc_sample_info \
-               WHERE alloc_bytes = alloc_count * 1009 GROUP BY tenant_id, ctx_id, mod_name ORDER BY tenant_id";
-    let expected = [["500", "22", "glibc_malloc", "10"], ["1007", "3", "outer", "60"], ["1008", "0", "inner", "30"]];
-    assert_eq!(server.postgres().query(sql).rows, expected);
-}

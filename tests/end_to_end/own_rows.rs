@@ -10,19 +10,25 @@ use crate::harness::{Client, Launch, Lines, Program, eventually, scratch};
 
 const TABLE: &str = "__all_virtual_malloc_sample_info";
 
-/// `programs/rust_target.rs`, without any preload.
-struct Target {
+/// A Rust program that uses the sampler, without any preload unless it is asked for.
+pub(crate) struct Target {
     child: Child,
     lines: Lines,
 }
 
 impl Target {
+    /// `programs/rust_target.rs`.
     fn start(home: &Arc<TempDir>, preload: &str) -> Target {
+        Target::start_program(env!("CARGO_BIN_EXE_rust-target"), home, preload)
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) fn start_program(program: &str, home: &Arc<TempDir>, preload: &str) -> Target {
         let ledgers = home.path().join("ledgers");
         let script = "eval \"$(\"$1\" env)\"; [ -n \"$3\" ] || unset LD_PRELOAD; exec \"$2\"";
         let mut child = Command::new("/bin/sh")
             .args(["-c", script, "sh"])
-            .args([crate::harness::heapql().as_os_str(), env!("CARGO_BIN_EXE_rust-target").as_ref(), preload.as_ref()])
+            .args([crate::harness::heapql().as_os_str(), program.as_ref(), preload.as_ref()])
             .env("HEAPQL_DIR", ledgers)
             .env("HEAPQL_MIN", "1")
             .env("HEAPQL_MAX", "1")
@@ -51,7 +57,7 @@ impl Drop for Target {
 }
 
 /// (tenant_id, ctx_id, mod_name, alloc_count) of all objects of a size.
-fn labels_of_size(client: &mut dyn Client, bytes: usize) -> Vec<Vec<String>> {
+pub(crate) fn labels_of_size(client: &mut dyn Client, bytes: usize) -> Vec<Vec<String>> {
     let sql = format!(
         "SELECT tenant_id, ctx_id, mod_name, sum(alloc_count) AS n FROM {TABLE} \
          WHERE alloc_count > 0 AND alloc_bytes = alloc_count * {bytes} \

@@ -41,7 +41,7 @@ pub(crate) enum Verb {
     /// Serve SQL about every recorded process of this host, dead ones included
     Serve(ServeArguments),
     /// Print the environment that has programs recorded, for eval
-    Env(DirArgument),
+    Env(EnvArguments),
     /// Answer a query from the ledgers, without a client
     Sql(SqlArguments),
     /// List the recorded processes
@@ -143,6 +143,21 @@ pub(crate) struct DirArgument {
     /// Where ledgers lie [default: HEAPQL_DIR]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnvArguments {
+    #[command(flatten)]
+    pub(crate) dir: DirArgument,
+    /// Print instead what a program includes (heapql.h) or imports (heapql.py) to label its memory
+    #[arg(long, value_name = "LANG", value_enum, conflicts_with = "dir")]
+    pub(crate) api: Option<Api>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Api {
+    C,
+    Python,
 }
 
 #[derive(Debug, Args)]

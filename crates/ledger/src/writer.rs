@@ -32,14 +32,26 @@ pub struct Settings<'a> {
 pub struct LabelId<'a> {
     pub tenant_id: u64,
     pub ctx_id: u64,
-    /// At most [`LABEL_BYTES`] of it are kept.
+    /// What [`LabelId::kept`] says of it is kept.
     pub text: &'a [u8],
 }
 
 impl LabelId<'_> {
+    /// How many bytes of a text make a label: up to the first NUL, at most [`LABEL_BYTES`], and no part of a character.
+    pub const fn kept(text: &[u8]) -> usize {
+        let mut end = 0;
+        while end < text.len() && text[end] != 0 {
+            if end == LABEL_BYTES {
+                return whole_characters(text, end);
+            }
+            end += 1;
+        }
+        end
+    }
+
     /// Text and length as they stand in [`Label::text`].
     pub fn words(&self) -> [u64; 2] {
-        let text = self.text.get(..self.text.len().min(LABEL_BYTES)).unwrap_or(self.text);
+        let text = self.text.get(..LabelId::kept(self.text)).unwrap_or_default();
         let mut bytes = [0; 16];
         for (to, from) in bytes.iter_mut().zip(text) {
             *to = *from;
@@ -48,6 +60,15 @@ impl LabelId<'_> {
         let (low, high) = bytes.split_at(8);
         [word_of(low), word_of(high)]
     }
+}
+
+/// `end`, or where the character begins that goes on there. What is not UTF-8 is cut as it is.
+const fn whole_characters(text: &[u8], end: usize) -> usize {
+    let mut start = end;
+    while start + 3 > end && text[start] & 0xc0 == 0x80 {
+        start -= 1;
+    }
+    if text[start] >= 0xc0 { start } else { end }
 }
 
 /// Why there is no ledger: what was tried, and the kernel's answer.

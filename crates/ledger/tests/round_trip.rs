@@ -212,3 +212,31 @@ fn what_is_no_ledger_says_why() {
     assert!(matches!(Ledger::open(target.dir.path()), Err(ReadError::Invalid(_))));
     assert!(matches!(Ledger::open(&target.dir.path().join("none")), Err(ReadError::Io(_))));
 }
+
+#[test]
+fn a_label_is_fifteen_bytes_of_whole_characters() {
+    let target = Target::new(1 << 20);
+    let cases: [(&[u8], &str); 9] = [
+        (b"", ""),
+        (b"exactly fifteen", "exactly fifteen"),
+        (b"exactly sixteen!", "exactly sixteen"),
+        (b"ends\0here", "ends"),
+        ("fourteen bytes\u{fc}".as_bytes(), "fourteen bytes"),
+        ("thirteen b...\u{fc}".as_bytes(), "thirteen b...\u{fc}"),
+        ("twelve bytes\u{1f980}".as_bytes(), "twelve bytes"),
+        (b"\xff", "\u{fffd}"),
+        // No character begins there: cut as it is.
+        (
+            &[0x80; 17],
+            "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}",
+        ),
+    ];
+    for (nth, (text, _)) in cases.iter().enumerate() {
+        let id = LabelId { tenant_id: 1001 + nth as u64, ctx_id: 0, text };
+        assert_eq!(target.writer.label(&id), Some(nth as u16 + 1));
+        assert_eq!(target.writer.label(&id), Some(nth as u16 + 1), "the same again");
+    }
+    let labels = target.ledger().labels().expect("labels");
+    let texts: Vec<_> = labels.iter().skip(1).map(|label| label.text.as_str()).collect();
+    assert_eq!(texts, cases.map(|(_, label)| label));
+}

@@ -197,12 +197,12 @@ pub(crate) fn preloaded() -> Option<Preloaded> {
 
 #[cold]
 fn look_up() -> *mut () {
-    // What dlsym allocates itself is left to the underlying allocator.
-    LABEL.store(ABSENT, Relaxed);
+    // dlsym may allocate, but in C's way, which does not come here. Two threads may look at once: both find the same.
     // SAFETY: names are C strings; RTLD_DEFAULT searches what is loaded.
     let [label, switch] = [c"heapql_label", c"heapql_switch"]
         .map(|name| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.cast::<()>());
     if label.is_null() || switch.is_null() {
+        LABEL.store(ABSENT, Relaxed);
         return ABSENT;
     }
     SWITCH.store(switch, Relaxed);

@@ -93,7 +93,7 @@ fn label(defaults: &Defaults) -> &'static [u8] {
     if label.len() > LABEL_BYTES {
         say(Line::new().text(b"HEAPQL_LABEL: '").text(label).text(b"' is longer than 15 bytes and is cut"));
     }
-    label.get(..label.len().min(LABEL_BYTES)).unwrap_or_default()
+    label
 }
 
 /// The process's own variables, else those that are shared.

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize,
 
 use heapql_ledger::kernel::call;
 use heapql_ledger::layout::HeaderPage;
-use heapql_ledger::{CallsiteKey, Intervals, Loss, MAX_DEPTH, TryLock, Weight, Writer};
+use heapql_ledger::{CallsiteKey, Intervals, LabelId, Loss, MAX_DEPTH, TryLock, Weight, Writer};
 use heapql_unwind::{End, Registers};
 
 pub(crate) use crate::environment::Defaults;
@@ -480,10 +480,16 @@ pub fn after_dlclose() {
     }
 }
 
-/// The number of a label. `None` if there are too many, or nothing is recorded.
-pub(crate) fn label(wanted: &heapql_ledger::LabelId, defaults: &Defaults) -> Option<u16> {
+/// Nothing is recorded yet, and nobody has said that it shall not be.
+#[cfg(feature = "global-alloc")]
+pub(crate) fn is_unopened() -> bool {
+    STATE.load(Acquire) == UNOPENED
+}
+
+/// The number of a label. `None` if there are too many, if it cannot be one, or nothing is recorded.
+pub(crate) fn label(wanted: &LabelId, defaults: &Defaults) -> Option<u16> {
     let inside = Inside::enter()?;
-    if !is_recording(inside.thread, defaults) {
+    if !is_recording(inside.thread, defaults) || !labels::is_possible(wanted) {
         return None;
     }
     let number = labels::number(wanted, &WRITER);
@@ -493,10 +499,12 @@ pub(crate) fn label(wanted: &heapql_ledger::LabelId, defaults: &Defaults) -> Opt
     number
 }
 
-/// Makes a label current on this thread and returns the one before it.
+/// Makes a label current on this thread and returns the one before it. A number that no label has changes nothing.
 pub(crate) fn switch(label: u16) -> u16 {
     let thread = thread::current();
     let before = thread.label.get();
-    decide::switch(thread, &PAGE.control, label);
+    if labels::is_known(label) {
+        decide::switch(thread, &PAGE.control, label);
+    }
     before
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use super::tests_dir;
+use super::{tests_dir, workspace_dir};
 
-/// A program of `programs/`, and how to compile it.
+/// A program of `programs/` (or a path from there), and how to compile it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Program {
     source: &'static str,
@@ -34,8 +34,9 @@ impl Program {
         if let Some(path) = done.get(&self) {
             return path.clone();
         }
-        let stem = self.source.split('.').next().unwrap_or(self.source);
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{stem}{}", self.flags.concat()));
+        let name = Path::new(self.source).file_name().and_then(|name| name.to_str()).expect("a name in UTF-8");
+        let stem = name.split('.').next().unwrap_or(name);
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}{}", self.flags.concat()));
         std::fs::create_dir_all(&dir).expect("a directory for a compiled program");
         let (path, fresh) = (dir.join(stem), dir.join(format!(".{}", std::process::id())));
         compile(self.source, &self.flags, &fresh);
@@ -60,6 +61,8 @@ fn compile(source: &str, flags: &[&str], into: &Path) {
         .arg("-o")
         .arg(into)
         .arg(tests_dir().join("programs").join(source))
+        .arg("-I")
+        .arg(workspace_dir().join("include"))
         .arg("-ldl")
         .output()
         .unwrap_or_else(|error| panic!("cannot start {compiler}: {error}"));

@@ -1,20 +1,34 @@
 //! `heapql env`: shell assignments that have every program started from that shell recorded, for eval.
 //!
-//! It only prints them.
+//! It only prints them, or else the interfaces by which programs label their memory, so that the one binary is all that
+//! needs to be installed.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::DirArgument;
+use crate::cli::{Api, EnvArguments};
 use crate::error::Error;
 use crate::launch::preload_list;
 use crate::place;
 use crate::shell::quoted;
 use crate::talk::say;
 
-pub(crate) fn run(arguments: DirArgument) -> Result<ExitCode, Error> {
-    let root = place::ledger_root(arguments.dir.as_deref())?;
+pub(crate) fn run(arguments: EnvArguments) -> Result<ExitCode, Error> {
+    let text = match arguments.api {
+        Some(Api::C) => include_str!("../../../../include/heapql.h").to_owned(),
+        Some(Api::Python) => include_str!("../../../../python/heapql.py").to_owned(),
+        None => assignments(arguments.dir.dir.as_deref())?,
+    };
+    let mut out = io::stdout();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Error::new(format!("cannot write to stdout: {error}")))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn assignments(dir: Option<&Path>) -> Result<String, Error> {
+    let root = place::ledger_root(dir)?;
     let library = place::unpack(&root)?;
     let preload = preload_list(&library, env::var_os("LD_PRELOAD").as_deref());
     let mut lines = String::new();
@@ -22,11 +36,8 @@ pub(crate) fn run(arguments: DirArgument) -> Result<ExitCode, Error> {
         let value = value.to_str().ok_or_else(|| Error::new(format!("'{}' is not UTF-8", value.display())))?;
         lines += &format!("export {name}={}\n", quoted(value));
     }
-    let mut out = io::stdout();
-    if out.is_terminal() {
+    if io::stdout().is_terminal() {
         say!("hint: this is for a shell: eval \"$(heapql env)\"");
     }
-    let written = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|error| Error::new(format!("cannot write to stdout: {error}")))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(lines)
 }

@@ -225,3 +225,33 @@ fn what_samples_stand_for_adds_up_to_what_was_allocated() {
         }
     }
 }
+
+/// Labels are entered at random, for fewer allocations than the least interval: more of them than there are places.
+#[test]
+fn short_visits_of_many_labels_are_sampled_as_often_as_one_long_one() {
+    for labels in [20_u16, 200, 500] {
+        let (mut sampled, mut counted) = (vec![0_u32; labels.into()], vec![0_u32; labels.into()]);
+        on_thread(|control| {
+            set(control, 16, 256);
+            let thread = thread::current();
+            let mut dice = 1_u64;
+            for _ in 0..500_000 {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let label = (dice >> 33) as usize % usize::from(labels);
+                switch(thread, control, label as u16);
+                for _ in 0..5 {
+                    counted[label] += 1;
+                    sampled[label] += u32::from(allocate(control, 64));
+                }
+            }
+        });
+        for (label, (&sampled, &counted)) in sampled.iter().zip(&counted).enumerate() {
+            // The variance is at most that of independent draws.
+            let expected = f64::from(counted) / 136.0;
+            let off = (f64::from(sampled) - expected).abs();
+            assert!(off < 6.0 * expected.sqrt(), "label {label} of {labels}: {sampled} samples, not {expected}");
+        }
+        let (all, expected) = (f64::from(sampled.iter().sum::<u32>()), 2_500_000.0 / 136.0);
+        assert!((all - expected).abs() < 6.0 * expected.sqrt(), "{labels} labels: {all} samples, not {expected}");
+    }
+}
