@@ -122,6 +122,7 @@ impl Writer {
     ///
     /// # Safety
     /// One thread at a time, and only while there is no ledger. Nothing else maps the static page.
+    #[inline(never)]
     pub unsafe fn open(&self, settings: &Settings) -> Result<(), OpenError> {
         let bytes = settings.bytes.min(MAX_BYTES).min(sys::largest_file()) & !(LARGEST_PAGE - 1);
         if bytes < MIN_BYTES {

@@ -213,7 +213,7 @@ fn glibcs(known: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
 /// The function behind ours, looked up once. The call of dlsym must not be the last thing a function does: it finds "next"
 /// by its return address.
 #[inline(never)]
-fn next(known: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
+pub(crate) fn next(known: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
     let found = known.load(Acquire);
     if !found.is_null() {
         return found;

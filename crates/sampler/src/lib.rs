@@ -53,4 +53,5 @@ pub mod hook {
         allocate, before_fork, free, is_sampled, may_be_due, reallocate, usable_bytes,
     };
     pub use crate::scope::{number_for, pop, push, switch_to};
+    pub use crate::thread::BLOCK_BYTES as THREAD_BYTES;
 }

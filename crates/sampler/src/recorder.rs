@@ -16,7 +16,7 @@ use heapql_unwind::{End, Registers};
 pub(crate) use crate::environment::Defaults;
 use crate::environment::Environment;
 use crate::pool::{Bad, Object, Pool, SHARDS, Tag};
-use crate::text::{Line, say};
+use crate::text::{Line, Path, say};
 use crate::thread::{self, DUE, Thread};
 use crate::{decide, environment, labels, modules};
 
@@ -378,8 +378,10 @@ fn open(thread: &Thread, defaults: &Defaults) -> bool {
     opened
 }
 
+#[inline(never)]
 fn open_ledger(defaults: &Defaults) -> bool {
-    let Some(environment) = Environment::read(defaults) else {
+    let mut dir = Path::EMPTY;
+    let Some(environment) = Environment::read(defaults, &mut dir) else {
         return false;
     };
     if POOL_BYTES.load(Relaxed) == 0 {
@@ -391,7 +393,7 @@ fn open_ledger(defaults: &Defaults) -> bool {
         POOL_BYTES.store(bytes, Relaxed);
     }
     let settings = heapql_ledger::Settings {
-        dir: environment.dir.as_c_str(),
+        dir: dir.as_c_str(),
         bytes: environment.bytes,
         sampling: environment.sampling,
         default_label: environment.default_label(),
@@ -399,7 +401,7 @@ fn open_ledger(defaults: &Defaults) -> bool {
     labels::number(&settings.default_label, &WRITER);
     // SAFETY: under OPENING, in the state UNOPENED, and PAGE is used by this writer alone.
     if let Err(error) = unsafe { WRITER.open(&settings) } {
-        let line = Line::new().text(b"not recording: no ledger in '").text(environment.dir.bytes()).text(b"': ");
+        let line = Line::new().text(b"not recording: no ledger in '").text(dir.bytes()).text(b"': ");
         say(line.text(error.what.as_bytes()).text(b" (error ").number(error.errno.0 as u64).text(b")"));
         return false;
     }
