@@ -4,7 +4,7 @@
 //! `recorder`.
 
 use core::cell::UnsafeCell;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
 
 use heapql_ledger::{
     DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
@@ -27,6 +27,18 @@ pub(crate) struct Environment {
     tenant_id: u64,
     ctx_id: u64,
     label: &'static [u8],
+}
+
+unsafe extern "C" {
+    static environ: *const *const c_char;
+    static program_invocation_name: *const c_char;
+}
+
+/// False before the C library has been started, as in `.preinit_array` and what ld.so runs while it relocates: it knows
+/// neither environment nor name of the program then. A program that has cleared its environment still has a name.
+pub(crate) fn is_there() -> bool {
+    // SAFETY: glibc's variables, of which the second always points to a C string.
+    unsafe { !environ.is_null() || *program_invocation_name != 0 }
 }
 
 fn variable(name: &CStr) -> Option<&'static [u8]> {

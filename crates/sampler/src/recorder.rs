@@ -306,7 +306,7 @@ fn intern(key: &CallsiteKey, bytes: usize) -> Option<u32> {
 fn place(thread: &Thread, request: Request, site: u32) -> Option<NonNull<u8>> {
     let tag = Tag { callsite: site, epoch: EPOCH.load(Relaxed) };
     let Some((object, is_zero)) = POOL.allocate(shard(thread).into(), request.bytes, request.align, tag) else {
-        WRITER.lose(Loss::PoolFull);
+        WRITER.lose(if POOL.was_contended() { Loss::Contended } else { Loss::PoolFull });
         return None;
     };
     if request.zeroed && !is_zero {
@@ -360,6 +360,9 @@ fn is_forked() -> bool {
 /// entered, and in forked children.
 #[cold]
 fn open(thread: &Thread, defaults: &Defaults) -> bool {
+    if !environment::is_there() {
+        return false;
+    }
     if STATE.load(Acquire) == OPEN && is_forked() {
         forget_parent(thread);
     }

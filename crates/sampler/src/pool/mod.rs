@@ -19,7 +19,7 @@ mod slab;
 mod unit;
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 
 use heapql_ledger::{Held, TryLock};
 
@@ -72,6 +72,8 @@ pub(crate) struct Pool {
     shards: [Shard; SHARDS],
     /// Units of spans that were freed while the buddy's lock was held: a list through the units' own links, plus one.
     freed_spans: AtomicU32,
+    /// A lock was waited for in vain.
+    contended: AtomicBool,
 }
 
 impl Pool {
@@ -82,6 +84,7 @@ impl Pool {
             spans: TryLock::new(),
             shards: [const { Shard::new() }; SHARDS],
             freed_spans: AtomicU32::new(0),
+            contended: AtomicBool::new(false),
         }
     }
 
@@ -114,7 +117,21 @@ impl Pool {
         let mut others = (1..SHARDS).map(|i| (shard + i) % SHARDS);
         others
             .find_map(|at| Some((at, self.shards.get(at)?.try_lock()?)))
-            .or_else(|| Some((shard, self.shards.get(shard)?.lock()?)))
+            .or_else(|| Some((shard, self.waited_for(self.shards.get(shard)?.lock())?)))
+    }
+
+    fn waited_for<'a>(&self, lock: Option<Held<'a>>) -> Option<Held<'a>> {
+        if lock.is_none() {
+            self.contended.store(true, Relaxed);
+        }
+        lock
+    }
+
+    /// Why the last refusal was one: others held what was needed for too long, as when the process forks. Of two threads'
+    /// refusals at the same time one may be taken for the other.
+    #[cold]
+    pub(crate) fn was_contended(&self) -> bool {
+        self.contended.swap(false, Relaxed)
     }
 
     #[cold]
@@ -124,7 +141,7 @@ impl Pool {
         }
         let units = bytes.max(align).div_ceil(UNIT_BYTES);
         let unit = {
-            let held = self.spans.lock()?;
+            let held = self.waited_for(self.spans.lock())?;
             self.collect_spans(&held);
             self.buddy.allocate(&self.range, &held, units)?
         };
@@ -206,7 +223,7 @@ impl Pool {
     /// A unit for a slab, with memory behind it.
     fn take_unit(&self) -> Option<u32> {
         let unit = {
-            let held = self.spans.lock()?;
+            let held = self.waited_for(self.spans.lock())?;
             self.collect_spans(&held);
             self.buddy.allocate(&self.range, &held, 1)?
         };
