@@ -1,4 +1,4 @@
-/* A library that allocates, for `dlopen.c`. */
+/* A library that allocates and frees, for `dlopen.c` and `dlopen_odd.c`. */
 #include <stdlib.h>
 
 __attribute__((noinline)) void *library_makes(unsigned long bytes)
@@ -7,3 +7,5 @@ __attribute__((noinline)) void *library_makes(unsigned long bytes)
     *(volatile char *)object = 1;
     return object;
 }
+
+__attribute__((noinline)) void library_frees(void *object) { free(object); }

@@ -10,6 +10,7 @@ mod launch;
 mod lines;
 mod mysql;
 mod postgres;
+mod record;
 mod server;
 mod tool;
 
@@ -21,6 +22,7 @@ pub(crate) use launch::Launch;
 pub(crate) use lines::Lines;
 pub(crate) use mysql::{Mysql, connect as connect_mysql, text_answer};
 pub(crate) use postgres::{Postgres, connect as connect_postgres, extended_answer, simple_answer};
+pub(crate) use record::{Ledger, record_into};
 pub(crate) use server::{Ended, Endpoints, Server, kill, ledger_files};
 pub(crate) use tool::{Output, tool};
 
