@@ -88,17 +88,19 @@ fn stacks_of_no_thread() {
 
 #[test]
 fn exceptions_and_coroutines_of_cplusplus() {
-    assert_survives(checked("unwinding.cpp").flags(&["-std=c++20"]), &[], &[]);
+    // The dynamic linker calls the C++ library's constructor from code without call frame information.
+    assert_survives(checked("unwinding.cpp").flags(&["-std=c++20"]), &[], &["stack_truncated"]);
 }
 
 #[test]
 fn every_form_of_operator_new() {
-    assert_survives(checked("new_forms.cpp").flags(&["-std=c++20"]), &[], &[]);
+    assert_survives(checked("new_forms.cpp").flags(&["-std=c++20"]), &[], &["pool_full", "stack_truncated"]);
 }
 
 #[test]
 fn sizes_alignments_and_contents() {
-    assert_survives(checked("contracts.c"), &[], &[]);
+    // What cannot be had, or is aligned to more than a MiB, does not fit into the pool.
+    assert_survives(checked("contracts.c"), &[], &["pool_full"]);
 }
 
 #[test]
@@ -126,7 +128,9 @@ fn python_frees_with_libcs_own_free() {
 fn what_is_not_an_object_ends_the_program_with_a_message() {
     let path = checked("mistakes.c").path();
     for mistake in ["double", "double_large", "inside", "foreign", "realloc_freed"] {
-        for intervals in [ZERO, FULL] {
+        // glibc unmaps what is large, and is ended by the second unmapping.
+        let modes = if mistake == "double_large" { vec![FULL] } else { vec![ZERO, FULL] };
+        for intervals in modes {
             let mut command = Command::new(&path);
             command.arg(mistake);
             let ledger = Ledger::of(command, intervals);
@@ -153,7 +157,7 @@ fn a_sample_takes_little_stack() {
             "opening" => 5 << 10,
             // Mostly thread-local storage.
             "idle" => 14 << 10,
-            _ => 3 << 10,
+            _ => 4 << 10,
         };
         assert!(bytes > 0 && bytes <= bound, "{way} takes {bytes} bytes of stack");
         measured += 1;

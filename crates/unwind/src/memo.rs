@@ -11,8 +11,11 @@
 //! It keeps nothing that it would have to be told about: rules that are found again (`modules_changed`), another stack
 //! or room for another number of frames make a stack count as new. It is not shared: the caller keeps one for each
 //! thread, as it keeps the bounds. On a stack that is not the thread's own it knows nothing: that may have been unmapped
-//! meanwhile, and another come to lie there. Stacks that are the same in part are not put together from parts: that was tried, and its bookkeeping cost about as much as the table
-//! look-ups that it saved (45 instructions a frame; compiling C++, 1,700 a stack where unwinding takes 900).
+//! meanwhile, and another come to lie there.
+//!
+//! Stacks that are the same in part are not put together from parts: that was tried, and its bookkeeping cost about as
+//! much as the table look-ups that it saved (45 instructions a frame; compiling C++, 1,700 a stack where unwinding takes
+//! 900).
 
 use core::num::NonZeroU64;
 use core::ops::Range;

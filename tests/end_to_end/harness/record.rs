@@ -49,7 +49,7 @@ impl Ledger {
 fn read(dir: &Path, program: &str) -> (BTreeMap<i64, i64>, BTreeMap<String, i64>) {
     let first = format!("(SELECT min(pid) FROM heapql.processes WHERE parent_pid = {})", std::process::id());
     let query = format!(
-        "SELECT 'live' AS kind, cast(sampled_live_bytes / sampled_live_count AS varchar) AS name, \
+        "SELECT 'live' AS kind, cast(cast(sampled_live_bytes / sampled_live_count AS bigint) AS varchar) AS name, \
          sum(sampled_live_count) AS n FROM heapql.callsites WHERE pid = {first} AND sampled_live_count > 0 \
          AND sampled_live_bytes % sampled_live_count = 0 GROUP BY 2 \
          UNION ALL SELECT 'loss', name, value FROM heapql.self_usage \
@@ -62,7 +62,7 @@ fn read(dir: &Path, program: &str) -> (BTreeMap<i64, i64>, BTreeMap<String, i64>
         let [kind, name, count] = fields[..] else { panic!("{program}: {line}") };
         let count: i64 = count.parse().expect("a count");
         if kind == "live" {
-            live.insert(name.parse().expect("a size"), count);
+            live.insert(name.parse().unwrap_or_else(|error| panic!("{line}: {error}")), count);
         } else {
             losses.insert(name.trim_start_matches("loss_").to_owned(), count);
         }
