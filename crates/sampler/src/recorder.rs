@@ -288,6 +288,7 @@ fn unwind(thread: &Thread, stack: &Stack, room: usize, depth: usize, kind: u64, 
     let own = frames.iter().take_while(|frame| stack.skip.contains(frame)).count();
     let frames = frames.get(own..).unwrap_or_default();
     let frames = frames.get(..frames.len().min(depth)).unwrap_or_default();
+    modules::see_returned(&WRITER, frames);
     let key = CallsiteKey { label: thread.label.get(), shard: shard(thread), weight: stack.weight, frames };
     let site = WRITER.find(&key).or_else(|| intern(&key, bytes))?;
     if let Some(name) = NonZeroU64::new(kind | u64::from(site + 1)) {
