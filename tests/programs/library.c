@@ -1,9 +1,13 @@
-/* A library that allocates and frees, for `dlopen.c` and `dlopen_odd.c`. */
+/* A library that allocates and frees, for `dlopen.c`, `dlopen_odd.c` and `soak.c`. With EXTRA it is another one. */
 #include <stdlib.h>
+
+#ifndef EXTRA
+#define EXTRA 0
+#endif
 
 __attribute__((noinline)) void *library_makes(unsigned long bytes)
 {
-    char *object = malloc(bytes);
+    char *object = malloc(bytes + EXTRA);
     *(volatile char *)object = 1;
     return object;
 }
