@@ -41,6 +41,9 @@ const OFF: u8 = 2;
 const HELD: u8 = 3;
 static STATE: AtomicU8 = AtomicU8::new(UNOPENED);
 static OPENING: TryLock = TryLock::new();
+/// Held by the thread that forks, which is known by its block.
+static FORKING: TryLock = TryLock::new();
+static FORKER: AtomicUsize = AtomicUsize::new(0);
 /// Rises with every ledger of this process and its ancestors.
 static EPOCH: AtomicU16 = AtomicU16::new(0);
 static NEXT_SHARD: AtomicU32 = AtomicU32::new(0);
@@ -450,27 +453,37 @@ fn forget_parent(thread: &Thread) {
     STATE.store(UNOPENED, Release);
 }
 
-/// For pthread_atfork, before fork: nobody is in the middle of a change while the memory is copied.
+fn this_thread() -> usize {
+    core::ptr::from_ref(thread::current()) as usize
+}
+
+fn locks() -> impl Iterator<Item = &'static TryLock> {
+    [&labels::LOCK, WRITER.lock()].into_iter().chain(POOL.locks())
+}
+
+/// For pthread_atfork, before fork: nobody is in the middle of a change while the memory is copied. Of threads that fork
+/// at the same time only the first does this, and the others do without if they have waited for long enough.
 pub extern "C" fn before_fork() {
-    labels::lock_for_fork();
-    if let Some(held) = WRITER.lock_for_fork() {
-        held.keep();
+    if FORKING.keep_for_fork() {
+        FORKER.store(this_thread(), Relaxed);
+        locks().for_each(|lock| _ = lock.keep_for_fork());
     }
-    POOL.lock_for_fork();
 }
 
 /// For pthread_atfork, in the parent.
 pub extern "C" fn after_fork_in_parent() {
-    POOL.unlock_after_fork();
-    WRITER.unlock_after_fork();
-    labels::unlock_after_fork();
+    if FORKER.load(Relaxed) == this_thread() {
+        FORKER.store(0, Relaxed);
+        locks().chain([&FORKING]).for_each(TryLock::unlock_after_fork);
+    }
 }
 
 /// For pthread_atfork, in the child: it gets a ledger of its own at its first sample.
 pub extern "C" fn after_fork_in_child() {
-    after_fork_in_parent();
-    // Whoever was opening a ledger is not in this process.
-    OPENING.reset();
+    FORKER.store(0, Relaxed);
+    locks().for_each(TryLock::unlock_after_fork);
+    // Who held these is not in this process, and what they protect is built anew.
+    [&FORKING, &OPENING, &labels::LOCK, WRITER.lock()].into_iter().for_each(TryLock::reset);
     if STATE.load(Acquire) == OPEN {
         forget_parent(thread::current());
     }
