@@ -133,6 +133,36 @@ fn libraries_that_are_unloaded_keep_their_rows() {
     assert_eq!(rows.iter().map(|&(count, _)| count).sum::<i64>(), 50, "{rows:?}");
 }
 
+/// Where one was, the other comes to lie. A stack through one is never counted for the other.
+#[test]
+fn libraries_that_take_each_others_place_are_kept_apart() {
+    let dir = crate::harness::scratch();
+    let (one, other) = (crate::harness::library(dir.path()), crate::harness::other_library(dir.path()));
+    let arguments = [one.to_str().expect("a path in UTF-8"), other.to_str().expect("a path in UTF-8"), "60"];
+    let server = Launch::run(Program::new("dlopen.c").path(), &arguments).intervals(1, 1).start();
+    server.ready();
+    let mut client = server.mysql();
+    for bytes in [4099, 4111] {
+        let rows = rows_of_size(&mut client, bytes);
+        assert_eq!(rows.iter().map(|&(count, _)| count).sum::<i64>(), 300, "{rows:?}");
+    }
+}
+
+#[test]
+fn a_library_that_comes_back_takes_no_more_of_the_ledger() {
+    let dir = crate::harness::scratch();
+    let library = crate::harness::library(dir.path());
+    let callsites = |rounds| {
+        let arguments = [library.to_str().expect("a path in UTF-8"), rounds];
+        let server = Launch::run(Program::new("dlopen.c").path(), &arguments).intervals(1, 1).start();
+        server.ready();
+        let count = "SELECT count(*) FROM heapql.callsites WHERE label = 'glibc_malloc' AND sampled_total_count > 0";
+        server.mysql().query(count).number()
+    };
+    let (few, many) = (callsites("20"), callsites("500"));
+    assert!(many < few + 20, "{few} callsites after 20 rounds, {many} after 500");
+}
+
 #[test]
 fn interpreters_are_recorded_unmodified() {
     // A bytes object is its contents and 33 bytes of its own.

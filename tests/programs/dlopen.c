@@ -1,5 +1,5 @@
-/* Loads the library named by its argument, lets it allocate, unloads it, and does that again and again.
- * Holds 10 objects of 4099 bytes per round. usage: dlopen LIBRARY ROUNDS */
+/* Loads the library named by its argument, lets it allocate, unloads it, and does that again and again, with several
+ * libraries in turn. Holds 10 objects of 4099 bytes per round. usage: dlopen LIBRARY.. ROUNDS */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@ int main(int argc, char **argv)
 {
     if (argc < 3)
         return 2;
-    for (long round = atol(argv[2]); round > 0; round--) {
-        void *library = dlopen(argv[1], RTLD_NOW);
+    for (long round = atol(argv[argc - 1]); round > 0; round--) {
+        void *library = dlopen(argv[1 + round % (argc - 2)], RTLD_NOW);
         if (!library)
             return 3;
         void *(*make)(unsigned long) = (void *(*)(unsigned long))dlsym(library, "library_makes");

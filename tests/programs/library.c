@@ -1,9 +1,14 @@
-/* A library that allocates, for `dlopen.c`, and one with part of an allocator of its own, for `usable.c`. */
+/* A library that allocates and frees, for `dlopen.c`, `dlopen_odd.c` and `soak.c`, and one with part of an allocator of its own,
+ * for `usable.c`. With EXTRA it is another one. */
 #include <stdlib.h>
+
+#ifndef EXTRA
+#define EXTRA 0
+#endif
 
 __attribute__((noinline)) void *library_makes(unsigned long bytes)
 {
-    char *object = malloc(bytes);
+    char *object = malloc(bytes + EXTRA);
     *(volatile char *)object = 1;
     return object;
 }
@@ -14,3 +19,5 @@ unsigned long malloc_usable_size(void *object)
 {
     abort();
 }
+
+__attribute__((noinline)) void library_frees(void *object) { free(object); }

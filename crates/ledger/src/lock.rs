@@ -11,23 +11,28 @@ use crate::sys;
 
 const SPINS: usize = 400;
 const YIELDS: usize = 2_000;
+/// How many such waits fork is worth: what its child finds locked by somebody else stays so for ever.
+const WAITS_FOR_FORK: usize = 25;
 
-/// Unlocked when `false`.
 #[derive(Default)]
-pub struct TryLock(AtomicBool);
+pub struct TryLock {
+    is_held: AtomicBool,
+    /// It is held for fork, and whoever forks will unlock it.
+    is_kept: AtomicBool,
+}
 
 /// Unlocks on drop.
 pub struct Held<'a>(&'a TryLock);
 
 impl TryLock {
     pub const fn new() -> Self {
-        Self(AtomicBool::new(false))
+        Self { is_held: AtomicBool::new(false), is_kept: AtomicBool::new(false) }
     }
 
     /// At once, or not at all.
     #[inline]
     pub fn try_lock(&self) -> Option<Held<'_>> {
-        if self.0.load(Relaxed) || self.0.swap(true, Acquire) {
+        if self.is_held.load(Relaxed) || self.is_held.swap(true, Acquire) {
             return None;
         }
         Some(Held(self))
@@ -58,21 +63,36 @@ impl TryLock {
     ///
     /// Only in a forked child that has one thread, when what the lock protects is being built anew.
     pub fn reset(&self) {
-        self.0.store(false, Release);
+        self.is_kept.store(false, Relaxed);
+        self.is_held.store(false, Release);
     }
-}
 
-impl Held<'_> {
-    /// Leaves it locked: across fork, whose two sides unlock it with [`TryLock::reset`].
-    pub fn keep(self) {
-        core::mem::forget(self);
+    /// Holds it across fork, so that the child's copy is of a consistent moment, if it can be had in a long but bounded
+    /// wait. False if not: somebody is in the
+    /// middle of a change.
+    pub fn keep_for_fork(&self) -> bool {
+        let held = (0..WAITS_FOR_FORK).find_map(|_| self.lock());
+        let is_kept = held.is_some();
+        if let Some(held) = held {
+            self.is_kept.store(true, Relaxed);
+            core::mem::forget(held);
+        }
+        is_kept
+    }
+
+    /// On both sides of fork: unlocks it if it was kept. What was not, is somebody's; in the child, nobody's any more, and
+    /// what it protects is never touched again.
+    pub fn unlock_after_fork(&self) {
+        if self.is_kept.swap(false, Relaxed) {
+            self.is_held.store(false, Release);
+        }
     }
 }
 
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.0.store(false, Release);
+        self.0.is_held.store(false, Release);
     }
 }
 
@@ -89,5 +109,18 @@ mod tests {
         assert!(lock.lock().is_none(), "a bounded wait gives up");
         drop(held);
         assert!(lock.lock().is_some());
+    }
+    #[test]
+    fn fork_unlocks_only_what_it_kept() {
+        let (free, busy) = (TryLock::new(), TryLock::new());
+        let held = busy.try_lock();
+        assert!(free.keep_for_fork() && !busy.keep_for_fork());
+        assert!(free.try_lock().is_none());
+        free.unlock_after_fork();
+        busy.unlock_after_fork();
+        assert!(free.try_lock().is_some());
+        assert!(busy.try_lock().is_none(), "somebody is in the middle of a change");
+        drop(held);
+        assert!(busy.try_lock().is_some());
     }
 }

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use crate::identity;
 use crate::index::Index;
 use crate::layout::*;
-use crate::lock::{Held, TryLock};
+use crate::lock::TryLock;
 use crate::sys::{self, Errno};
 
 /// How much of the callsites and of the words gets memory at a time.
@@ -143,6 +143,7 @@ impl Writer {
     ///
     /// # Safety
     /// One thread at a time, and only while there is no ledger. Nothing else maps the static page.
+    #[inline(never)]
     pub unsafe fn open(&self, settings: &Settings) -> Result<(), OpenError> {
         let bytes = settings.bytes.min(MAX_BYTES).min(sys::largest_file()) & !(LARGEST_PAGE - 1);
         if bytes < MIN_BYTES {
@@ -251,13 +252,9 @@ impl Writer {
         self.lock.reset();
     }
 
-    /// Holds the lock across fork, so that the child's copy is of a consistent moment.
-    pub fn lock_for_fork(&self) -> Option<Held<'_>> {
-        self.lock.lock()
-    }
-
-    pub fn unlock_after_fork(&self) {
-        self.lock.reset();
+    /// Guards everything that adds a record; for fork.
+    pub fn lock(&self) -> &TryLock {
+        &self.lock
     }
 
     fn words_at(&self) -> usize {

@@ -16,6 +16,10 @@ pub(crate) const GLIBC: Defaults = Defaults { tenant_id: 500, ctx_id: 22, label:
 /// What malloc(3) promises on this platform.
 const ALIGN: usize = 16;
 
+/// glibc's own, once they are known.
+pub(crate) static ALIGNED_ALLOC: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+pub(crate) static USABLE_SIZE: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+
 unsafe extern "C" {
     fn __libc_malloc(size: usize) -> *mut c_void;
     fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
@@ -122,12 +126,11 @@ pub(crate) extern "C" fn memalign(align: usize, size: usize, pc: usize, sp: usiz
 
 pub(crate) extern "C" fn aligned_alloc(align: usize, size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
     type AlignedAlloc = unsafe extern "C" fn(usize, usize) -> *mut c_void;
-    static REAL: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
     if align.is_power_of_two() {
         return aligned(align, size, Registers { pc, sp, bp });
     }
     // What becomes of such an alignment depends on the release of glibc.
-    let real = glibcs(&REAL, c"aligned_alloc");
+    let real = glibcs(&ALIGNED_ALLOC, c"aligned_alloc");
     // SAFETY: the symbol's type is the standard's.
     unsafe { core::mem::transmute::<*mut c_void, AlignedAlloc>(real)(align, size) }
 }
@@ -179,11 +182,10 @@ pub(crate) extern "C" fn pvalloc(size: usize, pc: usize, sp: usize, bp: usize) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_usable_size(object: *mut c_void) -> usize {
     type UsableSize = unsafe extern "C" fn(*mut c_void) -> usize;
-    static REAL: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
     if hook::is_sampled(object.cast()) {
         return hook::usable_bytes(object.cast());
     }
-    let real = glibcs(&REAL, c"malloc_usable_size");
+    let real = glibcs(&USABLE_SIZE, c"malloc_usable_size");
     // SAFETY: the symbol's type is glibc's.
     unsafe { core::mem::transmute::<*mut c_void, UsableSize>(real)(object) }
 }
@@ -213,7 +215,7 @@ fn glibcs(known: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
 /// The function behind ours, looked up once. The call of dlsym must not be the last thing a function does: it finds "next"
 /// by its return address.
 #[inline(never)]
-fn next(known: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
+pub(crate) fn next(known: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
     let found = known.load(Acquire);
     if !found.is_null() {
         return found;

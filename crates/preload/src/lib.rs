@@ -8,11 +8,13 @@
 #![allow(unreachable_pub, reason = "what the program calls is exported by name, not by path")]
 
 mod due;
+mod redirect;
 mod scopes;
 mod start;
 #[cfg_attr(target_arch = "x86_64", path = "stubs/x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "stubs/aarch64.rs")]
 mod stubs;
+mod threads;
 
 #[cfg(feature = "freestanding")]
 #[panic_handler]

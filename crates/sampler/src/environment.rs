@@ -4,7 +4,7 @@
 //! `recorder`.
 
 use core::cell::UnsafeCell;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
 
 use heapql_ledger::{
     DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
@@ -22,12 +22,23 @@ pub struct Defaults {
 }
 
 pub(crate) struct Environment {
-    pub(crate) dir: Path,
     pub(crate) bytes: usize,
     pub(crate) sampling: Sampling,
     tenant_id: u64,
     ctx_id: u64,
     label: &'static [u8],
+}
+
+unsafe extern "C" {
+    static environ: *const *const c_char;
+    static program_invocation_name: *const c_char;
+}
+
+/// False before the C library has been started, as in `.preinit_array` and what ld.so runs while it relocates: it knows
+/// neither environment nor name of the program then. A program that has cleared its environment still has a name.
+pub(crate) fn is_there() -> bool {
+    // SAFETY: glibc's variables, of which the second always points to a C string.
+    unsafe { !environ.is_null() || *program_invocation_name != 0 }
 }
 
 fn variable(name: &CStr) -> Option<&'static [u8]> {
@@ -39,6 +50,7 @@ fn variable(name: &CStr) -> Option<&'static [u8]> {
 }
 
 /// A number within bounds, or `default` and a word about it.
+#[inline(never)]
 fn number_variable(name: &CStr, least: u64, most: u64, default: u64) -> u64 {
     let Some(value) = variable(name) else {
         return default;
@@ -54,32 +66,34 @@ fn number_variable(name: &CStr, least: u64, most: u64, default: u64) -> u64 {
 }
 
 impl Environment {
-    /// `None` if there is no directory to write to; that has been said.
-    pub(crate) fn read(defaults: &Defaults) -> Option<Environment> {
-        let dir = directory()?;
+    /// The settings, and the directory, which is put into an empty path. `None` if there is no directory to write to;
+    /// that has been said.
+    ///
+    /// What it calls is not inlined: lines and buffers take turns on the stack, which may be a coroutine's.
+    #[inline(never)]
+    pub(crate) fn read(defaults: &Defaults, dir: &mut Path) -> Option<Environment> {
+        if !directory(dir) {
+            return None;
+        }
         let most = i64::MAX as u64;
         let number = |name, least: usize, most: usize, default: usize| {
             number_variable(name, least as u64, most as u64, default as u64) as usize
         };
         let bytes = number(c"HEAPQL_LEDGER_BYTES", MIN_BYTES, MAX_BYTES, DEFAULT_BYTES);
         // A program that records itself by its own choice is not the one that the other variables speak of.
-        if let Some(choice) = chosen() {
+        if let Some(choice) = chosen(None) {
             let Defaults { tenant_id, ctx_id, label } = *defaults;
-            let shared = shared_sampling(&dir);
-            let sampling =
-                Sampling { intervals: choice.intervals.unwrap_or_else(|| intervals(shared.intervals)), ..shared };
-            return Some(Environment { dir, bytes, sampling, tenant_id, ctx_id, label: label.as_bytes() });
+            let shared = shared_sampling(dir);
+            let sampling = Sampling { intervals: choice.unwrap_or_else(|| intervals(shared.intervals)), ..shared };
+            return Some(Environment { bytes, sampling, tenant_id, ctx_id, label: label.as_bytes() });
         }
+        let shared = shared_sampling(dir);
         Some(Environment {
             bytes,
-            sampling: {
-                let shared = shared_sampling(&dir);
-                Sampling { intervals: intervals(shared.intervals), ..shared }
-            },
+            sampling: Sampling { intervals: intervals(shared.intervals), ..shared },
             tenant_id: number_variable(c"HEAPQL_TENANT_ID", 1, most, defaults.tenant_id),
             ctx_id: number_variable(c"HEAPQL_CTX_ID", 0, most, defaults.ctx_id),
             label: label(defaults),
-            dir,
         })
     }
 
@@ -88,6 +102,7 @@ impl Environment {
     }
 }
 
+#[inline(never)]
 fn label(defaults: &Defaults) -> &'static [u8] {
     let label = variable(c"HEAPQL_LABEL").unwrap_or(defaults.label.as_bytes());
     if label.len() > LABEL_BYTES {
@@ -97,23 +112,33 @@ fn label(defaults: &Defaults) -> &'static [u8] {
 }
 
 /// The process's own variables, else those that are shared.
+#[inline(never)]
 fn intervals(shared: Intervals) -> Intervals {
     let bound = |name, default: u32| {
         number_variable(name, Intervals::LEAST.into(), Intervals::MOST.into(), default.into()) as u32
     };
     let (min, max) = (bound(c"HEAPQL_MIN", shared.min), bound(c"HEAPQL_MAX", shared.max));
     Intervals::new(min, max).unwrap_or_else(|| {
-        let line = Line::new().text(b"HEAPQL_MIN ").number(min.into()).text(b" is above HEAPQL_MAX ");
-        let line = line.number(max.into()).text(b"; using ").number(shared.min.into());
-        say(line.text(b"..").number(shared.max.into()));
+        say_swapped(min, max, shared);
         shared
     })
 }
 
+#[cold]
+#[inline(never)]
+fn say_swapped(min: u32, max: u32, used: Intervals) {
+    let line = Line::new().text(b"HEAPQL_MIN ").number(min.into()).text(b" is above HEAPQL_MAX ");
+    let line = line.number(max.into()).text(b"; using ").number(used.min.into());
+    say(line.text(b"..").number(used.max.into()));
+}
+
 /// What a server left in the file "intervals": least and most interval, and the depth of stacks; else the defaults.
-fn shared_sampling(dir: &Path) -> Sampling {
+#[inline(never)]
+fn shared_sampling(dir: &mut Path) -> Sampling {
     let mut text = [0; 64];
-    let read = dir.joined(b"/intervals").map_or(0, |path| read_file(path.as_c_str(), &mut text));
+    let length = dir.bytes().len();
+    let read = dir.push(b"/intervals").map_or(0, |()| read_file(dir.as_c_str(), &mut text));
+    dir.cut(length);
     let text = text.get(..read).unwrap_or_default();
     let mut numbers = text.split(|byte| byte.is_ascii_whitespace()).filter_map(number);
     let mut next = || numbers.next().and_then(|number| u32::try_from(number).ok());
@@ -139,35 +164,44 @@ unsafe impl Sync for Chosen {}
 
 /// A directory and intervals that come before the environment's.
 pub(crate) fn choose(dir: &[u8], intervals: Option<Intervals>) {
-    if let (Some(_held), Some(dir)) = (CHOICE.0.lock(), Path::new(dir)) {
+    let mut path = Path::EMPTY;
+    if let (Some(_held), Some(())) = (CHOICE.0.lock(), path.push(dir)) {
         // SAFETY: the lock is held.
-        unsafe { *CHOICE.1.get() = Some(Choice { dir, intervals }) };
+        unsafe { *CHOICE.1.get() = Some(Choice { dir: path, intervals }) };
     }
 }
 
-fn chosen() -> Option<Choice> {
+/// The intervals chosen with a directory, which is put into an empty path.
+fn chosen(dir: Option<&mut Path>) -> Option<Option<Intervals>> {
     let _held = CHOICE.0.lock()?;
     // SAFETY: the lock is held.
-    unsafe { *CHOICE.1.get() }
+    let choice = unsafe { &*CHOICE.1.get() }.as_ref()?;
+    if let Some(dir) = dir {
+        *dir = choice.dir;
+    }
+    Some(choice.intervals)
 }
 
-/// The program's choice, else HEAPQL_DIR, else `$XDG_RUNTIME_DIR/heapql`, else a directory in /dev/shm that is named after the user and is ours.
-fn directory() -> Option<Path> {
-    let path = match (chosen(), variable(c"HEAPQL_DIR"), variable(c"XDG_RUNTIME_DIR")) {
-        (Some(choice), ..) => Some(choice.dir),
-        (None, Some(dir), _) => Path::new(dir),
-        (None, None, Some(dir)) => Path::new(dir).and_then(|dir| dir.joined(b"/heapql")),
-        (None, None, None) => {
-            Path::new(b"/dev/shm/heapql-").and_then(|path| path.with_number(heapql_ledger::uid().into()))
-        }
+/// The program's choice, else HEAPQL_DIR, else `$XDG_RUNTIME_DIR/heapql`, else a directory in /dev/shm that is named after
+/// the user and is ours. False if it cannot be used; that has been said.
+#[inline(never)]
+fn directory(path: &mut Path) -> bool {
+    let named = if chosen(Some(path)).is_some() {
+        Some(())
+    } else if let Some(dir) = variable(c"HEAPQL_DIR") {
+        path.push(dir)
+    } else if let Some(dir) = variable(c"XDG_RUNTIME_DIR") {
+        path.push(dir).and_then(|()| path.push(b"/heapql"))
+    } else {
+        path.push(b"/dev/shm/heapql-").and_then(|()| path.push_number(heapql_ledger::uid().into()))
     };
-    let path = path.or_else(|| {
+    if named.is_none() {
         say(Line::new().text(b"not recording: the name of the directory for ledgers is too long"));
-        None
-    })?;
+        return false;
+    }
     if let Err(why) = path.make_own_directory() {
         say(Line::new().text(b"not recording: '").text(path.bytes()).text(b"': ").text(why));
-        return None;
+        return false;
     }
-    Some(path)
+    true
 }

@@ -21,7 +21,7 @@ static ENTRIES: [Entry; LABEL_CAPACITY] = [const {
     Entry { tenant_id: AtomicU64::new(0), ctx_id: AtomicU64::new(0), text: [AtomicU64::new(0), AtomicU64::new(0)] }
 }; LABEL_CAPACITY];
 static COUNT: AtomicU32 = AtomicU32::new(0);
-static LOCK: TryLock = TryLock::new();
+pub(crate) static LOCK: TryLock = TryLock::new();
 
 /// From a label's hash to its number plus one, by open addressing: 0 is free, and half of the places always are. Labels that
 /// a program makes up as it runs are looked up at every scope.
@@ -124,16 +124,5 @@ pub(crate) fn restore(writer: &Writer) {
             text: &text[..length],
         };
         writer.label(&label);
-    }
-}
-
-/// In a forked child, which has one thread.
-pub(crate) fn unlock_after_fork() {
-    LOCK.reset();
-}
-
-pub(crate) fn lock_for_fork() {
-    if let Some(held) = LOCK.lock() {
-        held.keep();
     }
 }

@@ -16,7 +16,7 @@ use heapql_unwind::{End, Registers};
 pub(crate) use crate::environment::Defaults;
 use crate::environment::Environment;
 use crate::pool::{Bad, Object, Pool, SHARDS, Tag};
-use crate::text::{Line, say};
+use crate::text::{Line, Path, say};
 use crate::thread::{self, DUE, Thread};
 use crate::{decide, environment, labels, losses, modules};
 
@@ -41,6 +41,9 @@ const OFF: u8 = 2;
 const HELD: u8 = 3;
 static STATE: AtomicU8 = AtomicU8::new(UNOPENED);
 static OPENING: TryLock = TryLock::new();
+/// Held by the thread that forks, which is known by its block.
+static FORKING: TryLock = TryLock::new();
+static FORKER: AtomicUsize = AtomicUsize::new(0);
 /// Rises with every ledger of this process and its ancestors.
 static EPOCH: AtomicU16 = AtomicU16::new(0);
 static NEXT_SHARD: AtomicU32 = AtomicU32::new(0);
@@ -289,6 +292,7 @@ fn unwind(thread: &Thread, stack: &Stack, room: usize, depth: usize, kind: u64, 
     let own = frames.iter().take_while(|frame| stack.skip.contains(frame)).count();
     let frames = frames.get(own..).unwrap_or_default();
     let frames = frames.get(..frames.len().min(depth)).unwrap_or_default();
+    modules::see_returned(&WRITER, frames);
     let key = CallsiteKey { label: thread.label.get(), shard: shard(thread), weight: stack.weight, frames };
     let site = WRITER.find(&key).or_else(|| intern(&key, bytes))?;
     if let Some(name) = NonZeroU64::new(kind | u64::from(site + 1)) {
@@ -359,6 +363,9 @@ fn is_forked() -> bool {
 /// entered, and in forked children.
 #[cold]
 fn open(thread: &Thread, defaults: &Defaults) -> bool {
+    if !environment::is_there() {
+        return false;
+    }
     if STATE.load(Acquire) == OPEN && is_forked() {
         forget_parent(thread);
     }
@@ -377,8 +384,10 @@ fn open(thread: &Thread, defaults: &Defaults) -> bool {
     opened
 }
 
+#[inline(never)]
 fn open_ledger(defaults: &Defaults) -> bool {
-    let Some(environment) = Environment::read(defaults) else {
+    let mut dir = Path::EMPTY;
+    let Some(environment) = Environment::read(defaults, &mut dir) else {
         return false;
     };
     if POOL_BYTES.load(Relaxed) == 0 {
@@ -390,7 +399,7 @@ fn open_ledger(defaults: &Defaults) -> bool {
         POOL_BYTES.store(bytes, Relaxed);
     }
     let settings = heapql_ledger::Settings {
-        dir: environment.dir.as_c_str(),
+        dir: dir.as_c_str(),
         bytes: environment.bytes,
         sampling: environment.sampling,
         default_label: environment.default_label(),
@@ -398,7 +407,7 @@ fn open_ledger(defaults: &Defaults) -> bool {
     labels::number(&settings.default_label, &WRITER);
     // SAFETY: under OPENING, in the state UNOPENED, and PAGE is used by this writer alone.
     if let Err(error) = unsafe { WRITER.open(&settings) } {
-        let line = Line::new().text(b"not recording: no ledger in '").text(environment.dir.bytes()).text(b"': ");
+        let line = Line::new().text(b"not recording: no ledger in '").text(dir.bytes()).text(b"': ");
         say(line.text(error.what.as_bytes()).text(b" (error ").number(error.errno.0 as u64).text(b")"));
         return false;
     }
@@ -443,27 +452,37 @@ fn forget_parent(thread: &Thread) {
     STATE.store(UNOPENED, Release);
 }
 
-/// For pthread_atfork, before fork: nobody is in the middle of a change while the memory is copied.
+fn this_thread() -> usize {
+    core::ptr::from_ref(thread::current()) as usize
+}
+
+fn locks() -> impl Iterator<Item = &'static TryLock> {
+    [&labels::LOCK, WRITER.lock()].into_iter().chain(POOL.locks())
+}
+
+/// For pthread_atfork, before fork: nobody is in the middle of a change while the memory is copied. Of threads that fork
+/// at the same time only the first does this, and the others do without if they have waited for long enough.
 pub extern "C" fn before_fork() {
-    labels::lock_for_fork();
-    if let Some(held) = WRITER.lock_for_fork() {
-        held.keep();
+    if FORKING.keep_for_fork() {
+        FORKER.store(this_thread(), Relaxed);
+        locks().for_each(|lock| _ = lock.keep_for_fork());
     }
-    POOL.lock_for_fork();
 }
 
 /// For pthread_atfork, in the parent.
 pub extern "C" fn after_fork_in_parent() {
-    POOL.unlock_after_fork();
-    WRITER.unlock_after_fork();
-    labels::unlock_after_fork();
+    if FORKER.load(Relaxed) == this_thread() {
+        FORKER.store(0, Relaxed);
+        locks().chain([&FORKING]).for_each(TryLock::unlock_after_fork);
+    }
 }
 
 /// For pthread_atfork, in the child: it gets a ledger of its own at its first sample.
 pub extern "C" fn after_fork_in_child() {
-    after_fork_in_parent();
-    // Whoever was opening a ledger is not in this process.
-    OPENING.reset();
+    FORKER.store(0, Relaxed);
+    locks().for_each(TryLock::unlock_after_fork);
+    // Who held these is not in this process, and what they protect is built anew.
+    [&FORKING, &OPENING, &labels::LOCK, WRITER.lock()].into_iter().for_each(TryLock::reset);
     if STATE.load(Acquire) == OPEN {
         forget_parent(thread::current());
     }

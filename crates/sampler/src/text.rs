@@ -84,21 +84,26 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    pub(crate) fn new(path: &[u8]) -> Option<Path> {
-        Path { bytes: [0; 480], used: 0 }.joined(path)
-    }
+    pub(crate) const EMPTY: Path = Path { bytes: [0; 480], used: 0 };
 
-    pub(crate) fn joined(mut self, more: &[u8]) -> Option<Path> {
+    /// In place, since copies of it are what fills a small stack. If there is no room it stays as it was.
+    pub(crate) fn push(&mut self, more: &[u8]) -> Option<()> {
         let room = self.bytes.len() - 1;
         self.bytes.get_mut(self.used..room)?.get_mut(..more.len())?.copy_from_slice(more);
         self.used += more.len();
-        Some(self)
+        Some(())
     }
 
-    pub(crate) fn with_number(self, number: u64) -> Option<Path> {
+    pub(crate) fn push_number(&mut self, number: u64) -> Option<()> {
         let mut digits = [0; 20];
         let from = digits_of(number, &mut digits);
-        self.joined(digits.get(from..)?)
+        self.push(digits.get(from..)?)
+    }
+
+    /// Takes back what was pushed since it had this length.
+    pub(crate) fn cut(&mut self, used: usize) {
+        self.bytes.get_mut(used..).unwrap_or_default().fill(0);
+        self.used = used;
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

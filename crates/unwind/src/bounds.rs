@@ -6,27 +6,36 @@
 //! everything between is mapped and readable. A coroutine's stack, an alternate signal stack, or an older kernel: the
 //! mapping is looked up in `/proc`, which costs tens of microseconds.
 //!
+//! A thread's own stack stays as long as the thread. Any other may be unmapped as soon as the thread has left it, and a
+//! smaller one come to lie at the same place: what was found of it is proven anew for every walk, as far as the walk goes.
+//!
 //! It is not a cache: the caller keeps a `StackBounds` for each thread.
 
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::arch::{libc_stack_end_address, page_bytes, system_call, thread_pointer};
 
-/// The stack of a thread, or as much of it as was looked at: `low..high` is readable.
+/// The stack of a thread, or as much of it as was looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StackBounds {
     low: usize,
     high: usize,
+    /// `low..proven` is readable; beyond it, up to `high`, was when the stack was found.
+    proven: usize,
+    /// It is the thread's own.
+    stays: bool,
 }
 
 /// Beyond that, asking the kernel for each page costs more than reading the list of mappings.
 const MAX_PROVEN: usize = 8 << 20;
 /// How far down known bounds are extended rather than found anew.
 const MAX_EXTENSION: usize = 1 << 20;
+/// How much of a stack that may have gone is proven at a time: more than most walks read.
+const PROVEN_AT_ONCE: usize = 16 << 10;
 
 impl StackBounds {
     /// What a thread starts with. All bytes are 0.
-    pub const UNKNOWN: StackBounds = StackBounds { low: 0, high: 0 };
+    pub const UNKNOWN: StackBounds = StackBounds { low: 0, high: 0, proven: 0, stays: false };
 
     /// Bounds that the caller knows, for example those of a coroutine's stack.
     ///
@@ -34,17 +43,18 @@ impl StackBounds {
     ///
     /// `low..high` is readable as long as a thread has its stack pointer in it.
     pub const unsafe fn new(low: usize, high: usize) -> StackBounds {
-        StackBounds { low, high }
+        StackBounds { low, high, proven: high, stays: true }
     }
 
     /// The stack that `sp`, a present stack pointer of the calling thread or of a frame that a signal handler of it
     /// interrupted, is in.
     pub fn find(sp: usize) -> Option<StackBounds> {
         let low = page_of(sp);
-        let ends = [thread_pointer(), libc_stack_end()];
+        // The first thread's control block is on top of no stack.
+        let ends = [libc_stack_end(), if is_first_thread() { 0 } else { thread_pointer() }];
         let nearest = ends.into_iter().filter(|end| *end > sp && end - low <= MAX_PROVEN).min();
         match nearest.filter(|high| is_readable(low, *high)) {
-            Some(high) => Some(StackBounds { low, high }),
+            Some(high) => Some(StackBounds { low, high, proven: high, stays: true }),
             None => mapping_of(sp),
         }
     }
@@ -57,19 +67,36 @@ impl StackBounds {
     /// False if they cannot be found.
     #[inline(always)]
     pub fn cover(&mut self, sp: usize) -> bool {
-        self.contains(sp) || self.cover_more(sp)
+        self.hold_still(sp) || self.cover_more(sp)
+    }
+
+    /// Whether `sp` is in these bounds, and nothing has to be proven anew.
+    #[inline(always)]
+    pub(crate) fn hold_still(&self, sp: usize) -> bool {
+        self.stays && self.contains(sp)
     }
 
     #[cold]
     #[inline(never)]
     fn cover_more(&mut self, sp: usize) -> bool {
         let low = page_of(sp);
-        if low < self.low && self.low - low <= MAX_EXTENSION && is_readable(low, self.low) {
+        if self.contains(sp) {
+            self.proven = self.high.min(low + proven_at_once());
+            if is_readable(low, self.proven) {
+                return true;
+            }
+        }
+        if self.stays && low < self.low && self.low - low <= MAX_EXTENSION && is_readable(low, self.low) {
             self.low = low;
             return true;
         }
         *self = Self::find(sp).unwrap_or(Self::UNKNOWN);
         self.contains(sp)
+    }
+
+    /// Up to where it is known to be readable now.
+    pub(crate) fn proven(&self) -> usize {
+        self.proven
     }
 
     /// The lowest readable address that was looked at.
@@ -81,6 +108,25 @@ impl StackBounds {
     pub fn high(&self) -> usize {
         self.high
     }
+}
+
+/// Whole pages.
+fn proven_at_once() -> usize {
+    PROVEN_AT_ONCE.max(page_bytes())
+}
+
+/// Up to where memory from `from` on, a page's start below `to`, is readable: a step towards `to`, which doubles with
+/// each that was taken, or `from` itself.
+pub(crate) fn prove(from: usize, to: usize, steps: u8) -> usize {
+    let next = to.min(from.saturating_add(proven_at_once() << steps));
+    if is_readable(from, next) { next } else { from }
+}
+
+/// Also true of a forked child, whichever thread forked it.
+fn is_first_thread() -> bool {
+    // SAFETY: neither touches memory.
+    let [process, thread] = [libc::SYS_getpid, libc::SYS_gettid].map(|call| unsafe { system_call(call, [0; 3]) }.ok());
+    process == thread
 }
 
 /// The start of the page that holds `address`.
@@ -148,7 +194,8 @@ fn scan(sp: usize, mut read: impl FnMut(&mut [u8]) -> usize) -> Option<StackBoun
         let bytes = buffer.get(..length).filter(|bytes| !bytes.is_empty())?;
         for byte in bytes {
             if line.read(*byte) && line.low <= sp && sp < line.high {
-                return line.readable.then_some(StackBounds { low: line.low, high: line.high });
+                let Line { low, high, readable, .. } = line;
+                return readable.then_some(StackBounds { low, high, proven: high, stays: false });
             }
         }
     }
@@ -263,7 +310,8 @@ mod tests {
             })
         };
         for chunk in [1, 7, 500] {
-            assert_eq!(find(0x7ffc_0008, chunk), Some(StackBounds { low: 0x7ffc_0000, high: 0x7ffd_0000 }));
+            let found = StackBounds { low: 0x7ffc_0000, high: 0x7ffd_0000, proven: 0x7ffd_0000, stays: false };
+            assert_eq!(find(0x7ffc_0008, chunk), Some(found));
             assert_eq!(find(0x1fff, chunk).map(|bounds| bounds.high()), Some(0x2000));
             assert_eq!(find(0x2000, chunk), None);
             assert_eq!(find(0x3000, chunk), None);

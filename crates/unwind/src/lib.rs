@@ -108,5 +108,5 @@ pub use bounds::StackBounds;
 pub use memo::{Memo, Recall};
 pub use module::{Module, build_id, module_of, modules_changed};
 pub use registers::Registers;
-pub use symbol::in_libc;
+pub use symbol::{LibcSymbol, in_libc, libc_symbol};
 pub use walk::{End, Reason, Walk, capture, capture_skipping};

@@ -10,9 +10,12 @@
 //!
 //! It keeps nothing that it would have to be told about: rules that are found again (`modules_changed`), another stack
 //! or room for another number of frames make a stack count as new. It is not shared: the caller keeps one for each
-//! thread, as it keeps the bounds. Stacks that are the
-//! same in part are not put together from parts: that was tried, and its bookkeeping cost about as much as the table
-//! look-ups that it saved (45 instructions a frame; compiling C++, 1,700 a stack where unwinding takes 900).
+//! thread, as it keeps the bounds. On a stack that is not the thread's own it knows nothing: that may have been unmapped
+//! meanwhile, and another come to lie there.
+//!
+//! Stacks that are the same in part are not put together from parts: that was tried, and its bookkeeping cost about as
+//! much as the table look-ups that it saved (45 instructions a frame; compiling C++, 1,700 a stack where unwinding takes
+//! 900).
 
 use core::num::NonZeroU64;
 use core::ops::Range;
@@ -90,7 +93,8 @@ impl<const STACKS: usize> Memo<STACKS> {
     #[inline(always)]
     pub fn recall(&self, start: &Registers, bounds: &StackBounds, room: usize) -> Option<NonZeroU64> {
         let generation = cache::generation().number();
-        if !bounds.contains(start.sp) {
+        // All words are read before they are compared, so none may have gone.
+        if !bounds.hold_still(start.sp) {
             return None;
         }
         // A loop, because of a chain of iterators the compiler makes a third more instructions.
@@ -198,8 +202,8 @@ impl Known {
 
     #[inline(always)]
     fn read(&self, distance: u16) -> usize {
-        // SAFETY: sp + distance was below high when it was traced; the bounds now hold sp and end at high, so the word is
-        // readable.
+        // SAFETY: sp + distance was below high when it was traced; the bounds now hold sp, end at high and stay, so the word
+        // is readable.
         unsafe { Stack::read_unchecked(self.sp.wrapping_add(distance as usize * WORD)) }
     }
 

@@ -8,7 +8,7 @@ use core::ffi::{c_char, c_int, c_void};
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use libc::{Elf64_Ehdr, Elf64_Phdr, PF_R, PT_LOAD, PT_NOTE};
+use libc::{Elf64_Ehdr, Elf64_Phdr, PF_R, PF_X, PT_LOAD, PT_NOTE};
 
 use crate::arch::page_bytes;
 use crate::{cache, module_table, symbol};
@@ -204,6 +204,13 @@ impl Module {
         let segments = self.headers.iter().filter(|header| header.p_type == PT_LOAD && header.p_flags & PF_R != 0);
         let segment = segments.map(|header| self.in_file(&header)).find(|range| range.contains(&address))?;
         Some(address..segment.end)
+    }
+
+    /// Whether the segment that holds `address` can be executed. Also true if that is not known.
+    pub fn is_code(&self, address: usize) -> bool {
+        let segments = self.headers.iter().filter(|header| header.p_type == PT_LOAD);
+        let mut found = segments.filter(|header| self.in_file(header).contains(&address));
+        found.next().is_none_or(|header| header.p_flags & PF_X != 0)
     }
 
     /// Where the first segment of that kind is in memory.

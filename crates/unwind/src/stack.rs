@@ -1,13 +1,16 @@
 //! The one place that reads the stack: whole words, only between two bounds that were proven readable.
 //! Used by every rule. It is not a way to read any other memory (see `module.rs` for that).
 
-use crate::bounds::StackBounds;
+use crate::bounds::{self, StackBounds};
 
 /// The readable part of the current thread's stack: `low` is where the walk started, `high` the end of the stack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stack {
     low: usize,
     high: usize,
+    /// Where the stack may go on to, if that is proven.
+    limit: usize,
+    extensions: u8,
     switches: u8,
     /// Where the registers of the last interrupted frame are (0: there was none). Only x86_64's rules need it.
     #[cfg_attr(target_arch = "aarch64", expect(dead_code))]
@@ -17,14 +20,29 @@ pub(crate) struct Stack {
 /// A handler on its alternate stack that interrupted another one on a coroutine's stack is as far as it goes.
 const MAX_SWITCHES: u8 = 3;
 
+/// Each is twice as far as the one before: 256 KiB.
+const MAX_EXTENSIONS: u8 = 4;
+
 pub(crate) const WORD: usize = size_of::<usize>();
 
 impl Stack {
     /// # Safety
     ///
     /// Every byte in `low..high` stays readable as long as the value is used.
-    pub(crate) const unsafe fn new(low: usize, high: usize) -> Stack {
-        Stack { low, high, switches: 0, interrupted: 0 }
+    pub(crate) const unsafe fn new(low: usize, high: usize, limit: usize) -> Stack {
+        Stack { low, high, limit, extensions: 0, switches: 0, interrupted: 0 }
+    }
+
+    /// Goes on beyond what was proven. False if that is all there is, or as much as is looked at.
+    pub(crate) fn extend(&mut self) -> bool {
+        if self.high >= self.limit || self.extensions >= MAX_EXTENSIONS {
+            return false;
+        }
+        self.extensions += 1;
+        let high = bounds::prove(self.high, self.limit, self.extensions);
+        let more = high > self.high;
+        (self.high, self.limit) = (high, if more { self.limit } else { high });
+        more
     }
 
     /// Whether `sp` is inside, or the stack ends there.
@@ -45,7 +63,7 @@ impl Stack {
             return false;
         };
         self.low = sp.saturating_sub(below).max(bounds.low());
-        self.high = bounds.high();
+        (self.high, self.limit) = (bounds.high(), bounds.high());
         self.switches += 1;
         true
     }
@@ -94,7 +112,7 @@ mod tests {
         let words = [1_usize, 2, 3];
         let low = words.as_ptr().expose_provenance();
         // SAFETY: the array outlives the value.
-        let stack = unsafe { Stack::new(low, low + 24) };
+        let stack = unsafe { Stack::new(low, low + 24, low + 24) };
         assert_eq!(stack.read(low), Some(1));
         assert_eq!(stack.read(low + 16), Some(3));
         for outside in [low + 24, low + 20, low + 4, low - 8, 0, usize::MAX, usize::MAX & !7] {

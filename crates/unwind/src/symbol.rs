@@ -1,6 +1,6 @@
-//! The address of a function of the C library, by the library's own hash table: for a function that older ones lack, so
-//! that what uses it still loads there (a weak reference would not do: the linker makes the symbol's version a
-//! condition). Not `dlsym`, which takes a lock and may allocate.
+//! A function of the C library, by the library's own hash table: for a function that older ones lack, so that what uses
+//! it still loads there (a weak reference would not do: the linker makes the symbol's version a condition), and for
+//! `preload`, which wants the entry of the symbol table. Not `dlsym`, which takes a lock and may allocate.
 //!
 //! The dynamic loader's list of modules is read without its lock. That is safe as far as the C library, which is looked
 //! for: it was loaded at the start and is never unloaded, and so were all before it. `module.rs` calls it once, and the
@@ -11,6 +11,16 @@ use core::ffi::{CStr, c_char};
 use libc::Elf64_Sym;
 
 use crate::arch::r_debug_address;
+
+/// A function that the C library defines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LibcSymbol {
+    /// Where its [`Elf64_Sym`] is, in a table that is loaded for reading.
+    pub entry: usize,
+    /// What is added to the value in the entry.
+    pub load_bias: usize,
+    pub address: usize,
+}
 
 /// The public part of `struct link_map`.
 #[derive(Clone, Copy)]
@@ -37,7 +47,12 @@ const MAX_CHAIN: usize = 4096;
 
 /// The address of the C library's function of that name, or 0. Takes no lock and allocates nothing.
 pub fn in_libc(name: &CStr) -> usize {
-    libc_map().and_then(|map| find(&map, name)).unwrap_or(0)
+    libc_symbol(name).map_or(0, |symbol| symbol.address)
+}
+
+/// The C library's function of that name.
+pub fn libc_symbol(name: &CStr) -> Option<LibcSymbol> {
+    find(&libc_map()?, name)
 }
 
 fn libc_map() -> Option<LinkMap> {
@@ -69,7 +84,7 @@ fn libc_map() -> Option<LinkMap> {
     None
 }
 
-fn find(map: &LinkMap, name: &CStr) -> Option<usize> {
+fn find(map: &LinkMap, name: &CStr) -> Option<LibcSymbol> {
     const DT_STRTAB: usize = 5;
     const DT_SYMTAB: usize = 6;
     const DT_GNU_HASH: usize = 0x6fff_fef5;
@@ -84,15 +99,17 @@ fn find(map: &LinkMap, name: &CStr) -> Option<usize> {
     for index in (start..).take(MAX_CHAIN) {
         // An empty bucket holds 0, which is below the first symbol that is hashed.
         let entry = word(chains + index.checked_sub(first)?);
+        let at = symbols.wrapping_add(index * size_of::<Elf64_Sym>());
         // SAFETY: as above.
-        let symbol: Elf64_Sym = unsafe { read(symbols.wrapping_add(index * size_of::<Elf64_Sym>())) };
+        let symbol: Elf64_Sym = unsafe { read(at) };
         let named = || {
             let string = core::ptr::with_exposed_provenance(strings.wrapping_add(symbol.st_name as usize));
             // SAFETY: as above; names are C strings.
             unsafe { CStr::from_ptr(string) == name }
         };
         if (entry ^ hash) >> 1 == 0 && symbol.st_shndx != 0 && named() {
-            return Some(map.load_bias.wrapping_add(symbol.st_value as usize));
+            let address = map.load_bias.wrapping_add(symbol.st_value as usize);
+            return Some(LibcSymbol { entry: at, load_bias: map.load_bias, address });
         }
         if entry & 1 != 0 {
             break;

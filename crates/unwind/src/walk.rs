@@ -87,9 +87,9 @@ impl Walker {
         if !bounds.cover(start.sp) {
             return Err(End::Truncated(Reason::UnknownStack));
         }
-        // SAFETY: `cover` found that this thread's stack is readable from start.sp to its end, and it stays so while
+        // SAFETY: `cover` found that this thread's stack is readable from start.sp to `proven`, and it stays so while
         // the thread runs on it, which it does until the walk ends.
-        let stack = unsafe { Stack::new(start.sp, bounds.high()) };
+        let stack = unsafe { Stack::new(start.sp, bounds.proven(), bounds.high()) };
         Ok(Walker { state: State::new(start, &stack)?, stack, generation: cache::generation(), callee: 0 })
     }
 
@@ -139,23 +139,37 @@ impl Walker {
         }
     }
 
-    /// Any step. Those come here that `run` does not take: by rules that are new, or odd.
+    /// Any step. Those come here that `run` does not take: by rules that are new, or odd, or beyond what is proven.
     #[cold]
     #[inline(never)]
     fn step(&mut self, trace: &mut impl Trace) -> Result<(), End> {
+        loop {
+            match self.try_step(trace) {
+                Err(End::Truncated(_)) if self.stack.extend() => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// A step that leaves everything as it was if it fails.
+    fn try_step(&mut self, trace: &mut impl Trace) -> Result<(), End> {
         let known = cache::get(self.state.key, self.generation);
         let rule = known.map(Rule::unpack).unwrap_or_else(|| self.look_up());
-        let callee = core::mem::replace(&mut self.callee, self.state.key);
+        let key = self.state.key;
         let simple = rule.pack().filter(|_| self.state.is_simple());
         if let Some(step) = simple.and_then(|rule| self.state.simple_step(rule, self.stack.high())) {
             trace.step(&self.state, &step);
-            self.state = step.caller;
+            (self.state, self.callee) = (step.caller, key);
             return Ok(());
         }
-        if rule != Rule::Outermost {
+        let done = self.state.step(rule, self.callee, &mut self.stack);
+        if rule != Rule::Outermost && !matches!(done, Err(End::Truncated(_))) {
             trace.odd_step();
         }
-        self.state.step(rule, callee, &mut self.stack)
+        if done.is_ok() {
+            self.callee = key;
+        }
+        done
     }
 
     fn look_up(&self) -> Rule {

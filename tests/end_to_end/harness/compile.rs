@@ -50,9 +50,18 @@ impl Program {
 /// The shared library of `programs/library.c`.
 pub(crate) fn library(into: &Path) -> PathBuf {
     let path = into.join("liblibrary.so");
-    compile("library.c", &["-O2", "-g", "-shared", "-fPIC"], &path);
+    compile("library.c", &LIBRARY_FLAGS, &path);
     path
 }
+
+/// Another one of the same size, whose `library_makes` adds 12 bytes.
+pub(crate) fn other_library(into: &Path) -> PathBuf {
+    let path = into.join("libother.so");
+    compile("library.c", &[&LIBRARY_FLAGS[..], &["-DEXTRA=12"]].concat(), &path);
+    path
+}
+
+const LIBRARY_FLAGS: [&str; 4] = ["-O2", "-g", "-shared", "-fPIC"];
 
 fn compile(source: &str, flags: &[&str], into: &Path) {
     let compiler = if source.ends_with(".cpp") { "c++" } else { "cc" };

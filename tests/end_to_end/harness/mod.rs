@@ -10,17 +10,19 @@ mod launch;
 mod lines;
 mod mysql;
 mod postgres;
+mod record;
 mod server;
 mod tool;
 
 pub(crate) use answer::{Answer, SqlError};
 pub(crate) use binary::{heapql, target_dir, tests_dir, workspace_dir};
 pub(crate) use client::{Client, Login};
-pub(crate) use compile::{Program, library};
+pub(crate) use compile::{Program, library, other_library};
 pub(crate) use launch::Launch;
 pub(crate) use lines::Lines;
 pub(crate) use mysql::{Mysql, connect as connect_mysql, text_answer};
 pub(crate) use postgres::{Postgres, connect as connect_postgres, extended_answer, simple_answer};
+pub(crate) use record::{Ledger, record_into};
 pub(crate) use server::{Ended, Endpoints, Server, kill, ledger_files};
 pub(crate) use tool::{Output, tool};
 

@@ -264,18 +264,9 @@ impl Pool {
         }
     }
 
-    /// Holds every lock across fork, so that the child's copy is of a consistent moment.
-    pub(crate) fn lock_for_fork(&self) {
-        for lock in self.shards.iter().map(Shard::lock).chain([self.spans.lock()]).flatten() {
-            lock.keep();
-        }
-    }
-
-    pub(crate) fn unlock_after_fork(&self) {
-        for shard in &self.shards {
-            shard.reset();
-        }
-        self.spans.reset();
+    /// All locks, in the order in which they are taken; for fork.
+    pub(crate) fn locks(&self) -> impl Iterator<Item = &TryLock> {
+        self.shards.iter().map(Shard::guard).chain([&self.spans])
     }
 }
 

@@ -38,8 +38,8 @@ impl Shard {
         self.lock.lock()
     }
 
-    pub(super) fn reset(&self) {
-        self.lock.reset();
+    pub(super) fn guard(&self) -> &TryLock {
+        &self.lock
     }
 
     /// Leaves a freed object for the next holder of the lock.
