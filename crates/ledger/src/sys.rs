@@ -96,6 +96,14 @@ pub(crate) fn largest_file() -> usize {
     limit(libc::RLIMIT_FSIZE as usize)
 }
 
+/// What a ledger may take of the addresses under `ulimit -v` (RLIMIT_AS): the program needs them more.
+pub(crate) fn share_of_addresses() -> usize {
+    match limit(libc::RLIMIT_AS as usize) {
+        usize::MAX => usize::MAX,
+        bytes => bytes / 16,
+    }
+}
+
 /// The soft limit of this process; `usize::MAX` if there is none.
 pub fn limit(of: usize) -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

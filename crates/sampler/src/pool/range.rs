@@ -39,8 +39,12 @@ impl Range {
         let mut bytes = MOST_BYTES.min(share_of_limit());
         while bytes >= LEAST_BYTES {
             if let Some(start) = map(bytes + PIECE_BYTES, libc::PROT_NONE as usize) {
-                let table = map(bytes / UNIT_BYTES * size_of::<Unit>(), READ_WRITE);
-                let table = table?;
+                let Some(table) = map(bytes / UNIT_BYTES * size_of::<Unit>(), READ_WRITE) else {
+                    // SAFETY: mapped above, and nobody knows of it.
+                    let _ = unsafe { call(libc::SYS_munmap, [start as usize, bytes + PIECE_BYTES]) };
+                    bytes /= 2;
+                    continue;
+                };
                 let aligned = (start as usize).next_multiple_of(PIECE_BYTES);
                 // SAFETY: the range was mapped above and holds nothing. Huge pages would make a few objects cost 2 MiB.
                 let _ = unsafe { call(libc::SYS_madvise, [aligned, bytes, libc::MADV_NOHUGEPAGE as usize]) };
@@ -138,10 +142,11 @@ fn map(bytes: usize, protection: usize) -> Option<*mut u8> {
     at.ok().map(|at| at as *mut u8)
 }
 
-/// Under a limit on address space (ulimit -v) the program needs it more than we do.
+/// Under a limit on address space (ulimit -v) or on data (ulimit -d) the program needs it more than we do.
 fn share_of_limit() -> usize {
-    match heapql_ledger::limit(libc::RLIMIT_AS as usize) {
+    let share = |of: libc::__rlimit_resource_t| match heapql_ledger::limit(of as usize) {
         usize::MAX => usize::MAX,
-        limit => ((limit / 8) & !(PIECE_BYTES - 1)).checked_next_power_of_two().map_or(0, |bytes| bytes / 2),
-    }
+        limit => (limit / 8 + 1).next_power_of_two() / 2,
+    };
+    share(libc::RLIMIT_AS).min(share(libc::RLIMIT_DATA))
 }
