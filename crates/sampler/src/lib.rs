@@ -46,7 +46,6 @@ pub use recorder::{set_intervals, start};
 /// For the preload library: the parts that it puts behind the C functions.
 pub mod hook {
     pub use heapql_ledger::layout::{Control, Header};
-    pub use heapql_unwind::in_libc;
 
     pub use crate::recorder::{
         PAGE, POOL_BYTES, POOL_START, Reallocation, Request, after_dlclose, after_fork_in_child, after_fork_in_parent,

@@ -96,5 +96,4 @@ pub use arch::Registers;
 pub use bounds::StackBounds;
 pub use memo::{Memo, Recall};
 pub use module::{Module, build_id, module_of, modules_changed};
-pub use symbol::in_libc;
 pub use walk::{End, Reason, Walk, capture, capture_skipping};

@@ -3,8 +3,7 @@
 //! condition). Not `dlsym`, which takes a lock and may allocate.
 //!
 //! The dynamic loader's list of modules is read without its lock. That is safe as far as the C library, which is looked
-//! for: it was loaded at the start and is never unloaded, and so were all before it. `module.rs` calls it once, and the
-//! preload library for glibc's own version of a function that another library of the process may define too.
+//! for: it was loaded at the start and is never unloaded, and so were all before it. `module.rs` calls it once.
 
 use core::ffi::{CStr, c_char};
 
@@ -36,7 +35,7 @@ const MAX_MODULES: usize = 4096;
 const MAX_CHAIN: usize = 4096;
 
 /// The address of the C library's function of that name, or 0. Takes no lock and allocates nothing.
-pub fn in_libc(name: &CStr) -> usize {
+pub(crate) fn in_libc(name: &CStr) -> usize {
     libc_map().and_then(|map| find(&map, name)).unwrap_or(0)
 }
 
