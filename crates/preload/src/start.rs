@@ -1,14 +1,18 @@
-//! What happens when the library is loaded: fork handlers. Recording starts by itself, at the first allocation that is due.
+//! What happens when the library is loaded, before `main`: fork handlers, and the ledger.
 //!
 //! Called by ld.so.
 
 use heapql_sampler::hook;
+
+use crate::due::GLIBC;
+use crate::{children, next};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
+    next::settle();
     // SAFETY: the handlers take nothing and stay loaded for ever. glibc keeps the first ones in static memory.
     unsafe {
         libc::pthread_atfork(
@@ -16,5 +20,9 @@ extern "C" fn start() {
             Some(hook::after_fork_in_parent),
             Some(hook::after_fork_in_child),
         );
+    }
+    hook::begin(&GLIBC);
+    if !hook::records_children() {
+        children::forget_library();
     }
 }
