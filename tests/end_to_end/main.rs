@@ -16,6 +16,7 @@ mod full_mode;
 mod garbage;
 mod hardship;
 mod help;
+mod lineage;
 mod login;
 mod normal_mode;
 mod own_rows;
