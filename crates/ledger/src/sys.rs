@@ -128,7 +128,7 @@ pub fn uid() -> u32 {
 }
 
 /// Nanoseconds of a clock; 0 if it has none.
-pub(crate) fn clock(id: libc::clockid_t) -> u64 {
+pub fn clock(id: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. clock_gettime is async-signal-safe and no cancellation point.
     unsafe { libc::clock_gettime(id, &raw mut now) };

@@ -85,12 +85,11 @@ impl Pool {
         }
     }
 
-    /// Reserves the addresses: first and number. `None` if none are to be had. By one thread, once.
+    /// Chooses the addresses: first and number. `None` if none are to be had. By one thread, once.
     pub(crate) fn reserve(&self) -> Option<(usize, usize)> {
         let held = self.spans.try_lock()?;
-        let reserved = self.range.reserve()?;
-        self.buddy.adopt(&self.range, &held);
-        Some(reserved)
+        let chosen = self.range.choose()?;
+        self.buddy.adopt(&self.range, &held).then_some(chosen)
     }
 
     /// An object of `bytes` at a multiple of `align` (a power of two), and whether it is known to be zero. `None` when the
@@ -123,15 +122,7 @@ impl Pool {
             return None;
         }
         let units = bytes.max(align).div_ceil(UNIT_BYTES);
-        let unit = {
-            let held = self.spans.lock()?;
-            self.collect_spans(&held);
-            self.buddy.allocate(&self.range, &held, units)?
-        };
-        if !self.range.commit(unit, bytes.div_ceil(UNIT_BYTES)) {
-            self.give_back(unit);
-            return None;
-        }
+        let unit = self.take(units, bytes.div_ceil(UNIT_BYTES))?;
         self.range.unit(unit)?.start_large(tag, bytes);
         NonNull::new(self.range.address(unit))
     }
@@ -155,6 +146,7 @@ impl Pool {
             return None;
         }
         if bytes <= unit.span_bytes() {
+            let _held = self.spans.lock()?;
             if !self.range.commit(number, bytes.div_ceil(UNIT_BYTES)) {
                 return None;
             }
@@ -205,15 +197,18 @@ impl Pool {
 
     /// A unit for a slab, with memory behind it.
     fn take_unit(&self) -> Option<u32> {
-        let unit = {
-            let held = self.spans.lock()?;
-            self.collect_spans(&held);
-            self.buddy.allocate(&self.range, &held, 1)?
-        };
-        if self.range.commit(unit, 1) {
+        self.take(1, 1)
+    }
+
+    /// The first of `units` units, `used` of which have memory behind them.
+    fn take(&self, units: usize, used: usize) -> Option<u32> {
+        let held = self.spans.lock()?;
+        self.collect_spans(&held);
+        let unit = self.buddy.allocate(&self.range, &held, units)?;
+        if self.range.commit(unit, used) {
             return Some(unit);
         }
-        self.give_back(unit);
+        self.buddy.free(&self.range, &held, unit);
         None
     }
 
