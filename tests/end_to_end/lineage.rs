@@ -17,8 +17,8 @@ fn start(way: &str, (min, max): (u32, u32), variables: &[(&str, &str)]) -> Serve
 }
 
 /// The pid of the program that `run` started.
-fn parent_of(child: i32, client: &mut dyn Client) -> i64 {
-    client.query(&format!("SELECT DISTINCT parent_pid FROM heapql.processes WHERE pid = {child}")).number()
+fn parent(server: &Server, client: &mut dyn Client) -> i64 {
+    client.query(&format!("SELECT DISTINCT pid FROM heapql.processes WHERE parent_pid = {}", server.pid())).number()
 }
 
 /// How many live samples a process has of objects of this size.
@@ -50,7 +50,7 @@ fn every_child_has_its_own_ledger_and_the_parents_is_exact() {
             let child = server.ready();
             let mut client = server.mysql();
             let client: &mut dyn Client = &mut client;
-            let parent = parent_of(child, client);
+            let parent = parent(&server, client);
             match mode {
                 (1, 1) => {
                     assert_eq!(live(client, parent, 1009), 100, "{way}: the parent's");
@@ -72,9 +72,10 @@ fn a_hundred_short_children_leave_the_parent_as_it_was() {
         let mut server = start("many", mode, &[]);
         assert_eq!(server.ready(), 0, "every child ended as it should, {mode:?}");
         let mut client = server.postgres();
-        let of = "FROM heapql.processes WHERE program LIKE '%/lineage' AND state";
-        let parent = client.query(&format!("SELECT pid {of} = 'alive'")).number();
-        assert_eq!(client.query(&format!("SELECT count(DISTINCT pid) {of} = 'dead'")).number(), 100, "{mode:?}");
+        let parent = parent(&server, &mut client);
+        let dead =
+            format!("SELECT count(DISTINCT pid) FROM heapql.processes WHERE parent_pid = {parent} AND state = 'dead'");
+        assert_eq!(client.query(&dead).number(), 100, "{mode:?}");
         if mode == (1, 1) {
             assert_eq!(live(&mut client, parent, 1009), 100);
         }
@@ -86,13 +87,13 @@ fn a_hundred_short_children_leave_the_parent_as_it_was() {
 
 #[test]
 fn what_is_execed_is_not_recorded_with_children_0() {
-    let recorded = |client: &mut dyn Client| {
-        client.query("SELECT count(DISTINCT pid) FROM heapql.processes WHERE program LIKE '%/lineage'").number()
-    };
-    for (way, count, status) in FORKED.map(|way| (way, 2, 21)).into_iter().chain(EXECED.map(|way| (way, 1, 22))) {
+    for (way, status) in FORKED.map(|way| (way, 21)).into_iter().chain(EXECED.map(|way| (way, 22))) {
         let mut server = start(way, (1, 1), &[("HEAPQL_CHILDREN", "0")]);
-        server.ready();
-        assert_eq!(recorded(&mut server.mysql()), count, "{way}");
+        let child = server.ready();
+        let mut client = server.mysql();
+        assert_eq!(client.query("SELECT count(*) FROM heapql.processes WHERE command = 'lineage execed'").number(), 0);
+        let count = if status == 21 { 50 } else { 0 };
+        assert_eq!(live(&mut client, child.into(), if status == 21 { 2003 } else { 3001 }), count, "{way}");
         ends_well(&mut server, status);
     }
 }

@@ -11,6 +11,7 @@ mod architecture;
 mod children;
 mod clients;
 mod columns;
+mod confinement;
 mod errors;
 mod full_mode;
 mod garbage;
