@@ -19,6 +19,7 @@ const ALIGN: usize = 16;
 const PAGE_BYTES: usize = 4096;
 
 /// Samples an allocation that has been counted, if it is due.
+#[inline(always)]
 fn sample(bytes: usize, align: usize, zeroed: bool, caller: Registers) -> Option<*mut c_void> {
     // A process's first allocation is always due.
     next::settle();

@@ -40,7 +40,7 @@ static CLOSE: Place = AtomicPtr::new(null_mut());
 pub(crate) static RESIZE_ARRAY: Place = AtomicPtr::new(stubs::realloc as *mut c_void);
 
 /// Looks all of them up, once.
-#[inline]
+#[inline(always)]
 pub(crate) fn settle() {
     static SETTLED: AtomicBool = AtomicBool::new(false);
     if !SETTLED.load(Acquire) && !SETTLED.swap(true, AcqRel) {
