@@ -20,9 +20,10 @@ Examples:
   eval \"$(heapql env)\"; heapql serve          record whatever this shell starts
 
 Environment:
-  HEAPQL_DIR    where ledgers lie (default: $XDG_RUNTIME_DIR/heapql, else /dev/shm/heapql-UID)
-  HEAPQL_LOG    filter of the server's log on stderr, such as info or heapql_wire=debug
-  NO_COLOR      no colour in the log";
+  HEAPQL_DIR       where ledgers lie (default: $XDG_RUNTIME_DIR/heapql, else /dev/shm/heapql-UID)
+  HEAPQL_CHILDREN  0: what a recorded program execs is not recorded (default: 1)
+  HEAPQL_LOG       filter of the server's log on stderr, such as info or heapql_wire=debug
+  NO_COLOR         no colour in the log";
 
 /// Always-on, SQL-queryable heap sampling for any process
 #[derive(Debug, Parser)]

@@ -96,6 +96,14 @@ pub(crate) fn largest_file() -> usize {
     limit(libc::RLIMIT_FSIZE as usize)
 }
 
+/// What a ledger may take of the addresses under `ulimit -v` (RLIMIT_AS): the program needs them more.
+pub(crate) fn share_of_addresses() -> usize {
+    match limit(libc::RLIMIT_AS as usize) {
+        usize::MAX => usize::MAX,
+        bytes => bytes / 16,
+    }
+}
+
 /// The soft limit of this process; `usize::MAX` if there is none.
 pub fn limit(of: usize) -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -120,7 +128,7 @@ pub fn uid() -> u32 {
 }
 
 /// Nanoseconds of a clock; 0 if it has none.
-pub(crate) fn clock(id: libc::clockid_t) -> u64 {
+pub fn clock(id: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. clock_gettime is async-signal-safe and no cancellation point.
     unsafe { libc::clock_gettime(id, &raw mut now) };

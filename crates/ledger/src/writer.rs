@@ -21,7 +21,7 @@ const COMMIT_BYTES: usize = if LARGEST_PAGE > 32 << 10 { LARGEST_PAGE } else { 3
 pub struct Settings<'a> {
     /// An existing directory.
     pub dir: &'a CStr,
-    /// Size of the file; capped by RLIMIT_FSIZE.
+    /// Size of the file; capped by RLIMIT_FSIZE and by a share of RLIMIT_AS.
     pub bytes: usize,
     pub sampling: Sampling,
     /// Label 0: of allocations that set no scope.
@@ -145,7 +145,8 @@ impl Writer {
     /// One thread at a time, and only while there is no ledger. Nothing else maps the static page.
     #[inline(never)]
     pub unsafe fn open(&self, settings: &Settings) -> Result<(), OpenError> {
-        let bytes = settings.bytes.min(MAX_BYTES).min(sys::largest_file()) & !(LARGEST_PAGE - 1);
+        let allowed = sys::largest_file().min(sys::share_of_addresses());
+        let bytes = settings.bytes.min(MAX_BYTES).min(allowed) & !(LARGEST_PAGE - 1);
         if bytes < MIN_BYTES {
             return Err(OpenError { what: "the ledger would be too small", errno: Errno(libc::EFBIG) });
         }

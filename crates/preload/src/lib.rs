@@ -1,13 +1,15 @@
 //! `libheapql_preload.so`: the C allocation functions of an unmodified program, with a recorder behind them.
 //!
-//! Each exported function is a few instructions in front of glibc's own (`__libc_malloc` and its siblings, which need no
-//! look-up): count the allocation, compare, go on. What may be due goes to `due.rs`, with the caller's registers as they
+//! Each exported function is a few instructions in front of the one that the program would have called without us (`next`;
+//! mostly glibc's): count the allocation, compare, go on. What may be due goes to `due.rs`, with the caller's registers as they
 //! are at the call, so that no frame of ours is ever in a stack. It decides nothing (`sampler`) and it is not loaded by
 //! programs that call the sampler themselves. Loaded by ld.so, through LD_PRELOAD.
 #![cfg_attr(feature = "freestanding", no_std)]
 #![allow(unreachable_pub, reason = "what the program calls is exported by name, not by path")]
 
+mod children;
 mod due;
+mod next;
 mod redirect;
 mod scopes;
 mod start;

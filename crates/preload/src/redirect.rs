@@ -6,8 +6,8 @@
 //! copy of the page, before the program runs. What is bound already, as `__libc_free` of a program that is linked with
 //! `-z now`, is not touched. If it cannot be done everything else works. Called by `start`, once.
 
-use core::ffi::{CStr, c_void};
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicU64, Ordering::*};
 
 use heapql_sampler::hook::{self, LibcSymbol};
 
@@ -34,16 +34,8 @@ fn functions() -> [(&'static CStr, *const ()); 13] {
     ]
 }
 
+/// Only once `next` has looked up all that goes on to the C library by these names, and nobody behind us wants to.
 pub(crate) fn redirect() {
-    // These would be looked up by their names, which will be ours.
-    let own: [(&AtomicPtr<c_void>, &CStr); 2] =
-        [(&due::ALIGNED_ALLOC, c"aligned_alloc"), (&due::USABLE_SIZE, c"malloc_usable_size")];
-    for (known, name) in own {
-        let Some(symbol) = hook::libc_symbol(name) else {
-            return;
-        };
-        known.store(symbol.address as *mut c_void, Release);
-    }
     for (name, ours) in functions() {
         if let Some(symbol) = hook::libc_symbol(name) {
             change(&symbol, ours as usize);

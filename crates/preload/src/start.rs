@@ -1,18 +1,21 @@
-//! What happens when the library is loaded: fork handlers, and the C library's own names for what we replace. Recording
-//! starts by itself, at the first allocation that is due.
+//! What happens when the library is loaded, before `main`: the functions that ours stand before, fork handlers, and the ledger.
 //!
 //! Called by ld.so.
 
 use heapql_sampler::hook;
 
-use crate::redirect;
+use crate::due::GLIBC;
+use crate::{children, next, redirect};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
-    redirect::redirect();
+    next::settle();
+    if next::are_all_glibcs() {
+        redirect::redirect();
+    }
     // SAFETY: the handlers take nothing and stay loaded for ever. glibc keeps the first ones in static memory.
     unsafe {
         libc::pthread_atfork(
@@ -20,5 +23,9 @@ extern "C" fn start() {
             Some(hook::after_fork_in_parent),
             Some(hook::after_fork_in_child),
         );
+    }
+    hook::begin(&GLIBC);
+    if !hook::records_children() {
+        children::forget_library();
     }
 }

@@ -7,22 +7,14 @@
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr::null_mut;
-use core::sync::atomic::AtomicPtr;
 
 use heapql_sampler::hook;
 
-use crate::due::next;
+use crate::next;
 
 /// For the deepest of the recorder's ways (`tests/programs/stack_use.c` measures it).
 const OWN_FRAMES: usize = 6 << 10;
 const ROOM: usize = (hook::THREAD_BYTES + OWN_FRAMES).next_multiple_of(4096);
-
-type Create = unsafe extern "C" fn(
-    *mut libc::pthread_t,
-    *const libc::pthread_attr_t,
-    extern "C" fn(*mut c_void) -> *mut c_void,
-    *mut c_void,
-) -> i32;
 
 /// # Safety
 /// As pthread_create(3).
@@ -33,15 +25,11 @@ pub unsafe extern "C" fn pthread_create(
     start: extern "C" fn(*mut c_void) -> *mut c_void,
     argument: *mut c_void,
 ) -> i32 {
-    static REAL: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    let real = next(&REAL, c"pthread_create");
-    // SAFETY: the symbol's type is the standard's.
-    let real = unsafe { core::mem::transmute::<*mut c_void, Create>(real) };
     // SAFETY: the caller's attributes, or none.
     let roomier = unsafe { attributes.as_ref() }.and_then(roomier);
     let attributes = roomier.as_ref().map_or(attributes, MaybeUninit::as_ptr);
     // SAFETY: as the program called it, apart from a larger size.
-    unsafe { real(thread, attributes, start, argument) }
+    unsafe { next::pthread_create(thread, attributes, start, argument) }
 }
 
 /// A copy with a larger size of stack, which is not to be destroyed: what it points to is the original's. `None` if the

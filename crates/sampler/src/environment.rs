@@ -1,4 +1,5 @@
-//! What the environment says about recording: HEAPQL_DIR, _MIN, _MAX, _TENANT_ID, _CTX_ID, _LABEL, _LEDGER_BYTES.
+//! What the environment says about recording: HEAPQL_DIR, _MIN, _MAX, _TENANT_ID, _CTX_ID, _LABEL, _LEDGER_BYTES,
+//! _CHILDREN.
 //!
 //! A value that cannot be used is a line on stderr and its default. Read once per ledger, without allocating. Called by
 //! `recorder`.
@@ -102,6 +103,11 @@ impl Environment {
     }
 }
 
+/// Whether what this process exec's is to be recorded: HEAPQL_CHILDREN, 1 unless it says 0.
+pub fn records_children() -> bool {
+    number_variable(c"HEAPQL_CHILDREN", 0, 1, 1) == 1
+}
+
 #[inline(never)]
 fn label(defaults: &Defaults) -> &'static [u8] {
     let label = variable(c"HEAPQL_LABEL").unwrap_or(defaults.label.as_bytes());
@@ -199,7 +205,13 @@ fn directory(path: &mut Path) -> bool {
         say(Line::new().text(b"not recording: the name of the directory for ledgers is too long"));
         return false;
     }
-    if let Err(why) = path.make_own_directory() {
+    let made = if path.bytes().first() == Some(&b'/') {
+        path.make_own_directory()
+    } else {
+        // The program may change its directory, and its children would each write somewhere else.
+        Err(&b"it is not an absolute path"[..])
+    };
+    if let Err(why) = made {
         say(Line::new().text(b"not recording: '").text(path.bytes()).text(b"': ").text(why));
         return false;
     }

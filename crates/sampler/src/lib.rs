@@ -49,9 +49,10 @@ pub mod hook {
     pub use heapql_ledger::layout::{Control, Header};
     pub use heapql_unwind::{LibcSymbol, in_libc, libc_symbol, module_of};
 
+    pub use crate::environment::records_children;
     pub use crate::recorder::{
         PAGE, POOL_BYTES, POOL_START, Reallocation, Request, after_dlclose, after_fork_in_child, after_fork_in_parent,
-        allocate, before_fork, free, is_sampled, may_be_due, reallocate, usable_bytes,
+        allocate, before_fork, begin, free, is_sampled, may_be_due, reallocate, usable_bytes,
     };
     pub use crate::scope::{number_for, pop, push, switch_to};
     pub use crate::thread::BLOCK_BYTES as THREAD_BYTES;

@@ -16,7 +16,7 @@ use heapql_unwind::{End, Registers};
 pub(crate) use crate::environment::Defaults;
 use crate::environment::Environment;
 use crate::pool::{Bad, Object, Pool, SHARDS, Tag};
-use crate::text::{Line, Path, say};
+use crate::text::{self, Line, Path, say};
 use crate::thread::{self, DUE, Thread};
 use crate::{decide, environment, labels, losses, modules};
 
@@ -160,6 +160,15 @@ pub unsafe fn reallocate(
     Reallocation::Done(new)
 }
 
+/// Opens the ledger before the program runs, and so before it can change its user, its root, its descriptors, or what system
+/// calls it may make.
+pub fn begin(defaults: &Defaults) {
+    text::note_stderr();
+    if let Some(inside) = Inside::enter() {
+        is_recording(inside.thread, defaults);
+    }
+}
+
 /// Records nothing until [`start`]: for a program that decides at run time. At its first allocation.
 #[cfg(feature = "global-alloc")]
 pub(crate) fn hold() {
@@ -215,8 +224,9 @@ pub fn usable_bytes(object: *const u8) -> usize {
 
 #[inline(always)]
 fn uncount(tag: Tag, bytes: usize) {
-    // An object that a forked child inherited belongs to its parent's ledger.
-    if tag.epoch == EPOCH.load(Relaxed) && tag.callsite != NO_CALLSITE {
+    // An object that a forked child inherited belongs to its parent's ledger, which is still mapped here if it was a bare
+    // clone(2) that made the child and nothing has been due since.
+    if tag.epoch == EPOCH.load(Relaxed) && tag.callsite != NO_CALLSITE && !is_forked() {
         WRITER.uncount(tag.callsite, bytes as u64);
     }
 }
@@ -224,7 +234,7 @@ fn uncount(tag: Tag, bytes: usize) {
 /// What the underlying allocator does too when it is given a pointer that is not its own.
 #[cold]
 fn fail(bad: Bad) -> ! {
-    say(Line::new().text(match bad {
+    text::cry(Line::new().text(match bad {
         Bad::Freed => b"free(): double free of a sampled object",
         Bad::NotAnObject => b"free(): invalid pointer into the sampled objects",
     }));
@@ -446,6 +456,7 @@ fn forget_parent(thread: &Thread) {
     modules::forget();
     // SAFETY: this thread, the only one, is between two allocations or has just entered the recorder.
     unsafe { &mut *thread.memo.get() }.forget();
+    text::hush();
     EPOCH.fetch_add(1, Relaxed);
     thread.armed.forget();
     thread.count.set(DUE);

@@ -3,6 +3,7 @@
 //! Not a formatting library: just what `environment` and `recorder` need to read their settings and say one line.
 
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use heapql_ledger::kernel::call;
 
@@ -48,21 +49,65 @@ fn digits_of(mut number: u64, digits: &mut [u8; 20]) -> usize {
     }
 }
 
-/// One line on the program's stderr, if that takes it at once: the program shall neither wait for its reader, which may be
-/// itself, nor die of SIGPIPE.
+/// Set in a forked child: what there was to say, its parent has said.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+/// Device and file number of what standard error was at the start.
+static STDERR: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+const STDERR_FILENO: usize = libc::STDERR_FILENO as usize;
+
+/// Remembers what standard error is. A program may close it later and get its number for a file of its own, which no line
+/// of ours may end up in.
+pub(crate) fn note_stderr() {
+    let now = standard_error().unwrap_or([u64::MAX; 2]);
+    STDERR.iter().zip(now).for_each(|(noted, now)| noted.store(now, Relaxed));
+}
+
+/// From now on nothing is said.
+pub(crate) fn hush() {
+    HUSHED.store(true, Relaxed);
+}
+
+/// One line on the program's stderr.
 pub(crate) fn say(line: Line) {
-    let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let arguments = [(&raw mut stderr) as usize, 1, (&raw const now) as usize, 0, 0];
-    // SAFETY: the kernel writes to `stderr` and reads `now`; no signal mask is given.
-    if unsafe { call(libc::SYS_ppoll, arguments) }.is_err() || stderr.revents != libc::POLLOUT {
+    if !HUSHED.load(Relaxed) {
+        cry(line);
+    }
+}
+
+/// One line that is said in children as well: the program is about to end for it.
+pub(crate) fn cry(mut line: Line) {
+    let noted = [STDERR[0].load(Relaxed), STDERR[1].load(Relaxed)];
+    if (noted != [0, 0] && standard_error() != Some(noted)) || !has_room() {
         return;
     }
-    let mut line = line;
     line.bytes[line.used] = b'\n';
-    let arguments = [libc::STDERR_FILENO as usize, line.bytes.as_ptr() as usize, line.used + 1];
     // SAFETY: the kernel reads `used + 1` initialised bytes.
-    let _ = unsafe { call(libc::SYS_write, arguments) };
+    let _ = unsafe { call(libc::SYS_write, [STDERR_FILENO, line.bytes.as_ptr() as usize, line.used + 1]) };
+}
+
+fn standard_error() -> Option<[u64; 2]> {
+    let stat = stat(STDERR_FILENO, c"", libc::AT_EMPTY_PATH)?;
+    Some([stat.st_dev, stat.st_ino])
+}
+
+/// Whether a line can be written to standard error at once: a full pipe would hold the program up, and one that nobody reads
+/// any more would end it with SIGPIPE.
+fn has_room() -> bool {
+    let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let arguments = [(&raw mut stderr) as usize, 1, (&raw const at_once) as usize, 0, 0];
+    // SAFETY: the kernel fills `stderr`, and does not wait.
+    let ready = unsafe { call(libc::SYS_ppoll, arguments) };
+    ready == Ok(1) && stderr.revents == libc::POLLOUT
+}
+
+fn stat(dir: usize, path: &CStr, flags: i32) -> Option<libc::stat> {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    let arguments = [dir, path.as_ptr() as usize, stat.as_mut_ptr() as usize, flags as usize];
+    // SAFETY: `path` is a C string, and the kernel fills `stat`.
+    let done = unsafe { call(libc::SYS_newfstatat, arguments) };
+    // SAFETY: all zeroes is a valid `stat`.
+    done.is_ok().then(|| unsafe { stat.assume_init() })
 }
 
 /// A decimal number and nothing else.
@@ -121,14 +166,8 @@ impl Path {
         let path = self.as_c_str().as_ptr() as usize;
         // SAFETY: `path` is a C string; an error (it exists) is seen below.
         let _ = unsafe { call(libc::SYS_mkdirat, [HERE, path, 0o700]) };
-        let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
-        let arguments = [HERE, path, stat.as_mut_ptr() as usize, libc::AT_SYMLINK_NOFOLLOW as usize];
-        // SAFETY: the kernel fills `stat`.
-        if unsafe { call(libc::SYS_newfstatat, arguments) }.is_err() {
-            return Err(b"it cannot be created");
-        }
-        // SAFETY: all zeroes is a valid `stat`, and the kernel has filled it.
-        let stat = unsafe { stat.assume_init() };
+        let stat = stat(HERE, self.as_c_str(), libc::AT_SYMLINK_NOFOLLOW)
+            .ok_or(&b"it does not exist and cannot be created"[..])?;
         // SAFETY: no memory is involved.
         let user = unsafe { call(libc::SYS_geteuid, []) }.unwrap_or(usize::MAX);
         if stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
@@ -136,6 +175,9 @@ impl Path {
         }
         if stat.st_uid as usize != user && user != 0 {
             return Err(b"it belongs to another user");
+        }
+        if stat.st_mode & 0o022 != 0 {
+            return Err(b"others may write to it");
         }
         Ok(())
     }

@@ -3,8 +3,7 @@
 //! `preload`, which wants the entry of the symbol table. Not `dlsym`, which takes a lock and may allocate.
 //!
 //! The dynamic loader's list of modules is read without its lock. That is safe as far as the C library, which is looked
-//! for: it was loaded at the start and is never unloaded, and so were all before it. `module.rs` calls it once, and the
-//! preload library for glibc's own version of a function that another library of the process may define too.
+//! for: it was loaded at the start and is never unloaded, and so were all before it. `module.rs` calls it once.
 
 use core::ffi::{CStr, c_char};
 

@@ -49,8 +49,15 @@ impl Program {
 
 /// The shared library of `programs/library.c`.
 pub(crate) fn library(into: &Path) -> PathBuf {
-    let path = into.join("liblibrary.so");
-    compile("library.c", &LIBRARY_FLAGS, &path);
+    shared("library.c", into)
+}
+
+/// A shared library of `programs/`, compiled into a directory.
+pub(crate) fn shared(source: &'static str, into: &Path) -> PathBuf {
+    let path = into.join(format!("lib{}.so", source.trim_end_matches(".c")));
+    let fresh = into.join(format!(".{}-{}", std::process::id(), source));
+    compile(source, &[&LIBRARY_FLAGS[..], &["-fno-builtin"]].concat(), &fresh);
+    std::fs::rename(&fresh, &path).expect("the library gets its name");
     path
 }
 

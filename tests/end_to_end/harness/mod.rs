@@ -17,7 +17,7 @@ mod tool;
 pub(crate) use answer::{Answer, SqlError};
 pub(crate) use binary::{heapql, target_dir, tests_dir, workspace_dir};
 pub(crate) use client::{Client, Login};
-pub(crate) use compile::{Program, library, other_library};
+pub(crate) use compile::{Program, library, other_library, shared};
 pub(crate) use launch::Launch;
 pub(crate) use lines::Lines;
 pub(crate) use mysql::{Mysql, connect as connect_mysql, text_answer};

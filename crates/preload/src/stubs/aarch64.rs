@@ -10,7 +10,7 @@ use core::mem::offset_of;
 
 use heapql_sampler::hook::{Control, Header, PAGE, POOL_BYTES, POOL_START};
 
-use crate::due;
+use crate::{due, next};
 
 const LIMIT: usize = offset_of!(Header, control) + offset_of!(Control, limit);
 
@@ -40,10 +40,10 @@ macro_rules! count {
     };
 }
 
-/// Goes on in glibc's function.
-macro_rules! glibc {
-    ($name:literal) => {
-        concat!("adrp x16, :got:", $name, "\n", "ldr x16, [x16, :got_lo12:", $name, "]\n", "br x16\n")
+/// Goes on in the next function.
+macro_rules! next {
+    () => {
+        "adrp x16, {next}\nldr x16, [x16, :lo12:{next}]\nbr x16\n"
     };
 }
 
@@ -75,12 +75,13 @@ macro_rules! caller {
 pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
     naked_asm!(
         count!("x0"),
-        glibc!("__libc_malloc"),
+        next!(),
         "2:",
         caller!("x1", "x2", "x3"),
         page = sym PAGE,
         limit = const LIMIT,
         due = sym due::malloc,
+        next = sym next::MALLOC,
     )
 }
 
@@ -92,12 +93,13 @@ pub unsafe extern "C" fn free(object: *mut c_void) {
     naked_asm!(
         in_pool!(),
         "b.lo 2f",
-        glibc!("__libc_free"),
+        next!(),
         "2:",
         "b {free}",
         start = sym POOL_START,
         bytes = sym POOL_BYTES,
         free = sym due::free,
+        next = sym next::FREE,
     )
 }
 
@@ -113,12 +115,13 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
         "cbnz x9, 3f",
         count!("x15"),
         "3:",
-        glibc!("__libc_calloc"),
+        next!(),
         "2:",
         caller!("x2", "x3", "x4"),
         page = sym PAGE,
         limit = const LIMIT,
         due = sym due::calloc,
+        next = sym next::CALLOC,
     )
 }
 
@@ -131,7 +134,7 @@ pub unsafe extern "C" fn realloc(object: *mut c_void, size: usize) -> *mut c_voi
         count!("x1"),
         in_pool!(),
         "b.lo 2f",
-        glibc!("__libc_realloc"),
+        next!(),
         "2:",
         caller!("x2", "x3", "x4"),
         page = sym PAGE,
@@ -139,6 +142,7 @@ pub unsafe extern "C" fn realloc(object: *mut c_void, size: usize) -> *mut c_voi
         start = sym POOL_START,
         bytes = sym POOL_BYTES,
         due = sym due::realloc,
+        next = sym next::REALLOC,
     )
 }
 
@@ -151,10 +155,10 @@ pub unsafe extern "C" fn reallocarray(object: *mut c_void, count: usize, size: u
         "umulh x9, x1, x2",
         "cbnz x9, 2f",
         "mul x1, x1, x2",
-        "b {realloc}",
+        next!(),
         "2:",
         "b {overflow}",
-        realloc = sym realloc,
+        next = sym next::RESIZE_ARRAY,
         overflow = sym due::overflow,
     )
 }

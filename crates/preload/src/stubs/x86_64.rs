@@ -10,7 +10,7 @@ use core::mem::offset_of;
 
 use heapql_sampler::hook::{Control, Header, PAGE, POOL_BYTES, POOL_START};
 
-use crate::due;
+use crate::{due, next};
 
 const LIMIT: usize = offset_of!(Header, control) + offset_of!(Control, limit);
 const RULE: usize = offset_of!(Header, control) + offset_of!(Control, byte_rule);
@@ -57,13 +57,14 @@ macro_rules! caller {
 pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
     naked_asm!(
         count!("rdi"),
-        "jmp qword ptr [rip + __libc_malloc@GOTPCREL]",
+        "jmp qword ptr [rip + {next}]",
         "2:",
         caller!("rsi", "rdx", "rcx"),
         page = sym PAGE,
         limit = const LIMIT,
         rule = const RULE,
         due = sym due::malloc,
+        next = sym next::MALLOC,
     )
 }
 
@@ -77,10 +78,11 @@ pub unsafe extern "C" fn free(object: *mut c_void) {
         "sub rax, qword ptr [rip + {start}]",
         "cmp rax, qword ptr [rip + {bytes}]",
         "jb {free}",
-        "jmp qword ptr [rip + __libc_free@GOTPCREL]",
+        "jmp qword ptr [rip + {next}]",
         start = sym POOL_START,
         bytes = sym POOL_BYTES,
         free = sym due::free,
+        next = sym next::FREE,
     )
 }
 
@@ -97,13 +99,14 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
         "mov rdx, rax",
         count!("rdx"),
         "3:",
-        "jmp qword ptr [rip + __libc_calloc@GOTPCREL]",
+        "jmp qword ptr [rip + {next}]",
         "2:",
         caller!("rdx", "rcx", "r8"),
         page = sym PAGE,
         limit = const LIMIT,
         rule = const RULE,
         due = sym due::calloc,
+        next = sym next::CALLOC,
     )
 }
 
@@ -118,7 +121,7 @@ pub unsafe extern "C" fn realloc(object: *mut c_void, size: usize) -> *mut c_voi
         "sub rax, qword ptr [rip + {start}]",
         "cmp rax, qword ptr [rip + {bytes}]",
         "jb 2f",
-        "jmp qword ptr [rip + __libc_realloc@GOTPCREL]",
+        "jmp qword ptr [rip + {next}]",
         "2:",
         caller!("rdx", "rcx", "r8"),
         page = sym PAGE,
@@ -127,6 +130,7 @@ pub unsafe extern "C" fn realloc(object: *mut c_void, size: usize) -> *mut c_voi
         start = sym POOL_START,
         bytes = sym POOL_BYTES,
         due = sym due::realloc,
+        next = sym next::REALLOC,
     )
 }
 
@@ -140,8 +144,8 @@ pub unsafe extern "C" fn reallocarray(object: *mut c_void, count: usize, size: u
         "mul rdx",
         "jo {overflow}",
         "mov rsi, rax",
-        "jmp {realloc}",
-        realloc = sym realloc,
+        "jmp qword ptr [rip + {realloc}]",
+        realloc = sym next::RESIZE_ARRAY,
         overflow = sym due::overflow,
     )
 }

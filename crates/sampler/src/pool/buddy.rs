@@ -23,22 +23,29 @@ impl Buddy {
         Self([const { AtomicU32::new(0) }; ORDERS])
     }
 
-    /// Takes the fresh range over, as the largest aligned spans that fit.
-    pub(super) fn adopt(&self, range: &Range, _lock: &Held) {
-        let (mut at, units) = (0, range.unit_count());
-        while at < units {
-            let fit = (units - at).ilog2();
-            let order = if at == 0 { fit } else { fit.min(at.trailing_zeros()) }.min(ORDERS as u32 - 1);
-            self.push(range, at, order as usize);
-            at += 1 << order;
+    /// Takes over what the range has newly adopted, as one free span. `false` if there is no more.
+    pub(super) fn adopt(&self, range: &Range, lock: &Held) -> bool {
+        let Some((first, count)) = range.adopt() else {
+            return false;
+        };
+        if let Some(unit) = range.unit(first) {
+            unit.order.store(count.ilog2() as u8 + 1 + USED, Relaxed);
         }
+        self.free(range, lock, first);
+        true
     }
 
     /// The first unit of a span of at least `units` units. The lowest half of what is split is used first.
-    pub(super) fn allocate(&self, range: &Range, _lock: &Held, units: usize) -> Option<u32> {
+    pub(super) fn allocate(&self, range: &Range, lock: &Held, units: usize) -> Option<u32> {
         let wanted = units.max(1).checked_next_power_of_two()?.ilog2() as usize;
-        let mut order =
-            (wanted..ORDERS).find(|&order| self.0.get(order).is_some_and(|head| head.load(Relaxed) != 0))?;
+        let has = |&order: &usize| self.0.get(order).is_some_and(|head| head.load(Relaxed) != 0);
+        let mut order = loop {
+            match (wanted..ORDERS).find(has) {
+                Some(order) => break order,
+                None if self.adopt(range, lock) => {}
+                None => return None,
+            }
+        };
         let at = self.0.get(order)?.load(Relaxed) - 1;
         self.unlink(range, at, order);
         while order > wanted {

@@ -85,12 +85,11 @@ impl Pool {
         }
     }
 
-    /// Reserves the addresses: first and number. `None` if none are to be had. By one thread, once.
+    /// Chooses the addresses: first and number. `None` if none are to be had. By one thread, once.
     pub(crate) fn reserve(&self) -> Option<(usize, usize)> {
         let held = self.spans.try_lock()?;
-        let reserved = self.range.reserve()?;
-        self.buddy.adopt(&self.range, &held);
-        Some(reserved)
+        let chosen = self.range.choose()?;
+        self.buddy.adopt(&self.range, &held).then_some(chosen)
     }
 
     /// An object of `bytes` at a multiple of `align` (a power of two), and whether it is known to be zero.
@@ -137,15 +136,13 @@ impl Pool {
 
     /// A span of at least `count` units, the first `usable` of them with memory behind them.
     fn take_units(&self, count: usize, usable: usize) -> Result<u32, Loss> {
-        let unit = {
-            let held = self.spans.lock().ok_or(Loss::Contended)?;
-            self.collect_spans(&held);
-            self.buddy.allocate(&self.range, &held, count).ok_or(Loss::PoolFull)?
-        };
+        let held = self.spans.lock().ok_or(Loss::Contended)?;
+        self.collect_spans(&held);
+        let unit = self.buddy.allocate(&self.range, &held, count).ok_or(Loss::PoolFull)?;
         if self.range.commit(unit, usable) {
             return Ok(unit);
         }
-        self.give_back(unit);
+        self.buddy.free(&self.range, &held, unit);
         Err(Loss::PoolFull)
     }
 
@@ -168,6 +165,7 @@ impl Pool {
             return None;
         }
         if bytes <= unit.span_bytes() {
+            let _held = self.spans.lock()?;
             if !self.range.commit(number, bytes.div_ceil(UNIT_BYTES)) {
                 return None;
             }
