@@ -2,7 +2,8 @@
 """The price of a scope: instructions and nanoseconds to enter and leave one, in Rust, C and Python.
 
 Instructions are those under callgrind of 2N scopes less those of N, so that start-up drops out, less the bare loop's.
-Nanoseconds are the best of some runs, less the bare loop's: they say the order of magnitude, no more, on a shared machine.
+Nanoseconds are the best of some runs, each of a few milliseconds so that one of them is not interrupted, less the bare
+loop's: on a shared machine they say the order of magnitude, no more.
 Needs gcc, valgrind and cargo; prints CSV, to be committed as results.csv.
 
     benches/labels/run.py LIBRARY > benches/labels/results.csv      # libheapql_preload.so, which `heapql env` unpacks
@@ -16,7 +17,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-RUNS = 7
+RUNS = 25
 # name, bare loop: what each program is asked to do.
 RUST = [
     ("static", "loop"),
@@ -82,11 +83,11 @@ def main():
     print("language,scope,recorded by,instructions,nanoseconds")
     for recorded in ("itself", "preload"):
         env = environment(ledgers, library if recorded == "preload" else None)
-        measure("rust", [rust], RUST, 20_000, 5_000_000, env, recorded)
+        measure("rust", [rust], RUST, 20_000, 100_000, env, recorded)
     for recorded in ("nobody", "preload"):
         env = environment(ledgers, library if recorded == "preload" else None)
-        measure("c", [c], C, 20_000, 5_000_000, env, recorded)
-        measure("python", python, PYTHON, 20_000, 300_000, env, recorded)
+        measure("c", [c], C, 20_000, 100_000, env, recorded)
+        measure("python", python, PYTHON, 20_000, 2_000, env, recorded)
     shutil.rmtree(work)
     shutil.rmtree(ledgers)
 
