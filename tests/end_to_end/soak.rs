@@ -1,6 +1,6 @@
-//! Everything at once, for twenty seconds: threads that allocate in all ways, load libraries, fork and take signals, while
-//! the intervals change ten times a second, a client asks without a pause, and the server is killed and started again.
-//! At the end the counts are exact.
+//! Everything at once, for twenty seconds: threads that allocate in all ways, load libraries, fork and take signals,
+//! while the intervals change ten times a second, a client asks without a pause, and the server is killed and started
+//! again. At the end the counts are exact.
 //!
 //! For longer: `HEAPQL_SOAK_SECONDS=600 cargo test --workspace --test end_to_end soak -- --nocapture`.
 

@@ -1,5 +1,5 @@
-/* What `rules.c` leaves open, where samples and glibc's objects meet: every function's errno, every way of resizing from
- * and to a sample, recycled memory, alignments beyond a page, and a recorder that is out of memory. */
+/* What `rules.c` leaves open, where samples and glibc's objects meet: every function's errno, every way of resizing
+ * from and to a sample, recycled memory, alignments beyond a page, and a process that is out of memory. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sys/resource.h>
@@ -133,7 +133,8 @@ static void nothings(void)
 {
     void *objects[300];
     for (int i = 0; i < 300; i++) {
-        objects[i] = i % 3 == 0 ? kept(malloc(plain(0))) : i % 3 == 1 ? kept(calloc(plain(0), 0)) : kept(realloc(NULL, plain(0)));
+        objects[i] = i % 3 == 0 ? kept(malloc(plain(0)))
+                   : i % 3 == 1 ? kept(calloc(plain(0), 0)) : kept(realloc(NULL, plain(0)));
         HOLDS(objects[i] && aligned(objects[i], 16));
         for (int k = 0; k < i; k++)
             HOLDS(objects[k] != objects[i]);
@@ -146,7 +147,7 @@ static void nothings(void)
         HOLDS(kept(realloc(kept(malloc(plain(60000))), plain(0))) == NULL);
 }
 
-/* No more address space, but what glibc and the recorder have reserved already: who fails says so, who does not is silent. */
+/* No more address space, but what glibc and the recorder have reserved: who fails says so, who does not is silent. */
 static void no_memory(void)
 {
     struct rlimit before, none = { 0, 0 };

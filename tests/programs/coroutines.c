@@ -1,6 +1,6 @@
-/* Stacks that belong to no thread: small ones from malloc and mmap between pages that cannot be touched, unmapped as soon
- * as they are left, cut short and used again; and one that is very deep. A walk that reads outside of the stack it is on
- * ends this program. */
+/* Stacks that belong to no thread: small ones from malloc and mmap between pages that cannot be touched, unmapped as
+ * soon as they are left, cut short and used again; and one that is very deep. A walk that reads outside of the stack it
+ * is on ends this program. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-/* What programs that check themselves share: conditions that must hold, values that the compiler cannot see through, and
- * lines about the objects that are left live, which the test compares with the ledger. Included by several programs. */
+/* What programs that check themselves share: conditions that must hold, values that the compiler cannot see through,
+ * and lines about the objects that are left live, which the test compares with the ledger. Included by several. */
 #ifndef HOLDS_H
 #define HOLDS_H
 

@@ -92,7 +92,7 @@ static void structures(void)
 }
 
 /* Its objects are not recorded, and may be freed by either name. The other way round is glibc's to judge: `__libc_free`
- * of what malloc returned is not for programs that are bound at their start (see docs). */
+ * of what malloc returned is not for programs that are bound at their start (docs/decisions/0008). */
 static void own_entry_points(void)
 {
     for (int i = 0; i < 300; i++) {

@@ -1,5 +1,5 @@
-/* How much of a thread's stack an allocation takes that is sampled, measured on painted stacks. Prints one line for each
- * measured way: its name and the bytes beyond those of a thread that does nothing. */
+/* How much of a thread's stack an allocation takes that is sampled, measured on painted stacks. Prints one line for
+ * each measured way: its name and the bytes beyond those of a thread that does nothing. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-/* Threads that are not like others: a thousand short ones, small stacks, detached, cancelled, destructors that allocate,
- * and children that share the parent's memory and thread-local storage. */
+/* Threads that are not like others: a thousand short ones, small stacks, detached, cancelled, destructors that
+ * allocate, and children that share the parent's memory and thread-local storage. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
