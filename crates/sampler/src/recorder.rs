@@ -164,8 +164,13 @@ pub unsafe fn reallocate(
 /// calls it may make.
 pub fn begin(defaults: &Defaults) {
     text::note_stderr();
-    if let Some(inside) = Inside::enter() {
-        is_recording(inside.thread, defaults);
+    if let Some(inside) = Inside::enter()
+        && is_recording(inside.thread, defaults)
+    {
+        // What this asks the kernel, a sample of this thread need not ask under a filter.
+        let mut bounds = inside.thread.stack.get();
+        bounds.cover(Registers::here().sp);
+        inside.thread.stack.set(bounds);
     }
 }
 
