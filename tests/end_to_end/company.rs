@@ -123,7 +123,7 @@ fn valgrind() {
 #[test]
 fn gdb() {
     let script = "gdb -q -batch -nx -ex 'set startup-with-shell off' -ex \"set environment LD_PRELOAD $library\" \
-                  -ex 'break getline' -ex run -ex 'print malloc_usable_size((void *)malloc(10)) >= 10' \
+                  -ex 'break getline' -ex run -ex 'print (long)malloc_usable_size((void *)malloc(10)) >= 10' \
                   -ex 'print (long)malloc(100000) > 0' -ex bt -ex delete -ex continue \"$2\" 2>&1";
     for mode in MODES {
         let output = under(script, mode);

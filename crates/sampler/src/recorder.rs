@@ -22,6 +22,8 @@ use crate::{decide, environment, labels, losses, modules};
 
 /// Frames that are captured beyond those that are kept because some may be skipped.
 const MOST_SKIPPED: usize = 8;
+/// No machine has as much for one object: whoever asks for more is told so by the underlying allocator.
+const MOST_BYTES: usize = 1 << 47;
 /// A pool object that no longer is a sample: it was resized where it stood, without being due.
 const NO_CALLSITE: u32 = u32::MAX;
 
@@ -164,8 +166,13 @@ pub unsafe fn reallocate(
 /// calls it may make.
 pub fn begin(defaults: &Defaults) {
     text::note_stderr();
-    if let Some(inside) = Inside::enter() {
-        is_recording(inside.thread, defaults);
+    if let Some(inside) = Inside::enter()
+        && is_recording(inside.thread, defaults)
+    {
+        // What this asks the kernel, a sample of this thread need not ask under a filter.
+        let mut bounds = inside.thread.stack.get();
+        bounds.cover(Registers::here().sp);
+        inside.thread.stack.set(bounds);
     }
 }
 
@@ -320,6 +327,9 @@ fn intern(key: &CallsiteKey, bytes: usize) -> Option<u32> {
 /// An object in the pool, counted.
 fn place(thread: &Thread, request: Request, site: u32) -> Option<NonNull<u8>> {
     let tag = Tag { callsite: site, epoch: EPOCH.load(Relaxed) };
+    if request.bytes > MOST_BYTES {
+        return None;
+    }
     let placed = POOL.allocate(shard(thread).into(), request.bytes, request.align, tag);
     let (object, is_zero) = placed.map_err(|loss| losses::lose(&WRITER, loss)).ok()?;
     if request.zeroed && !is_zero {

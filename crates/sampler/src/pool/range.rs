@@ -20,7 +20,8 @@ pub(super) const PIECE_BYTES: usize = 1 << 20;
 const PIECES: usize = MOST_BYTES / PIECE_BYTES;
 /// How much is adopted first; after that as much again as there is.
 const FIRST_BYTES: usize = 1 << 30;
-const GUARD_BYTES: usize = 4096;
+/// A page of any kernel.
+const GUARD_BYTES: usize = UNIT_BYTES;
 /// Places that are tried.
 const TRIES: usize = 16;
 
