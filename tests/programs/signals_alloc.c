@@ -10,7 +10,7 @@
 
 #include "holds.h"
 
-enum { STACK = 64 << 10, PAGE = 4096, TICKS = 300 };
+enum { STACK = 64 << 10, PAGE = 4096, TICKS = 150 };
 
 static volatile sig_atomic_t ticks, over;
 
