@@ -19,10 +19,13 @@ fn truth(stdout: &str) -> BTreeMap<i64, i64> {
     stdout.lines().filter_map(pair).collect()
 }
 
-fn assert_holds(ledger: &Ledger, what: &str) {
+fn assert_holds(ledger: &Ledger, what: &str, forgiven: &[&str]) {
     let said = format!("{what}: {:?}\n{}{}", ledger.ended, ledger.stdout, ledger.stderr);
     assert_eq!((ledger.ended, ledger.stdout.lines().last()), (Ended::Status(0), Some("all hold")), "{said}");
-    assert_eq!(ledger.stderr, "", "{said}");
+    // Where the program leaves the recorder no memory, that is said once.
+    let may_say = |line: &&str| forgiven.contains(&"pool_full") && line.starts_with("heapql: no memory or addresses");
+    let unexpected: Vec<_> = ledger.stderr.lines().filter(|line| !may_say(line)).collect();
+    assert!(unexpected.is_empty(), "{said}");
 }
 
 /// Runs a program plain and in three modes. In full mode its ledger holds exactly what it left; only losses for the
@@ -39,7 +42,7 @@ fn assert_survives(program: Program, arguments: &[&str], forgiven: &[&str]) {
     for intervals in [ZERO, NORMAL, FULL] {
         let what = format!("{} in mode {intervals:?}", path.display());
         let ledger = Ledger::of(command(), intervals);
-        assert_holds(&ledger, &what);
+        assert_holds(&ledger, &what, forgiven);
         for (bytes, count) in truth(&ledger.stdout) {
             let recorded = ledger.live.get(&bytes).copied().unwrap_or(0);
             match intervals {

@@ -15,15 +15,13 @@ use heapql_unwind::{End, Registers};
 
 pub(crate) use crate::environment::Defaults;
 use crate::environment::Environment;
-use crate::pool::{Bad, Object, Pool, SHARDS, Tag};
+use crate::pool::{self, Bad, Object, Pool, SHARDS, Tag};
 use crate::text::{self, Line, Path, say};
 use crate::thread::{self, DUE, Thread};
 use crate::{decide, environment, labels, losses, modules};
 
 /// Frames that are captured beyond those that are kept because some may be skipped.
 const MOST_SKIPPED: usize = 8;
-/// No machine has as much for one object: whoever asks for more is told so by the underlying allocator.
-const MOST_BYTES: usize = 1 << 47;
 /// A pool object that no longer is a sample: it was resized where it stood, without being due.
 const NO_CALLSITE: u32 = u32::MAX;
 
@@ -327,7 +325,9 @@ fn intern(key: &CallsiteKey, bytes: usize) -> Option<u32> {
 /// An object in the pool, counted.
 fn place(thread: &Thread, request: Request, site: u32) -> Option<NonNull<u8>> {
     let tag = Tag { callsite: site, epoch: EPOCH.load(Relaxed) };
-    if request.bytes > MOST_BYTES {
+    // No bound that anybody could move, and mostly a request that nobody can fulfil.
+    if request.bytes > POOL_BYTES.load(Relaxed) || request.align > pool::LARGEST_ALIGN {
+        WRITER.lose(Loss::PoolFull);
         return None;
     }
     let placed = POOL.allocate(shard(thread).into(), request.bytes, request.align, tag);

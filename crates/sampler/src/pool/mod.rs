@@ -35,7 +35,7 @@ pub(crate) const GRAIN: usize = 16;
 /// Blocks above this are spans of their own.
 const LARGEST_BLOCK: usize = 32 << 10;
 /// Spans are aligned to their size from the range's start, and that to this.
-const LARGEST_ALIGN: usize = range::PIECE_BYTES;
+pub(crate) const LARGEST_ALIGN: usize = range::PIECE_BYTES;
 
 /// What an object's header says of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
