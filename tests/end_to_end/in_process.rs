@@ -123,7 +123,7 @@ fn python_frees_with_libcs_own_free() {
     for intervals in [ZERO, NORMAL, FULL] {
         let mut command = Command::new("/usr/bin/python3");
         command.args(["-c", script]);
-        assert_holds(&Ledger::of(command, intervals), "python3");
+        assert_holds(&Ledger::of(command, intervals), "python3", &[]);
     }
 }
 
@@ -148,7 +148,7 @@ fn what_is_not_an_object_ends_the_program_with_a_message() {
 fn a_sample_takes_little_stack() {
     // Bound at the start: what the dynamic linker needs of the stack when a function is first called is not ours.
     let ledger = Ledger::of(Command::new(checked("stack_use.c").flags(&["-Wl,-z,now"]).path()), FULL);
-    assert_holds(&ledger, "stack_use");
+    assert_holds(&ledger, "stack_use", &[]);
     println!("{}", ledger.stdout);
     let mut measured = 0;
     for line in ledger.stdout.lines() {

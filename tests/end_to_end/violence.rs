@@ -132,7 +132,7 @@ fn scribble(ledger: &Path, random: &mut Random, count: usize) {
     let file = File::options().write(true).open(ledger).expect("the ledger");
     for _ in 0..count {
         let end = [4096, 70_000, 300_000, 30 << 20][(random.next() % 4) as usize];
-        let word = if random.next() % 3 == 0 { random.next() } else { WORST[(random.next() % 8) as usize] };
+        let word = if random.next().is_multiple_of(3) { random.next() } else { WORST[(random.next() % 8) as usize] };
         let at = random.next() % (end / 8) * 8;
         file.write_all_at(&word.to_ne_bytes(), at).expect("written");
     }
