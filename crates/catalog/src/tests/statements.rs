@@ -80,7 +80,7 @@ async fn show_parameters() {
         for table in
             ["gv$ob_parameters", "GV$OB_PARAMETERS", "oceanbase.GV$OB_PARAMETERS", "__ALL_VIRTUAL_SYS_PARAMETER_STAT"]
         {
-            assert_eq!(client.rows(&format!("select NAME from {table}")).await.len(), 2, "{table}");
+            assert_eq!(client.rows(&format!("select NAME from {table}")).await.len(), 3, "{table}");
         }
     }
 }
