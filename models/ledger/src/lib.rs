@@ -35,5 +35,5 @@ pub use layout::{
 };
 pub use lock::{Held, TryLock};
 pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};
-pub use sys::{Errno, limit, read_file, uid};
+pub use sys::{Errno, clock, limit, read_file, uid};
 pub use writer::{CallsiteKey, LabelId, ModuleEntry, OpenError, Settings, Writer};

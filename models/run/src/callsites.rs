@@ -5,7 +5,7 @@ use core::memory;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::path::Path;
 
-use heapql_ledger::layout::Header;
+use heapql_ledger::layout::HeaderPage;
 use heapql_ledger::{
     CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, MIN_BYTES, ModuleEntry, Sampling, Settings, Weight, Writer,
 };
@@ -29,7 +29,7 @@ const OTHER: LabelId = LabelId { tenant_id: 7, ctx_id: 8, text: b"a_long_label_a
 const WEIGHT: Weight = CERTAIN;
 
 fn unopened() -> &'static Writer {
-    memory::place(Writer::new(memory::place(Header::zeroed())))
+    memory::place(Writer::new(memory::place(HeaderPage::zeroed())))
 }
 
 fn open(writer: &Writer) {

@@ -23,6 +23,9 @@ mod environment;
 #[path = "../../../crates/sampler/src/labels.rs"]
 mod labels;
 #[rustfmt::skip]
+#[path = "../../../crates/sampler/src/losses.rs"]
+mod losses;
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/modules.rs"]
 mod modules;
 #[rustfmt::skip]

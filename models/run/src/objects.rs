@@ -180,7 +180,7 @@ fn span_ends() {
         pool.free(object).expect("live");
     }
     // All of the range but the unit of a slab that stays: none of those that were left is lost.
-    let spans = (0..).map_while(|_| pool.allocate(0, LARGE, 16, tag(5)));
+    let spans = (0..).map_while(|_| pool.allocate(0, LARGE, 16, tag(5)).ok());
     assert_eq!(spans.count(), 2 * HALF_OF_ALL / LARGE.next_power_of_two() - 1);
 }
 
