@@ -31,4 +31,6 @@ fi
 # The end-to-end tests run the binary as it was built.
 step cargo build --workspace --bin heapql
 step cargo test --workspace "$@"
+# A minute: what is lock-free, under every interleaving.
+step models/run.sh
 echo "all passed" >&2

@@ -3,6 +3,7 @@
 //! Not libc's wrappers: several of those are cancellation points, a thread must not be cancelled inside `malloc`, and all of
 //! them may change errno, which `malloc` and `free` must not. It knows no particular call. Used by `sys` and by `sampler`.
 
+#[cfg(not(miri))]
 use core::arch::asm;
 use core::ffi::c_long;
 
@@ -28,7 +29,7 @@ pub unsafe fn call<const N: usize>(number: c_long, arguments: [usize; N]) -> Res
 
 /// # Safety
 /// That of the call.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 unsafe fn raw(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
     let result: isize;
@@ -47,7 +48,7 @@ unsafe fn raw(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
 
 /// # Safety
 /// That of the call.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", not(miri)))]
 #[inline]
 unsafe fn raw(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
     let result: isize;
@@ -62,6 +63,29 @@ unsafe fn raw(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
         );
     }
     result
+}
+
+/// Miri runs no assembly: enough for what needs private memory only, of which there is little.
+///
+/// # Safety
+/// That of the call.
+#[cfg(miri)]
+unsafe fn raw(number: c_long, [a, b, c, ..]: [usize; 6]) -> isize {
+    const MOST_BYTES: usize = 48 << 20;
+    match number {
+        libc::SYS_mmap if a == 0 && b <= MOST_BYTES => {
+            let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            // SAFETY: a fresh mapping.
+            unsafe { libc::mmap(core::ptr::null_mut(), b, access, flags, -1, 0) }.expose_provenance() as isize
+        }
+        // SAFETY: the caller's; the pages read as zeroes afterwards.
+        libc::SYS_madvise if c == libc::MADV_DONTNEED as usize => unsafe {
+            core::ptr::with_exposed_provenance_mut::<u8>(a).write_bytes(0, b);
+            0
+        },
+        libc::SYS_munmap | libc::SYS_madvise | libc::SYS_mprotect | libc::SYS_sched_yield => 0,
+        _ => -libc::ENOSYS as isize,
+    }
 }
 
 #[cfg(test)]

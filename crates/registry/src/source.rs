@@ -3,6 +3,7 @@
 //! Labels and stacks never change once written, so they are kept (under a bound that all sources share); counters are read
 //! anew by every query. It does not decide whether the process lives (`liveness`). Called by `Registry` and `catalog`.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,14 +12,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, ReadError, Sampling};
+use parking_lot::Mutex;
 
 use crate::estimate::Estimate;
-use parking_lot::Mutex;
 
 /// How much all sources together may keep of stacks.
 const STACK_CACHE_BYTES: usize = 256 << 20;
 /// Stacks closer than this are read together; a hole in a damaged ledger is not.
 const NEAR_WORDS: u32 = 8192;
+/// Of those no more than this at once.
+const RUN_WORDS: u32 = 1 << 18;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum State {
@@ -63,7 +66,7 @@ struct Kept {
     /// Where the program lies and its load bias.
     program: Option<(u64, u64, u64)>,
     /// By callsite id.
-    stacks: Vec<Option<Arc<[u64]>>>,
+    stacks: HashMap<u32, Arc<[u64]>>,
     bytes: usize,
 }
 
@@ -255,19 +258,18 @@ impl Kept {
         records: &[CallsiteRecord],
         total: &AtomicUsize,
     ) -> Result<(), ReadError> {
-        let Some(largest) = records.iter().map(|record| record.id as usize).max() else {
-            return Ok(());
-        };
-        if self.stacks.len() <= largest {
-            self.stacks.resize(largest + 1, None);
-        }
-        let mut missing: Vec<_> = records.iter().filter(|record| self.stacks[record.id as usize].is_none()).collect();
+        let mut missing: Vec<_> = records.iter().filter(|record| !self.stacks.contains_key(&record.id)).collect();
         if missing.is_empty() {
             return Ok(());
         }
         missing.sort_unstable_by_key(|record| record.stack_at);
         self.find_program(ledger)?;
-        for together in missing.chunk_by(|one, next| next.stack_at.saturating_sub(one.stack_at) < NEAR_WORDS) {
+        let mut first = missing.first().map_or(0, |record| record.stack_at);
+        for together in missing.chunk_by(|one, next| {
+            let is_near = next.stack_at.saturating_sub(one.stack_at) < NEAR_WORDS && next.stack_at - first < RUN_WORDS;
+            first = if is_near { first } else { next.stack_at };
+            is_near
+        }) {
             self.read_run(ledger, together, total)?;
         }
         Ok(())
@@ -290,7 +292,7 @@ impl Kept {
             }
             total.fetch_add(bytes, Relaxed);
             self.bytes += bytes;
-            self.stacks[record.id as usize] = Some(stack);
+            self.stacks.insert(record.id, stack);
         }
         Ok(())
     }
@@ -313,7 +315,7 @@ impl Kept {
     /// `None` for a record whose label does not exist, which only a damaged ledger has.
     fn callsite(&self, ledger: &Ledger, record: &CallsiteRecord) -> Option<Callsite> {
         let (label, text) = self.labels.get(record.label as usize)?;
-        let stack = match self.stacks.get(record.id as usize).cloned().flatten() {
+        let stack = match self.stacks.get(&record.id).cloned() {
             Some(stack) => stack,
             None => {
                 let words = ledger.words(record.stack_at, record.depth.into()).ok()?;

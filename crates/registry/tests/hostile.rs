@@ -1,128 +1,20 @@
 //! Ledgers that are truncated, damaged, foreign, or no ledgers at all: each is a source that says why it cannot be read,
 //! or one with a sane answer. Never a panic, never a wait, never another source's trouble.
 
-use std::ffi::CString;
+#[path = "hostile/place.rs"]
+mod place;
+
 use std::fs;
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
-use heapql_ledger::layout::{self, Control, Header, HeaderPage, LABELS_AT, MODULES_AT};
-use heapql_ledger::{
-    CERTAIN, CallsiteKey, Intervals, LABEL_BYTES, LabelId, MAX_DEPTH, MIN_BYTES, ModuleEntry, Sampling, Settings,
-    Writer,
-};
-use heapql_registry::{Registry, Settings as RegistrySettings, Source, State};
+use heapql_ledger::layout::{self, Control, Header, LABELS_AT, MODULES_AT};
+use heapql_ledger::{Intervals, MIN_BYTES, Sampling};
+use heapql_registry::{Source, State};
+use place::{CALLSITES, Place, REAL, assert_sane};
 use proptest::prelude::*;
-
-/// Live callsites of [`REAL`].
-const CALLSITES: usize = 20;
-
-/// A real ledger of this process: two labels, a program, twenty callsites of which each holds as many objects of 100 bytes
-/// as its number.
-static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a directory");
-    let page: &'static HeaderPage = Box::leak(Box::new(HeaderPage::zeroed()));
-    let writer = Writer::new(page);
-    let path = CString::new(dir.path().as_os_str().as_bytes()).expect("no zero byte");
-    let settings = Settings {
-        dir: &path,
-        bytes: MIN_BYTES,
-        sampling: Sampling::DEFAULT,
-        default_label: LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_malloc" },
-    };
-    // SAFETY: this writer and its page are this closure's alone.
-    unsafe { writer.open(&settings) }.expect("a ledger");
-    fill(&writer);
-    fs::read(paths(dir.path()).remove(0)).expect("the ledger can be read")
-});
-
-fn fill(writer: &Writer) {
-    let other = LabelId { tenant_id: 1005, ctx_id: 3, text: b"other" };
-    let label = writer.label(&other).expect("room for a label");
-    let program = ModuleEntry {
-        start: 0x5000_0000,
-        end: 0x5010_0000,
-        load_bias: 0x5000_0000,
-        name: b"/bin/program",
-        build_id: &[7; 20],
-        is_program: true,
-    };
-    assert!(writer.add_module(&program));
-    for nth in 0..CALLSITES {
-        let frames = [0x5000_1000 + nth, 0x5000_2000, 0x7fff_0000_1000 + nth];
-        let key =
-            CallsiteKey { label: if nth % 2 == 0 { 0 } else { label }, shard: 0, weight: CERTAIN, frames: &frames };
-        let id = writer.add(&key, 100).expect("room for a callsite");
-        for _ in 0..=nth {
-            writer.count(id, 100);
-        }
-    }
-}
-
-fn paths(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
-}
-
-/// A directory with files in it, as a registry sees it.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Place {
-        Place { dir: tempfile::tempdir().expect("a directory") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// A file that is old enough to be no ledger in creation.
-    fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.path(name);
-        fs::write(&path, bytes).expect("a file");
-        let file = fs::File::options().write(true).open(&path).expect("the file");
-        file.set_modified(SystemTime::now() - Duration::from_secs(600)).expect("its time can be set");
-        path
-    }
-
-    fn registry(&self) -> Registry {
-        Registry::open(RegistrySettings::read_only(self.dir.path().to_owned())).expect("a registry")
-    }
-
-    fn sources(&self) -> Vec<Arc<Source>> {
-        self.registry().sources()
-    }
-
-    fn only(&self) -> Arc<Source> {
-        let mut sources = self.sources();
-        assert_eq!(sources.len(), 1, "a file is never missing");
-        sources.remove(0)
-    }
-}
-
-/// Asks a source everything. What it answers may be wrong where the file is, and must be possible.
-fn assert_sane(source: &Source) {
-    let _ = (source.id(), source.pid(), source.parent_pid(), source.started_at(), source.tenant_id());
-    let _ = (source.ledger_bytes(), source.losses());
-    assert!(source.command().len() <= 4 * layout::TEXT_BYTES);
-    assert!(source.program().len() <= 4 * layout::TEXT_BYTES);
-    if let Some(Intervals { min, max }) = source.intervals() {
-        assert!(1 <= min && min <= max && max <= 10_000);
-    }
-    if let State::Unreadable(why) = source.state() {
-        assert!(!why.is_empty());
-    }
-    for callsite in source.callsites().unwrap_or_default() {
-        assert!(callsite.live_count > 0);
-        assert!(callsite.stack.len() <= MAX_DEPTH);
-        assert!(callsite.label.chars().count() <= LABEL_BYTES);
-    }
-}
 
 fn assert_unreadable(source: &Source, word: &str) {
     match source.state() {

@@ -72,7 +72,7 @@ pub(crate) fn saved_at(pc: usize, register: Register) -> Option<i64> {
 }
 
 /// None if the module has no information about `pc`.
-fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
+pub(crate) fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
     with_entry(module, pc, |section, bases, entry| {
         let row = row_at(section, bases, entry, pc, REGISTERS.frame_pointer);
         row.map_or(Rule::Unsupported, |row| reduce(&row, entry, section, pc))
@@ -134,7 +134,12 @@ fn find_entry_any(index: &[u8], address: usize, pc: usize) -> Option<Range<usize
     let bases = BaseAddresses::default().set_eh_frame_hdr(address as u64);
     let header = EhFrameHdr::new(index, NativeEndian).parse(&bases, size_of::<usize>() as u8).ok()?;
     let section = header.eh_frame_ptr().direct().ok()?;
-    let entry = header.table()?.lookup(pc as u64, &bases).ok()?.direct().ok()?;
+    let table = header.table()?;
+    // The search multiplies the count, which nobody has checked, and would overflow.
+    if table.iter(&bases).size_hint().0 > index.len() {
+        return None;
+    }
+    let entry = table.lookup(pc as u64, &bases).ok()?.direct().ok()?;
     Some(section as usize..entry as usize)
 }
 
@@ -323,6 +328,16 @@ mod tests {
             assert_eq!(found.is_some(), length >= 20, "{length}");
         }
         assert_eq!(find_entry(&table(&[]), 0, 0), None);
+    }
+
+    #[test]
+    fn a_table_that_counts_more_than_fits_is_not_searched() {
+        // A count of 8 bytes, which linkers do not write.
+        let mut index = std::vec![1, 0x1b, 0x04, 0x3b];
+        index.extend(1000_i32.to_ne_bytes());
+        index.extend(u64::MAX.to_ne_bytes());
+        index.extend([0; 64]);
+        assert_eq!(find_entry(&index, 0x10_0000, 0x10_0000), None);
     }
 
     #[test]

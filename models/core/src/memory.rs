@@ -34,6 +34,7 @@ pub fn map(bytes: usize) -> usize {
 
 /// A value that lives to the end of the run.
 pub fn place<T>(value: T) -> &'static T {
+    USED.set(USED.get().next_multiple_of(align_of::<T>()));
     let at = map(size_of::<T>()) as *mut T;
     // SAFETY: fresh pages of the arena, aligned for anything here. `reset` comes when no run is under way.
     unsafe {

@@ -61,6 +61,10 @@ macro_rules! kinds {
                 }),* }
             }
 
+            fn clear(&self) {
+                match self { $(Cell::$name(atomic) => _ = atomic.swap(Default::default(), Relaxed)),* }
+            }
+
             fn bytes(&self) -> usize {
                 match self { $(Cell::$name(_) => Kind::$name.bytes()),* }
             }
@@ -193,9 +197,7 @@ pub fn clear(at: usize, bytes: usize) {
     let cells: Vec<(usize, Rc<Cell>)> =
         with(|state| state.cells.range(at..at + bytes).map(|(&at, cell)| (at, cell.clone())).collect());
     for (_, cell) in cells {
-        if let Cell::AtomicU64(atomic) = &*cell {
-            switching(|| atomic.store(0, Relaxed));
-        }
+        switching(|| cell.clear());
     }
 }
 

@@ -6,19 +6,26 @@
 extern crate checked_core as core;
 extern crate checked_std as std;
 
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/identity.rs"]
 mod identity;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/index.rs"]
 mod index;
 pub mod kernel;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/layout.rs"]
 pub mod layout;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/lock.rs"]
 mod lock;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/reader/mod.rs"]
 mod reader;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/sys.rs"]
 mod sys;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/writer.rs"]
 mod writer;
 
@@ -28,5 +35,5 @@ pub use layout::{
 };
 pub use lock::{Held, TryLock};
 pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};
-pub use sys::{Errno, limit, read_file, uid};
+pub use sys::{Errno, clock, limit, read_file, uid};
 pub use writer::{CallsiteKey, LabelId, ModuleEntry, OpenError, Settings, Writer};

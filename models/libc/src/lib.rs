@@ -13,8 +13,6 @@ use checked_core::{memory, model};
 
 /// The descriptor of the ledger that is being created.
 const LEDGER: usize = 1 << 20;
-/// More than that is not to be had at once.
-const MOST_BYTES: usize = 66 << 20;
 /// One page: the part of the file that is mapped over a static as well.
 pub const HEADER_BYTES: usize = 4096;
 
@@ -33,7 +31,7 @@ thread_local! {
 pub unsafe fn call(number: c_long, arguments: [usize; 6]) -> Result<usize, c_int> {
     let [a, b, c, d, e, f] = arguments;
     match number {
-        SYS_mmap => map(a, b, e),
+        SYS_mmap => map(a, b, d, e),
         SYS_munmap | SYS_mprotect | SYS_ftruncate | SYS_fallocate | SYS_unlinkat => Ok(0),
         SYS_madvise => {
             match c as i32 {
@@ -61,8 +59,15 @@ pub unsafe fn call(number: c_long, arguments: [usize; 6]) -> Result<usize, c_int
         }
         // /proc: what it says is not the same each time.
         SYS_openat | SYS_readlinkat => Err(ENOENT),
-        // No limits, and no moving of pages.
-        SYS_prlimit64 | SYS_mremap => Err(ENOSYS),
+        SYS_prlimit64 => {
+            // Of everything: it makes the pool's range 64 MiB.
+            let limit = rlimit { rlim_cur: 512 << 20, rlim_max: 512 << 20 };
+            // SAFETY: the caller passes room for one.
+            unsafe { core::ptr::with_exposed_provenance_mut::<rlimit>(d).write(limit) };
+            Ok(0)
+        }
+        // Pages are not moved: the product copies.
+        SYS_mremap => Err(ENOSYS),
         _ => {
             // SAFETY: passed on as it came.
             let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
@@ -72,13 +77,23 @@ pub unsafe fn call(number: c_long, arguments: [usize; 6]) -> Result<usize, c_int
     }
 }
 
-fn map(at: usize, bytes: usize, file: usize) -> Result<usize, c_int> {
+/// Memory of the model's own at addresses that the product chooses. It is new each time, as a place that is free would be.
+fn map_there(at: usize, bytes: usize) -> Result<usize, c_int> {
+    let (access, kind) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED);
+    // SAFETY: the product chooses addresses at which nothing lies but what was mapped here in the runs before.
+    let got = unsafe { libc::mmap(core::ptr::with_exposed_provenance_mut(at), bytes, access, kind, -1, 0) };
+    assert_eq!(got as usize, at);
+    model::clear(at, bytes);
+    Ok(at)
+}
+
+fn map(at: usize, bytes: usize, kind: usize, file: usize) -> Result<usize, c_int> {
+    if kind & MAP_FIXED_NOREPLACE as usize != 0 {
+        return map_there(at, bytes);
+    }
     if at != 0 {
         HEADER.set(at);
         return Ok(at);
-    }
-    if bytes > MOST_BYTES {
-        return Err(ENOMEM);
     }
     if file != LEDGER {
         return Ok(memory::map(bytes));

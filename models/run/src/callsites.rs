@@ -5,8 +5,10 @@ use core::memory;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::path::Path;
 
-use heapql_ledger::layout::Header;
-use heapql_ledger::{CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, MIN_BYTES, ModuleEntry, Sampling, Settings, Weight, Writer};
+use heapql_ledger::layout::HeaderPage;
+use heapql_ledger::{
+    CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, MIN_BYTES, ModuleEntry, Sampling, Settings, Weight, Writer,
+};
 
 use crate::{Model, at_once};
 
@@ -27,12 +29,11 @@ const OTHER: LabelId = LabelId { tenant_id: 7, ctx_id: 8, text: b"a_long_label_a
 const WEIGHT: Weight = CERTAIN;
 
 fn unopened() -> &'static Writer {
-    memory::place(Writer::new(memory::place(Header::zeroed())))
+    memory::place(Writer::new(memory::place(HeaderPage::zeroed())))
 }
 
 fn open(writer: &Writer) {
-    let settings =
-        Settings { dir: c"/ledgers", bytes: MIN_BYTES, sampling: Sampling::DEFAULT, default_label: DEFAULT };
+    let settings = Settings { dir: c"/ledgers", bytes: MIN_BYTES, sampling: Sampling::DEFAULT, default_label: DEFAULT };
     // SAFETY: the model's own writer and page, opened once.
     unsafe { writer.open(&settings) }.expect("a ledger");
 }
@@ -151,8 +152,14 @@ fn reader_of_labels() {
     at_once!(writes, reads);
 }
 
-const MODULE: ModuleEntry =
-    ModuleEntry { start: 0x1000, end: 0x2000, load_bias: 3, name: b"/lib/libx.so", build_id: &[5; 20], is_program: true };
+const MODULE: ModuleEntry = ModuleEntry {
+    start: 0x1000,
+    end: 0x2000,
+    load_bias: 3,
+    name: b"/lib/libx.so",
+    build_id: &[5; 20],
+    is_program: true,
+};
 
 fn reader_of_modules() {
     let writer = writer();
@@ -189,4 +196,5 @@ fn reader_of_a_new_file() {
         Err(error) => assert!(matches!(error, heapql_ledger::ReadError::NotReady), "{error}"),
     };
     at_once!(|| open(writer), reads);
+    assert_eq!(ledger().labels().expect("readable").len(), 1, "ready in the end");
 }

@@ -13,20 +13,31 @@ mod lock;
 mod objects;
 mod recording;
 
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/decide.rs"]
 mod decide;
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/environment.rs"]
 mod environment;
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/labels.rs"]
 mod labels;
+#[rustfmt::skip]
+#[path = "../../../crates/sampler/src/losses.rs"]
+mod losses;
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/modules.rs"]
 mod modules;
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/pool/mod.rs"]
 mod pool;
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/recorder.rs"]
 mod recorder;
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/text.rs"]
 mod text;
+#[rustfmt::skip]
 #[path = "../../../crates/sampler/src/thread.rs"]
 mod thread;
 

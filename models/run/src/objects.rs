@@ -115,20 +115,21 @@ fn frees_and_allocation() {
 }
 
 /// Frees one object on two threads, without the program's own order between them: a bug, and one that is told.
-fn free_twice(pool: &Pool, object: usize) {
+fn free_twice(pool: &Pool, object: usize) -> u32 {
     let freed = memory::place(AtomicU32::new(0));
     let frees = || match pool.free(object) {
         Ok(_) => drop(freed.fetch_add(1, Relaxed)),
         Err(bad) => assert!(matches!(bad, Bad::Freed | Bad::NotAnObject)),
     };
     at_once!(frees, frees);
-    assert!(freed.load(Relaxed) >= 1, "one of them was right");
+    freed.load(Relaxed)
 }
 
 fn double_free() {
     let pool = pool();
     let (object, kept) = (allocate(pool, 100, 1), allocate(pool, 100, 2));
-    free_twice(pool, object);
+    // Mostly one: the other is not told if both come while the shard is locked.
+    assert!(free_twice(pool, object) >= 1);
     let again = [3, 4].map(|callsite| allocate(pool, 100, callsite));
     assert!(again[0] != again[1] && !again.contains(&kept));
     assert_whole(pool, &[kept, again[0], again[1]]);
@@ -137,7 +138,7 @@ fn double_free() {
 fn double_free_of_a_large_one() {
     let pool = pool();
     let object = allocate(pool, LARGE, 1);
-    free_twice(pool, object);
+    assert_eq!(free_twice(pool, object), 1);
     let again = [3, 4].map(|callsite| allocate(pool, LARGE, callsite));
     assert_ne!(again[0], again[1]);
     assert_whole(pool, &again);
@@ -158,21 +159,29 @@ fn slab_ends() {
     assert_whole(pool, &[objects[2], new.load(Relaxed)]);
 }
 
+/// Frees while the other thread holds the lock of the spans are left to it.
 fn span_ends() {
     let pool = pool();
-    let (old, kept) = (allocate(pool, LARGE, 1), allocate(pool, LARGE, 2));
-    let new = [cell(0), cell(0)];
-    let frees = || assert!(free(pool, old).is_ok());
+    let [old, older, kept] = [1, 2, 3].map(|callsite| allocate(pool, LARGE, callsite));
+    let new = [cell(0), cell(0), cell(0)];
+    let frees = || assert!(free(pool, old).is_ok() && free(pool, older).is_ok());
     let allocates = || {
-        new[0].store(allocate(pool, LARGE, 3), Relaxed);
-        new[1].store(allocate(pool, 100, 4), Relaxed);
+        for (new, bytes) in new.iter().zip([LARGE, LARGE, 100]) {
+            new.store(allocate(pool, bytes, 4), Relaxed);
+        }
     };
     at_once!(frees, allocates);
-    let live = [kept, new[0].load(Relaxed), new[1].load(Relaxed)];
-    assert_is(pool, live[0], LARGE, 2);
-    assert_is(pool, live[1], LARGE, 3);
-    assert_is(pool, live[2], 100, 4);
-    assert_whole(pool, &live);
+    let live = [kept, new[0].load(Relaxed), new[1].load(Relaxed), new[2].load(Relaxed)];
+    assert_is(pool, live[0], LARGE, 3);
+    assert_is(pool, live[1], LARGE, 4);
+    assert_is(pool, live[2], LARGE, 4);
+    assert_is(pool, live[3], 100, 4);
+    for object in live {
+        pool.free(object).expect("live");
+    }
+    // All of the range but the unit of a slab that stays: none of those that were left is lost.
+    let spans = (0..).map_while(|_| pool.allocate(0, LARGE, 16, tag(5)).ok());
+    assert_eq!(spans.count(), 2 * HALF_OF_ALL / LARGE.next_power_of_two() - 1);
 }
 
 fn span_moves() {

@@ -106,6 +106,9 @@ pub struct CallsiteRecord {
     pub live_squares: f64,
 }
 
+/// How many callsites are read at a time: 256 KiB.
+const CALLSITES_READ: usize = 4096;
+
 /// An open ledger file.
 #[derive(Debug)]
 pub struct Ledger {
@@ -207,12 +210,19 @@ impl Ledger {
         })
     }
 
-    /// All callsites, those with nothing live included, as they are now.
+    /// All callsites, those with nothing live included, as they are now. Read in pieces: a file of holes that counts
+    /// millions of them costs no memory.
     pub fn callsites(&self) -> Result<Vec<CallsiteRecord>, ReadError> {
         let count = self.header()?.u32(std::mem::offset_of!(Header, callsite_count)) as usize;
         let count = within(count, self.callsite_capacity, "it counts more callsites than fit")?;
-        let table = Bytes::read(&self.file, CALLSITES_AT, count * size_of::<Callsite>())?;
-        Ok((0..count).filter_map(|i| callsite(&table, i)).collect())
+        let mut callsites = Vec::new();
+        for first in (0..count).step_by(CALLSITES_READ) {
+            let here = CALLSITES_READ.min(count - first);
+            let at = CALLSITES_AT + first * size_of::<Callsite>();
+            let table = Bytes::read(&self.file, at, here * size_of::<Callsite>())?;
+            callsites.extend((0..here).filter_map(|i| callsite(&table, i, first + i)));
+        }
+        Ok(callsites)
     }
 
     /// `count` words from `at`: a stack, or several that stand together.
@@ -305,9 +315,10 @@ fn label(table: &Bytes, at: usize) -> LabelRecord {
     }
 }
 
-fn callsite(table: &Bytes, id: usize) -> Option<CallsiteRecord> {
+/// The `i`-th of a piece of the table.
+fn callsite(table: &Bytes, i: usize, id: usize) -> Option<CallsiteRecord> {
     use std::mem::offset_of;
-    let at = id * size_of::<Callsite>();
+    let at = i * size_of::<Callsite>();
     let total_count = table.u64(at + offset_of!(Callsite, total_count));
     let total_bytes = table.u64(at + offset_of!(Callsite, total_bytes));
     let live_count = total_count.wrapping_sub(table.u64(at + offset_of!(Callsite, freed_count))) as i64;

@@ -54,34 +54,82 @@ fn resident_bytes(pool: &Pool) -> usize {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Allocate { bytes: usize, align: usize, shard: usize },
-    Free { which: usize },
-    Resize { which: usize, bytes: usize },
+    Allocate {
+        bytes: usize,
+        align: usize,
+        shard: usize,
+    },
+    Free {
+        which: usize,
+    },
+    Resize {
+        which: usize,
+        bytes: usize,
+    },
+    /// To a part of what is usable, in 256ths.
+    Retag {
+        which: usize,
+        part: usize,
+    },
+    /// Of an address that is no object's, so far behind one's beginning.
+    FreeWrongly {
+        which: usize,
+        behind: usize,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let bytes = prop_oneof![4 => 0..600_usize, 2 => 0..40_000_usize, 1 => 30_000..3_000_000_usize];
-    let align = prop_oneof![6 => Just(16_usize), 1 => (5..17_u32).prop_map(|log| 1 << log)];
+    let bytes = prop_oneof![
+        16 => 0..600_usize,
+        8 => 0..40_000_usize,
+        4 => 30_000..3_000_000_usize,
+        1 => 3_000_000..=16_usize << 20,
+    ];
+    let align = prop_oneof![6 => Just(16_usize), 1 => (0..17_u32).prop_map(|log| 1 << log)];
+    let which = any::<usize>;
     let step = prop_oneof![
-        5 => (bytes.clone(), align, 0..SHARDS).prop_map(|(bytes, align, shard)| Step::Allocate { bytes, align, shard }),
-        4 => any::<usize>().prop_map(|which| Step::Free { which }),
-        1 => (any::<usize>(), bytes).prop_map(|(which, bytes)| Step::Resize { which, bytes }),
+        10 => (bytes.clone(), align, 0..SHARDS).prop_map(|(bytes, align, shard)| Step::Allocate { bytes, align, shard }),
+        8 => which().prop_map(|which| Step::Free { which }),
+        2 => (which(), bytes).prop_map(|(which, bytes)| Step::Resize { which, bytes }),
+        2 => (which(), 0..=256_usize).prop_map(|(which, part)| Step::Retag { which, part }),
+        1 => (which(), 1..70_000_usize).prop_map(|(which, behind)| Step::FreeWrongly { which, behind }),
     ];
     prop::collection::vec(step, 1..400)
 }
 
-/// Live objects by address: size, tag, the byte they are filled with.
-type Model = BTreeMap<usize, (usize, u32, u8)>;
+/// Live objects by address.
+type Model = BTreeMap<usize, Live>;
+
+#[derive(Clone, Copy)]
+struct Live {
+    bytes: usize,
+    callsite: u32,
+    /// What all that is usable is filled with.
+    fill: u8,
+}
 
 fn nth(model: &Model, which: usize) -> Option<usize> {
     model.keys().nth(which.checked_rem(model.len())?).copied()
 }
 
-fn check(pool: &Pool, address: usize, &(bytes, callsite, fill): &(usize, u32, u8)) {
+/// A live object is what it was, and its bytes are; returns how many of them it may use.
+fn check(pool: &Pool, address: usize, live: Live) -> usize {
     let object = pool.object(address).expect("live");
-    assert_eq!((object.bytes, object.tag), (bytes, tag(callsite)));
-    assert!(object.usable >= bytes);
-    assert!(bytes_at(address, bytes).iter().all(|&byte| byte == fill));
+    assert_eq!((object.bytes, object.tag), (live.bytes, tag(live.callsite)));
+    assert!(object.usable >= live.bytes);
+    assert!(bytes_at(address, object.usable).iter().all(|&byte| byte == live.fill));
+    object.usable
+}
+
+/// Puts an object into the model, and uses all of it: none of the others may notice.
+fn begin(pool: &Pool, model: &mut Model, address: usize, live: Live) {
+    let usable = pool.object(address).expect("live").usable;
+    let end = |at: usize| at + pool.object(at).expect("live").usable.max(1);
+    let (before, after) = (model.range(..=address).next_back(), model.range(address..).next());
+    assert!(before.is_none_or(|(&at, _)| end(at) <= address), "overlaps the one before");
+    assert!(after.is_none_or(|(&at, _)| address + usable <= at), "overlaps the one behind");
+    bytes_at(address, usable).fill(live.fill);
+    model.insert(address, live);
 }
 
 fn run(pool: &Pool, model: &mut Model, number: u32, step: &Step) {
@@ -90,32 +138,49 @@ fn run(pool: &Pool, model: &mut Model, number: u32, step: &Step) {
         Step::Allocate { bytes, align, shard } => {
             let (object, zero) = pool.allocate(shard, bytes, align, tag(number)).expect("memory");
             let address = object.as_ptr() as usize;
-            assert!(address.is_multiple_of(align));
+            assert!(address.is_multiple_of(align.max(GRAIN)));
             assert!(!zero || bytes_at(address, bytes).iter().all(|&byte| byte == 0));
-            let before = model.range(..=address).next_back();
-            assert!(before.is_none_or(|(&at, &(length, ..))| at + length.max(1) <= address));
-            assert!(model.range(address..).next().is_none_or(|(&at, _)| address + bytes <= at));
-            bytes_at(address, bytes).fill(fill);
-            model.insert(address, (bytes, number, fill));
+            begin(pool, model, address, Live { bytes, callsite: number, fill });
         }
         Step::Free { which } => {
             let Some(address) = nth(model, which) else { return };
-            let entry = model.remove(&address).expect("there");
-            check(pool, address, &entry);
-            assert_eq!(pool.free(address).map(|(_, bytes)| bytes), Ok(entry.0));
+            let live = model.remove(&address).expect("there");
+            check(pool, address, live);
+            assert_eq!(pool.free(address), Ok((tag(live.callsite), live.bytes)));
             assert!(pool.free(address).is_err(), "a second free is seen");
         }
         Step::Resize { which, bytes } => {
             let Some(address) = nth(model, which) else { return };
-            let (old, callsite, fill) = model[&address];
-            let Some(moved) = pool.resize_large(address, bytes, tag(callsite)) else { return };
-            let moved = moved.as_ptr() as usize;
+            let live = model[&address];
+            let Some(moved) = pool.resize_large(address, bytes, tag(number)) else {
+                check(pool, address, live);
+                return;
+            };
             model.remove(&address);
-            assert!(bytes_at(moved, bytes.min(old)).iter().all(|&byte| byte == fill));
-            bytes_at(moved, bytes).fill(fill);
-            model.insert(moved, (bytes, callsite, fill));
+            let moved = moved.as_ptr() as usize;
+            assert!(bytes_at(moved, bytes.min(live.bytes)).iter().all(|&byte| byte == live.fill));
+            begin(pool, model, moved, Live { bytes, callsite: number, fill });
+        }
+        Step::Retag { which, part } => {
+            let Some(address) = nth(model, which) else { return };
+            let bytes = check(pool, address, model[&address]) * part / 256;
+            pool.retag(address, tag(number), bytes);
+            model.insert(address, Live { bytes, callsite: number, ..model[&address] });
+            check(pool, address, model[&address]);
+        }
+        Step::FreeWrongly { which, behind } => {
+            let Some(wrong) = nth(model, which).map(|address| address + behind) else { return };
+            if !model.contains_key(&wrong) {
+                assert!(pool.free(wrong).is_err(), "no object begins there");
+            }
         }
     }
+}
+
+/// Units of spans in use.
+fn used_units(pool: &Pool) -> Vec<&Unit> {
+    let units = (0..pool.range.unit_count()).filter_map(|number| pool.range.unit(number));
+    units.filter(|unit| unit.what().is_slab() || unit.what().is_large()).collect()
 }
 
 proptest! {
@@ -127,12 +192,17 @@ proptest! {
         for (number, step) in steps.iter().enumerate() {
             run(&pool, &mut model, number as u32, step);
         }
-        for (&address, entry) in &model {
-            check(&pool, address, entry);
+        for (&address, &live) in &model {
+            check(&pool, address, live);
         }
         for &address in model.keys() {
             prop_assert!(pool.free(address).is_ok());
         }
+        // Every shard may keep one empty slab of each class; all else has gone back.
+        let mut kept: Vec<_> = used_units(&pool).iter().map(|unit| (unit.what().shard(), unit.what().class())).collect();
+        prop_assert!(used_units(&pool).iter().all(|unit| unit.what().is_slab() && unit.low.load(Relaxed) == 0));
+        kept.sort_unstable();
+        prop_assert!(kept.windows(2).all(|pair| pair[0] != pair[1]), "{kept:?}");
     }
 }
 
