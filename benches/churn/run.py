@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """churn.c plain and recorded: live bytes and resident memory over many identical days, as CSV.
 
-Every variant performs the same operations; a day is ten phases. Needs gcc and the preload library, or a heapql binary.
+Every variant performs the same operations; a day is ten phases. glibc is held to one arena: with the usual several, what
+it keeps depends on which thread met which, and differs by half between runs of the same binary. Needs gcc, and a heapql
+binary or the preload library itself.
 
     benches/churn/run.py target/debug/heapql > benches/churn/results.csv
 """
@@ -24,7 +26,8 @@ def main():
         runs = Runs(preload(given, ledgers), work, ledgers)
         print(described("churn"))
         for number, variant in enumerate([PLAIN, *(v for v in OURS if v.name != "zero")]):
-            ran = subprocess.run([churn, *size], env=runs.environment(variant), check=True, capture_output=True, text=True)
+            env = {**runs.environment(variant), "MALLOC_ARENA_MAX": "1"}
+            ran = subprocess.run([churn, *size], env=env, check=True, capture_output=True, text=True)
             head, *rows = ran.stdout.splitlines()
             for row in [head] * (number == 0) + rows:
                 print("variant" if row == head else variant.name, row, sep=",", flush=True)

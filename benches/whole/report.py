@@ -68,8 +68,10 @@ def table(head, rows):
 
 
 def instructions(results):
-    rows = [[name, *(ratio(results.get(name, mode, "instructions"), INSTRUCTIONS.get(name, {}).get(mode)) for mode in MODES)]
-            for name in results.workloads("instructions")]
+    rows = []
+    for name in results.workloads("instructions"):
+        bounds = INSTRUCTIONS.get(name, {})
+        rows.append([name, *(ratio(results.get(name, mode, "instructions"), bounds.get(mode)) for mode in MODES)])
     return table(["workload", *MODES], rows)
 
 
@@ -90,7 +92,7 @@ def threads(results):
 
 
 def peers(results):
-    variants = ["16..256", "jemalloc", "jemalloc sampling", "tcmalloc", "tcmalloc sampling", "full", "tcmalloc HEAPPROFILE"]
+    variants = ["16..256", "jemalloc", SAMPLING[0], "tcmalloc", SAMPLING[1], "full", "tcmalloc HEAPPROFILE"]
     rows = [[name, number(results.get(name, "plain", "interval_bytes")),
              *(ratio(results.get(name, variant, "instructions")) for variant in variants)]
             for name in results.workloads("instructions")]
@@ -99,17 +101,18 @@ def peers(results):
 
 def peers_clock(results):
     variants = ["16..256", *SAMPLING, "full", *TRACING]
-    rows = [[name, *(ratio(results.get(name, variant, metric)) for metric in ("cpu_time", "peak_rss") for variant in variants)]
+    metrics = {"time": "cpu_time", "memory": "peak_rss"}
+    rows = [[name, *(ratio(results.get(name, variant, metric)) for metric in metrics.values() for variant in variants)]
             for name in results.workloads("cpu_time")]
-    return table(["workload", *(f"time, {variant}" for variant in variants), *(f"memory, {variant}" for variant in variants)],
-                 rows)
+    return table(["workload", *(f"{word}, {variant}" for word in metrics for variant in variants)], rows)
 
 
 def samples(results):
     variants = [*MODES[1:], *SAMPLING, "tcmalloc HEAPPROFILE"]
-    rows = [[name, *(number(results.get(name, variant, "per_sample"), PER_SAMPLE.get(name) if variant in MODES else None)
-                     for variant in variants)]
-            for name in results.workloads("instructions")]
+    rows = []
+    for name in results.workloads("instructions"):
+        bounds = dict.fromkeys(MODES, PER_SAMPLE.get(name))
+        rows.append([name, *(number(results.get(name, variant, "per_sample"), bounds.get(variant)) for variant in variants)])
     return table(["workload", *variants], rows)
 
 
@@ -186,13 +189,15 @@ def picture(results):
                 continue
             extra = value / over - 1
             out.append(mark(kind, f"s s{i}", place(extra), y, f"{workload}, {name}: {extra * 100:+.2f} %"))
-    out.append(f'<text x="{LEFT}" y="{bottom + 38}">Least shown: 0.1 %. Sampling peers at the density of 16..256.</text></svg>')
+    note = "Least shown: 0.1 %. Sampling peers at the density of 16..256."
+    out.append(f'<text x="{LEFT}" y="{bottom + 38}">{note}</text></svg>')
     return "\n".join(out) + "\n"
 
 
 def main():
     results = Results(os.path.join(HERE, "results.csv"))
-    parts = {"instructions": instructions, "clock": clock, "threads": threads, "peers": peers, "peers' clock": peers_clock, "samples": samples,
+    parts = {"instructions": instructions, "clock": clock, "threads": threads, "peers": peers,
+             "peers' clock": peers_clock, "samples": samples,
              "machine": lambda results: "\n".join(f"- {head}" for head in results.heads)}
     parts = {name: part(results) for name, part in parts.items()}
     if os.path.exists(CHURN):

@@ -2,14 +2,15 @@
 """Whole programs, plain and recorded, side by side: ratios of instructions, CPU time and peak memory.
 
 Instructions are user instructions of all processes of the run, under cachegrind (no noise; but one thread at a time, no
-kernel, no cache misses). CPU time is user and system time; peak memory is the largest ru_maxrss of the same runs. Both are
+kernel, no cache misses). CPU time is user and system time; peak memory is the largest resident set of the same runs. Both are
 medians over rounds in which every variant runs once, each compared with the plain run of its round. The rows go to
 results.csv, where they replace those of the same measurement; report.py makes docs/overhead.md's tables and picture of it.
 
     benches/whole/run.py target/debug/heapql            everything, about 40 minutes
     benches/whole/run.py target/debug/heapql --part instructions --only slots,python --quick
 
-Takes a heapql binary or the preload library itself. Needs what needs() lists; a peer that is missing is left out, and said.
+Takes a heapql binary or the preload library itself. Needs Debian's gcc, g++, valgrind, perl, ruby, sqlite3 and
+redis-server; a peer that is missing is left out, and said.
 """
 import argparse
 import csv
@@ -46,7 +47,7 @@ def preload(given, work):
 
 
 def run(command, env, drive, what, **streams):
-    """Runs to the end; the kernel's account of the process and its children."""
+    """Runs to the end, which must be a good one."""
     process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **streams)
     try:
         if drive:
@@ -54,11 +55,8 @@ def run(command, env, drive, what, **streams):
     except BaseException:
         process.kill()
         raise
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.wait() != 0:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return usage
 
 
 def instructions(workload, variant, env):
@@ -70,9 +68,12 @@ def instructions(workload, variant, env):
     return sum(int(count.replace(b",", b"")) for count in counts)
 
 
-def clock(command, env, drive=None):
-    usage = run(command, env, drive, "timed", stderr=subprocess.DEVNULL)
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+def clock(command, env, runs, drive=None):
+    """Seconds of CPU and KiB of resident memory of the process and its children."""
+    said = os.path.join(runs.work, "usage")
+    run([os.path.join(runs.work, "measure"), said, *command], env, drive, "timed", stderr=subprocess.DEVNULL)
+    with open(said) as file:
+        return [float(word) for word in file.read().split()]
 
 
 class Table:
@@ -83,15 +84,16 @@ class Table:
 
     def add(self, workload, variant, metric, values):
         middle, spread = statistics.median(values), max(values) - min(values)
-        row = [workload.name, variant.name, metric, f"{middle:.4g}" if middle < 1000 else str(round(middle)), len(values),
-               f"{spread:.3g}"]
+        value = f"{middle:.4g}" if abs(middle) < 1000 else str(round(middle))
+        row = [workload.name, variant.name, metric, value, len(values), f"{spread:.3g}"]
         self.rows.append(row)
         print(",".join(str(cell) for cell in row), flush=True)
 
 
 def density(workload, runs):
     """Allocations and their bytes, as full mode counts them."""
-    run(workload.command("counted", FULL), workload.environment(runs, FULL), workload.drive, "counted", stderr=subprocess.DEVNULL)
+    env = workload.environment(runs, FULL)
+    run(workload.command("counted", FULL), env, workload.drive, "counted", stderr=subprocess.DEVNULL)
     return runs.take_samples()
 
 
@@ -126,9 +128,10 @@ def time(workload, variants, gap, rounds, runs, table):
             continue
         measured = {variant: ([], []) for variant in group}
         for _ in range(rounds if not traces_all else 3):
-            base = clock(workload.command(what, PLAIN), workload.environment(runs, PLAIN), workload.drive)
+            base = clock(workload.command(what, PLAIN), workload.environment(runs, PLAIN), runs, workload.drive)
             for variant in group:
-                one = clock(workload.command(what, variant), workload.environment(runs, variant, gap), workload.drive)
+                env = workload.environment(runs, variant, gap)
+                one = clock(workload.command(what, variant), env, runs, workload.drive)
                 for ratios, now, then in zip(measured[variant], one, base):
                     ratios.append(now / then)
                 runs.take_samples()
@@ -143,7 +146,7 @@ def contend(workload, variants, gap, rounds, runs, table):
     for _ in range(rounds):
         for variant, ratios in measured.items():
             env = workload.environment(runs, variant, gap)
-            one, two = clock(workload.timed, env)[0], clock(workload.twice, env)[0]
+            one, two = clock(workload.timed, env, runs)[0], clock(workload.twice, env, runs)[0]
             ratios.append(two / 2 / one)
             runs.take_samples()
     for variant, ratios in measured.items():

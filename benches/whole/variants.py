@@ -86,8 +86,8 @@ class Runs:
 
     def environment(self, variant, interval_bytes=1, own=None):
         """`own`: what is preloaded in place of the recorder (nothing where the program has its own), or into a plain run."""
-        # Python's own allocator would hide nearly all of its allocations.
-        env = {**os.environ, "PYTHONMALLOC": "malloc", "LC_ALL": "C"}
+        # Python's own allocator would hide nearly all of its allocations; random seeds would hide small differences.
+        env = {**os.environ, "PYTHONMALLOC": "malloc", "LC_ALL": "C", "PYTHONHASHSEED": "0", "PERL_HASH_SEED": "0"}
         for name, value in variant.settings.items():
             env[name] = value.format(interval=interval_bytes, lg=lg(interval_bytes), work=self.work)
         if variant.is_ours:

@@ -49,6 +49,8 @@ def build(work):
     for source, compiler in [("slots.c", "gcc"), ("handoff.c", "gcc"), ("fresh.c", "gcc"), ("cppmix.cc", "g++")]:
         out = os.path.join(work, source.split(".")[0])
         subprocess.run([compiler, "-O2", "-g", "-pthread", program(source), "-o", out], check=True)
+    measure = [program("measure.c"), "-o", os.path.join(work, "measure")]
+    subprocess.run(["gcc", "-O2", "-static", *measure], check=True)
     cargo = ["cargo", "build", "--quiet", "-p", "heapql-sampler", "--examples", "--profile", "preload"]
     subprocess.run(cargo, cwd=ROOT, check=True)
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
@@ -116,8 +118,8 @@ def serve_redis(path, rounds):
 
 def versions():
     """What was measured, in words."""
-    asked = [["gcc", "-dumpfullversion"], ["rustc", "--version"], ["/usr/bin/python3", "--version"], ["perl", "-e", "print $^V"],
-             ["ruby", "-e", "print RUBY_VERSION"], ["sqlite3", "--version"], ["redis-server", "--version"],
+    asked = [["gcc", "-dumpfullversion"], ["rustc", "--version"], ["/usr/bin/python3", "--version"],
+             ["perl", "-e", "print $^V"], ["ruby", "-e", "print RUBY_VERSION"], ["sqlite3", "--version"], ["redis-server", "--version"],
              ["valgrind", "--version"]]
     said = {}
     for command in asked:
