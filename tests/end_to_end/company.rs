@@ -81,6 +81,18 @@ fn the_programs_allocator_stays_its_own_and_its_samples_are_counted() {
 }
 
 #[test]
+fn mimalloc_serves_what_is_not_sampled() {
+    let launch = Launch::run(Program::new("exact.c").path(), &[]).intervals(1, 1);
+    let mut server = launch.flag("--allocator").flag("mimalloc").start();
+    let pid = server.ready();
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it runs");
+    assert!(maps.contains("libmimalloc"), "{maps}");
+    server.order("malloc 100 1009");
+    server.order("free malloc 40");
+    assert_eq!(crate::full_mode::rows_of_size(&mut server.mysql(), 1009), [(60, 60 * 1009)]);
+}
+
+#[test]
 fn wrappers_of_malloc_before_and_behind() {
     let (program, wrapper) = (mixed().path(), wrapper());
     let others = wrapper.to_str().expect("UTF-8");

@@ -76,6 +76,9 @@ pub(crate) struct RunArguments {
     /// Most allocations between two samples
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
     pub(crate) max: Option<u32>,
+    /// Allocator of what is not sampled: system or mimalloc (faster; Debian's libmimalloc2.0)
+    #[arg(long, value_name = "NAME", default_value = "system", hide_possible_values = true)]
+    pub(crate) allocator: Allocator,
     /// Go on serving after the program has ended, until Ctrl-C
     #[arg(long)]
     pub(crate) keep: bool,
@@ -153,6 +156,12 @@ pub(crate) struct EnvArguments {
     /// Print instead what a program includes (heapql.h) or imports (heapql.py) to label its memory
     #[arg(long, value_name = "LANG", value_enum, conflicts_with = "dir")]
     pub(crate) api: Option<Api>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Allocator {
+    System,
+    Mimalloc,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

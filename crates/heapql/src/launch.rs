@@ -31,6 +31,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) library: &'a Path,
     /// Where it writes its ledger.
     pub(crate) dir: &'a Path,
+    /// Another allocator's library, which the recorder goes on to.
+    pub(crate) allocator: Option<&'a Path>,
 }
 
 /// The environment variable that has the loader map the recorder: first in the list, and only once.
@@ -81,7 +83,12 @@ impl Launch<'_> {
         // The server has put the intervals into the directory; these would come before them.
         command.env("HEAPQL_DIR", self.dir).env_remove("HEAPQL_MIN").env_remove("HEAPQL_MAX");
         if !matches!(verdict, Verdict::Breaks(_)) {
-            command.env("LD_PRELOAD", preload_list(self.library, env::var_os("LD_PRELOAD").as_deref()));
+            let mut list = preload_list(self.library, env::var_os("LD_PRELOAD").as_deref());
+            if let Some(allocator) = self.allocator {
+                list.push(":");
+                list.push(allocator);
+            }
+            command.env("LD_PRELOAD", list);
         }
         command
     }
@@ -167,7 +174,7 @@ mod tests {
     fn launch(command: &[&str]) -> Result<(Child, bool), Error> {
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
         let nowhere = Path::new("/nonexistent");
-        Launch { command: &command, library: nowhere, dir: nowhere }.start()
+        Launch { command: &command, library: nowhere, dir: nowhere, allocator: None }.start()
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: DemoArguments) -> Result<ExitCode, Error> {
         title: "heapql demo-program".to_owned(),
         listen: arguments.listen,
         intervals: Intervals::DEFAULT,
+        allocator: None,
         keep: false,
         quiet: false,
     }

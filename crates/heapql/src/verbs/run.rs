@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use heapql_registry::Settings;
 use tokio::process::Child;
 
 use crate::banner;
-use crate::cli::{ListenFlags, RunArguments};
+use crate::cli::{Allocator, ListenFlags, RunArguments};
 use crate::error::Error;
 use crate::intervals;
 use crate::launch::{self, Launch};
@@ -33,6 +33,7 @@ pub(super) struct Recording {
     pub(super) title: String,
     pub(super) listen: ListenFlags,
     pub(super) intervals: Intervals,
+    pub(super) allocator: Option<PathBuf>,
     pub(super) keep: bool,
     pub(super) quiet: bool,
 }
@@ -45,6 +46,10 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, Error> {
     Recording {
         title: launch::title(&arguments.command),
         intervals: intervals::from_flags(min, max)?,
+        allocator: match arguments.allocator {
+            Allocator::System => None,
+            Allocator::Mimalloc => Some(mimalloc()?),
+        },
         command: arguments.command,
         listen: arguments.listen,
         keep: arguments.keep,
@@ -76,7 +81,9 @@ impl Recording {
             parameter_file: None,
         })
         .await?;
-        let ended = self.attend(&service, Launch { command: &self.command, library, dir }).await;
+        let ended = self
+            .attend(&service, Launch { command: &self.command, library, dir, allocator: self.allocator.as_deref() })
+            .await;
         service.stop().await;
         ended
     }
@@ -112,6 +119,18 @@ impl Recording {
             say!("stop       Ctrl-C, or kill {}", std::process::id());
         }
     }
+}
+
+/// Where Debian, and others, install the library that stands in for malloc.
+fn mimalloc() -> Result<PathBuf, Error> {
+    let triple = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let dirs = [triple.as_str(), "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+    let names = ["libmimalloc.so.2", "libmimalloc.so.3", "libmimalloc.so"];
+    let found = dirs.iter().flat_map(|dir| names.map(|name| Path::new(dir).join(name))).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        Error::new(format!("--allocator mimalloc: there is no libmimalloc.so in {}", dirs.join(", ")))
+            .hint("apt-get install libmimalloc2.0, or leave the flag out")
+    })
 }
 
 /// What earlier runs left beyond the bounds, and their empty directories.
