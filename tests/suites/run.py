@@ -68,6 +68,8 @@ def once(suite, work, library, mode, units):
         outcomes = suite.run(work, environment(library, mode, ledgers), units)
     finally:
         recorded = ledgers.end()
+    if "pass" not in outcomes.values():
+        raise SystemExit(f"{suite.name}: no test has passed in mode {mode}: was it built? see suite.log under {work}")
     if MODES[mode] and not recorded:
         raise SystemExit(f"{suite.name}: nothing was recorded in mode {mode}")
     return outcomes, recorded
