@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Test suites of other projects, plain and recorded: what passes without the preload library passes with it.
 
-Not a benchmark, and not part of test.sh but for `--quick`. Installs Debian packages with apt-get (as root) and fetches
+Not a benchmark, and not part of test.sh. Installs Debian packages with apt-get (as root) and fetches
 sources of Debian packages into the work directory, from the mirrors that this machine has, never into the tree. Prints a
 Markdown table and every test whose outcome differs; ends with 1 if there is one that differs twice. Called by hand:
 
@@ -68,7 +68,7 @@ def once(suite, work, library, mode, units):
         outcomes = suite.run(work, environment(library, mode, ledgers), units)
     finally:
         recorded = ledgers.end()
-    if "pass" not in outcomes.values():
+    if units is None and "pass" not in outcomes.values():
         raise SystemExit(f"{suite.name}: no test has passed in mode {mode}: was it built? see suite.log under {work}")
     if MODES[mode] and not recorded:
         raise SystemExit(f"{suite.name}: nothing was recorded in mode {mode}")
