@@ -26,5 +26,5 @@ run() {
 }
 
 run heapql-ledger index lock
-run heapql-sampler pool::class what_is_no_object a_program_that_writes
+run heapql-sampler pool::class
 run heapql-unwind cache reduce stack::tests memo::tests the_last_row a_table_ broken_notes lines_are_read
