@@ -2,7 +2,7 @@
 //! never show: prologues and epilogues, linkage table entries, assembly, and the kernel's signal frame.
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use heapql_unwind::Registers;
 
@@ -11,10 +11,37 @@ use crate::hooks::Busy;
 
 static RUNS: AtomicBool = AtomicBool::new(false);
 
+/// What three unwinders and their frames may need.
+const ROOM: usize = 256 << 10;
+/// The lowest address that the main thread's stack may grow to, 0 if there is no limit. Ruby goes there and back when it
+/// starts, to see whether it can.
+static STACK_ENDS_AT: AtomicUsize = AtomicUsize::new(0);
+
+unsafe extern "C" {
+    #[allow(non_upper_case_globals)]
+    static __libc_stack_end: usize;
+}
+
+fn note_where_the_stack_ends() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a local of the type that it writes; the loader set the other before anything ran.
+    let (done, top) = unsafe { (libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit), __libc_stack_end) };
+    if done == 0 && limit.rlim_cur != libc::RLIM_INFINITY {
+        STACK_ENDS_AT.store(top.saturating_sub(limit.rlim_cur as usize), Relaxed);
+    }
+}
+
+/// Addresses of other threads' stacks are far from it.
+fn has_room(sp: usize) -> bool {
+    let end = STACK_ENDS_AT.load(Relaxed);
+    end == 0 || sp.abs_diff(end) > ROOM
+}
+
 /// A forked child inherits no timer, nor does what a process executes.
 pub(crate) fn start(microseconds: usize) {
     let interval = libc::timespec { tv_sec: 0, tv_nsec: microseconds.min(999_999) as libc::c_long * 1000 };
     let setting = libc::itimerspec { it_interval: interval, it_value: interval };
+    note_where_the_stack_ends();
     RUNS.store(true, Relaxed);
     // SAFETY: an empty action with a handler of the type that sa_flags says; the rest are the kernel's types, and null
     // for old values that are not wanted.
@@ -41,6 +68,7 @@ pub(crate) fn stop() {
 #[inline(never)]
 extern "C" fn on_signal(_: libc::c_int) {
     if RUNS.load(Relaxed)
+        && has_room(Registers::here().sp)
         && let Some(_busy) = Busy::enter()
     {
         // SAFETY: errno is a variable of this thread.
