@@ -5,8 +5,10 @@
 //! query and by `heapql` for its verbs.
 #![forbid(unsafe_code)]
 
+mod counters;
 mod estimate;
 mod liveness;
+mod modules;
 mod retention;
 mod source;
 
@@ -21,8 +23,10 @@ use std::time::{Duration, Instant};
 use heapql_ledger::{Intervals, Ledger, ReadError, Sampling};
 use parking_lot::Mutex;
 
+pub use counters::Counters;
 pub use estimate::Estimate;
-pub use heapql_ledger::ReadError as LedgerError;
+pub use heapql_ledger::{ModuleRecord as Module, ReadError as LedgerError};
+pub use modules::Modules;
 pub use source::{Callsite, Source, State};
 
 /// Name of the file from which a process that starts takes its intervals and depth: "16 256 32".

@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, ReadError, Sampling};
 use parking_lot::Mutex;
 
-use crate::estimate::Estimate;
+use crate::counters::{Counters, merged};
+use crate::modules::Modules;
 
 /// How much all sources together may keep of stacks.
 const STACK_CACHE_BYTES: usize = 256 << 20;
@@ -42,13 +43,11 @@ pub struct Callsite {
     /// Return addresses, innermost first. Those in the program itself are addresses of its file (less the load bias, so
     /// that addr2line takes them), the others are absolute.
     pub stack: Arc<[u64]>,
-    pub live_count: i64,
-    pub live_bytes: i64,
-    pub total_count: i64,
-    pub total_bytes: i64,
-    /// What is live, sampled or not: estimates, each with its standard error.
-    pub est_count: Estimate,
-    pub est_bytes: Estimate,
+    /// Says which modules lay where when the stack was captured; for [`Modules::locate`].
+    pub module_generation: u16,
+    /// When the first object was sampled here, to the second.
+    pub first_seen_at: SystemTime,
+    pub counters: Counters,
 }
 
 pub struct Source {
@@ -181,27 +180,40 @@ impl Source {
         losses.into_iter().map(|(loss, count)| (loss.name(), count)).collect()
     }
 
+    /// The modules that stacks pass through, as far as they are known now.
+    pub fn modules(&self) -> Result<Modules, ReadError> {
+        let records = self.ledger.as_ref().map_or(Ok(Vec::new()), Ledger::modules)?;
+        Ok(Modules::new(records))
+    }
+
     /// What is live now, in no particular order.
     pub fn callsites(&self) -> Result<Vec<Callsite>, ReadError> {
+        self.callsites_where(|counters| counters.live_count > 0)
+    }
+
+    /// The callsites that are wanted by their counters, those with nothing live included if so.
+    pub fn callsites_where(&self, is_wanted: impl Fn(&Counters) -> bool) -> Result<Vec<Callsite>, ReadError> {
         let Some(ledger) = &self.ledger else {
             return Ok(Vec::new());
         };
         let _span = tracing::info_span!("callsites").entered();
-        let mut records = ledger.callsites()?;
-        // Freed ones leave; damage that makes a count negative is no row either.
-        records.retain(|record| record.live_count > 0);
+        let mut records = merged(ledger.callsites()?);
+        records.retain(|(_, counters)| is_wanted(counters));
         let mut kept = self.kept.lock();
         kept.read_stacks(ledger, &records, &self.stack_bytes)?;
-        let most = records.iter().map(|record| record.label).max().map_or(0, |label| label as usize + 1);
+        let most = records.iter().map(|(record, _)| record.label).max().map_or(0, |label| label as usize + 1);
         kept.labels(ledger, most)?;
-        let mut callsites: Vec<Callsite> = Vec::with_capacity(records.len());
-        for (record, merges) in with_merges(records) {
-            match callsites.last_mut() {
-                Some(last) if merges => add(last, &record),
-                _ => callsites.extend(kept.callsite(ledger, &record)),
-            }
-        }
-        Ok(callsites)
+        let started_at = self.started_at();
+        Ok(records
+            .iter()
+            .filter_map(|(record, counters)| kept.callsite(ledger, started_at, record, counters))
+            .collect())
+    }
+
+    /// The counters of every callsite, those with nothing live included, by `Callsite::callsite_id`.
+    pub fn counters(&self) -> Result<Vec<(u64, Counters)>, ReadError> {
+        let records = self.ledger.as_ref().map_or(Ok(Vec::new()), Ledger::callsites)?;
+        Ok(merged(records).into_iter().map(|(record, counters)| (record.id.into(), counters)).collect())
     }
 }
 
@@ -218,29 +230,6 @@ fn id_of(path: &Path) -> u64 {
     hasher.finish() >> 1
 }
 
-/// The records in an order in which those of one stack and label (kept apart per shard of threads) follow each other, each
-/// with whether it belongs to its predecessor.
-fn with_merges(mut records: Vec<CallsiteRecord>) -> impl Iterator<Item = (CallsiteRecord, bool)> {
-    let key = |record: &CallsiteRecord| (record.stack_at, record.depth, record.label, record.module_generation);
-    records.sort_by_key(key);
-    let mut last = None;
-    records.into_iter().map(move |record| {
-        let merges = last == Some(key(&record));
-        last = Some(key(&record));
-        (record, merges)
-    })
-}
-
-/// Without overflow, which only a damaged ledger's numbers could cause.
-fn add(to: &mut Callsite, record: &CallsiteRecord) {
-    to.live_count = to.live_count.saturating_add(record.live_count);
-    to.live_bytes = to.live_bytes.saturating_add(record.live_bytes);
-    to.total_count = to.total_count.saturating_add(record.total_count);
-    to.total_bytes = to.total_bytes.saturating_add(record.total_bytes);
-    to.est_count += Estimate::of_count(record);
-    to.est_bytes += Estimate::of_bytes(record);
-}
-
 impl Kept {
     /// At least `most` labels, if the ledger has them.
     fn labels(&mut self, ledger: &Ledger, most: usize) -> Result<&[(LabelRecord, Arc<str>)], ReadError> {
@@ -255,10 +244,11 @@ impl Kept {
     fn read_stacks(
         &mut self,
         ledger: &Ledger,
-        records: &[CallsiteRecord],
+        records: &[(CallsiteRecord, Counters)],
         total: &AtomicUsize,
     ) -> Result<(), ReadError> {
-        let mut missing: Vec<_> = records.iter().filter(|record| !self.stacks.contains_key(&record.id)).collect();
+        let records = records.iter().map(|(record, _)| record);
+        let mut missing: Vec<_> = records.filter(|record| !self.stacks.contains_key(&record.id)).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -313,7 +303,13 @@ impl Kept {
     }
 
     /// `None` for a record whose label does not exist, which only a damaged ledger has.
-    fn callsite(&self, ledger: &Ledger, record: &CallsiteRecord) -> Option<Callsite> {
+    fn callsite(
+        &self,
+        ledger: &Ledger,
+        started_at: SystemTime,
+        record: &CallsiteRecord,
+        counters: &Counters,
+    ) -> Option<Callsite> {
         let (label, text) = self.labels.get(record.label as usize)?;
         let stack = match self.stacks.get(&record.id).cloned() {
             Some(stack) => stack,
@@ -328,12 +324,9 @@ impl Kept {
             ctx_id: label.ctx_id,
             label: text.clone(),
             stack,
-            live_count: record.live_count,
-            live_bytes: record.live_bytes,
-            total_count: record.total_count,
-            total_bytes: record.total_bytes,
-            est_count: Estimate::of_count(record),
-            est_bytes: Estimate::of_bytes(record),
+            module_generation: record.module_generation,
+            first_seen_at: started_at + Duration::from_secs(record.first_seen_seconds.into()),
+            counters: *counters,
         })
     }
 }

@@ -39,8 +39,8 @@ fn the_copy_of_a_real_ledger_is_as_good() {
     assert_eq!(source.state(), State::Alive, "this very process wrote it");
     let callsites = source.callsites().expect("readable");
     assert_eq!(callsites.len(), CALLSITES);
-    assert_eq!(callsites.iter().map(|callsite| callsite.live_count).sum::<i64>(), 210);
-    assert_eq!(callsites.iter().map(|callsite| callsite.live_bytes).sum::<i64>(), 21_000);
+    assert_eq!(callsites.iter().map(|callsite| callsite.counters.live_count).sum::<i64>(), 210);
+    assert_eq!(callsites.iter().map(|callsite| callsite.counters.live_bytes).sum::<i64>(), 21_000);
     assert!(callsites.iter().all(|callsite| callsite.stack[1] == 0x2000), "addresses of the program are its file's");
     assert_sane(&source);
 }

@@ -97,7 +97,7 @@ struct Key<'a> {
 
 fn summed(scope: &Scope, request: &Request) -> Vec<Row> {
     let sources = sources::readable(scope);
-    let live = |callsite: &&Callsite| callsite.live_count > 0 && scope.tenant.sees(callsite.tenant_id);
+    let live = |callsite: &&Callsite| callsite.counters.live_count > 0 && scope.tenant.sees(callsite.tenant_id);
     let mut programs: HashMap<&str, usize> = HashMap::new();
     let mut index: HashMap<Key<'_>, usize> = HashMap::new();
     let mut rows: Vec<Row> = Vec::new();
@@ -137,8 +137,8 @@ fn key(program: usize, callsite: &Callsite) -> Key<'_> {
 
 fn add(rows: &mut Vec<Row>, place: usize, callsite: &Callsite) {
     if let Some(row) = rows.get_mut(place) {
-        row.alloc_count = row.alloc_count.saturating_add(callsite.live_count);
-        row.alloc_bytes = row.alloc_bytes.saturating_add(callsite.live_bytes);
+        row.alloc_count = row.alloc_count.saturating_add(callsite.counters.live_count);
+        row.alloc_bytes = row.alloc_bytes.saturating_add(callsite.counters.live_bytes);
         return;
     }
     rows.push(Row {
@@ -146,8 +146,8 @@ fn add(rows: &mut Vec<Row>, place: usize, callsite: &Callsite) {
         ctx_id: callsite.ctx_id,
         label: Arc::clone(&callsite.label),
         stack: Arc::clone(&callsite.stack),
-        alloc_count: callsite.live_count,
-        alloc_bytes: callsite.live_bytes,
+        alloc_count: callsite.counters.live_count,
+        alloc_bytes: callsite.counters.live_bytes,
     });
 }
 

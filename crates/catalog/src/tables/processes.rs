@@ -97,10 +97,10 @@ fn row(source: Arc<Source>, counted: bool) -> Row {
     match sources::callsites(&source) {
         Ok(callsites) => {
             let mut live = Live { callsites: 0, count: 0, bytes: 0 };
-            for callsite in callsites.iter().filter(|callsite| callsite.live_count > 0) {
+            for callsite in callsites.iter().filter(|callsite| callsite.counters.live_count > 0) {
                 live.callsites += 1;
-                live.count = live.count.saturating_add(callsite.live_count);
-                live.bytes = live.bytes.saturating_add(callsite.live_bytes);
+                live.count = live.count.saturating_add(callsite.counters.live_count);
+                live.bytes = live.bytes.saturating_add(callsite.counters.live_bytes);
             }
             Row { source, state, why: None, live: Some(live) }
         }

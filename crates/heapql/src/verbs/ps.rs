@@ -59,8 +59,8 @@ fn cells(source: &Source) -> Vec<Cell> {
         Cell::Text(state.to_owned()),
         known.map_or(Cell::Null, |_| Cell::Text(words(source.started_at()))),
         known.map_or(Cell::Null, |pair| Cell::Text(format!("{}..{}", pair.min, pair.max))),
-        sum(|callsite| callsite.live_count),
-        sum(|callsite| callsite.live_bytes),
+        sum(|callsite| callsite.counters.live_count),
+        sum(|callsite| callsite.counters.live_bytes),
         number(source.ledger_bytes().into()),
         Cell::Text(command),
     ]

@@ -115,7 +115,7 @@ pub(crate) fn assert_sane(source: &Source) {
         assert!(!why.is_empty());
     }
     for callsite in source.callsites().unwrap_or_default() {
-        assert!(callsite.live_count > 0);
+        assert!(callsite.counters.live_count > 0);
         assert!(callsite.stack.len() <= MAX_DEPTH);
         assert!(callsite.label.chars().count() <= LABEL_BYTES);
     }
