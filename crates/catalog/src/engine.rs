@@ -13,7 +13,7 @@ use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder}
 use datafusion::prelude::SessionConfig;
 
 use crate::failure::Failure;
-use crate::functions::sleep;
+use crate::functions;
 use crate::postgres;
 use crate::session::Dialect;
 use crate::tables::{Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA, Scope, SearchPath};
@@ -55,7 +55,7 @@ impl Engine {
         dialect: Dialect,
         scope: &Arc<Scope>,
         extra: Option<Arc<dyn SchemaProvider>>,
-    ) -> SessionState {
+    ) -> Result<SessionState, Failure> {
         let mut state = match dialect {
             Dialect::MySql => self.mysql.clone(),
             Dialect::Postgres => self.postgres.clone(),
@@ -67,8 +67,9 @@ impl Engine {
         let list = MemoryCatalogProviderList::new();
         list.register_catalog(name.clone(), Arc::new(self.catalog(dialect, scope, extra)));
         state.register_catalog_list(Arc::new(list));
+        functions::equip(&mut state, scope)?;
         state.mark_start_execution();
-        state
+        Ok(state)
     }
 
     fn catalog(&self, dialect: Dialect, scope: &Arc<Scope>, extra: Option<Arc<dyn SchemaProvider>>) -> Catalog {
@@ -112,7 +113,7 @@ fn state(runtime: &Arc<RuntimeEnv>, dialect: Dialect) -> SessionState {
         .with_file_formats(Vec::new())
         .build();
     // Only replaces what it adds, which cannot fail.
-    let _ = state.register_udf(Arc::new(sleep(dialect)));
+    let _ = state.register_udf(Arc::new(functions::sleep(dialect)));
     state
 }
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::Result;
@@ -59,6 +60,8 @@ pub(crate) fn cells<'a>(kind: Kind, cells: impl Iterator<Item = &'a Cell>) -> Ar
     match kind {
         Kind::Text => Arc::new(cells.map(Cell::text).collect::<StringViewArray>()),
         Kind::Int => Arc::new(cells.map(Cell::int).collect::<Int64Array>()),
+        Kind::Float => Arc::new(cells.map(|cell| cell.int().map(|value| value as f64)).collect::<Float64Array>()),
+        Kind::Bool => Arc::new(cells.map(|cell| cell.int().map(|value| value != 0)).collect::<BooleanArray>()),
         Kind::Time => Arc::new(cells.map(Cell::int).collect::<TimestampMicrosecondArray>()),
     }
 }
@@ -108,6 +111,8 @@ impl Listing {
         let field = |heading: &Heading| {
             let kind = match heading.kind {
                 Kind::Int => DataType::Int64,
+                Kind::Float => DataType::Float64,
+                Kind::Bool => DataType::Boolean,
                 Kind::Text | Kind::Time => DataType::Utf8View,
             };
             let metadata = HashMap::from([(MYSQL_TYPE.to_owned(), heading.mysql_type.to_owned())]);

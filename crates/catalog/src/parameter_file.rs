@@ -1,5 +1,6 @@
 //! The file that keeps parameters across a restart of `serve`. Only `parameters` reads and writes it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,6 +10,7 @@ use heapql_ledger::{DEFAULT_DEPTH, Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind};
+use crate::parameters;
 
 /// The stored values, and the pair that is in force while they are not consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +19,20 @@ pub(crate) struct Stored {
     pub(crate) max: u32,
     pub(crate) in_force: Intervals,
     pub(crate) depth: u32,
+    /// Parameters that do not steer sampling, once they were set.
+    pub(crate) others: BTreeMap<String, String>,
 }
 
 impl Stored {
     pub(crate) fn new(sampling: Sampling) -> Stored {
         let Sampling { intervals, depth } = sampling;
-        Stored { min: intervals.min, max: intervals.max, in_force: intervals, depth: depth as u32 }
+        Stored {
+            min: intervals.min,
+            max: intervals.max,
+            in_force: intervals,
+            depth: depth as u32,
+            others: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn sampling(&self) -> Sampling {
@@ -39,6 +49,9 @@ struct File {
     #[serde(default = "default_depth")]
     _malloc_sample_depth: u32,
     in_force: Pair,
+    /// Absent from files of versions before it.
+    #[serde(default)]
+    others: BTreeMap<String, String>,
 }
 
 fn default_depth() -> u32 {
@@ -74,7 +87,12 @@ pub(crate) fn load(path: &Path) -> Result<Option<Stored>, Failure> {
     if file.in_force.min > file.in_force.max {
         return Err(bad(path, "in_force.min is greater than in_force.max"));
     }
-    Ok(Some(Stored { min, max, in_force: Intervals { min: file.in_force.min, max: file.in_force.max }, depth }))
+    for (name, value) in &file.others {
+        let spec = parameters::known(name).ok_or_else(|| bad(path, &format!("'{name}' is no parameter")))?;
+        parameters::checked(spec, value).map_err(|failure| bad(path, &failure.message))?;
+    }
+    let in_force = Intervals { min: file.in_force.min, max: file.in_force.max };
+    Ok(Some(Stored { min, max, in_force, depth, others: file.others }))
 }
 
 fn bad(path: &Path, why: &str) -> Failure {
@@ -92,6 +110,7 @@ pub(crate) fn save(path: &Path, stored: &Stored) -> Result<(), Failure> {
         _max_malloc_sample_interval: stored.max,
         _malloc_sample_depth: stored.depth,
         in_force: Pair { min: stored.in_force.min, max: stored.in_force.max },
+        others: stored.others.clone(),
     };
     let text = toml::to_string(&file).map_err(|error| cannot(path, &error.to_string()))?;
     replace(path, &text).map_err(|error| cannot(path, &error.to_string()))
@@ -131,7 +150,9 @@ mod tests {
     fn round_trip() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/parameters.toml");
-        let stored = Stored { min: 10_000, max: 256, in_force: Intervals { min: 16, max: 256 }, depth: 64 };
+        let others = BTreeMap::from([(parameters::HISTORY_HOURS.to_owned(), "12".to_owned())]);
+        let in_force = Intervals { min: 16, max: 256 };
+        let stored = Stored { min: 10_000, max: 256, in_force, depth: 64, others };
         save(&path, &stored).expect("saved");
         assert_eq!(load(&path).expect("loaded"), Some(stored));
         let left: Vec<_> = fs::read_dir(path.parent().expect("a parent")).expect("listed").collect();

@@ -3,6 +3,8 @@
 //! The intervals' names, ranges, defaults and the rule that both statements of the seed's order succeed (min=10000 while max=256) are
 //! OceanBase's. The stored values change at once; the pair in force changes when min <= max holds again.
 
+mod value;
+
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -12,39 +14,70 @@ use parking_lot::Mutex;
 use crate::failure::{Failure, FailureKind, Warning};
 use crate::parameter_file::{self, Stored};
 
+pub(crate) use value::checked;
+
 pub(crate) const ZONE: &str = "zone1";
 
 /// Static facts of a parameter.
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
-    pub(crate) range: RangeInclusive<u32>,
+    pub(crate) kind: Kind,
     pub(crate) default_value: &'static str,
     info: &'static str,
 }
 
+/// What its values are.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Int(RangeInclusive<u32>),
+    /// And what is wrong with a text.
+    Text(fn(&str) -> Result<(), String>),
+}
+
+pub(crate) const HISTORY_INTERVAL: &str = "_history_snapshot_interval";
+pub(crate) const HISTORY_HOURS: &str = "_history_keep_hours";
+pub(crate) const HISTORY_MEMORY: &str = "_history_memory_limit";
 pub(crate) const DEPTH: &str = "_malloc_sample_depth";
 pub(crate) const MIN: &str = "_min_malloc_sample_interval";
 pub(crate) const MAX: &str = "_max_malloc_sample_interval";
 
 const INTERVAL: RangeInclusive<u32> = Intervals::LEAST..=Intervals::MOST;
 
-static SPECS: [Spec; 3] = [
+static SPECS: [Spec; 6] = [
+    Spec {
+        name: HISTORY_HOURS,
+        kind: Kind::Int(1..=8760),
+        default_value: "168",
+        info: "the hours for which snapshots of all callsites are kept. Range: [1, 8760] in integer",
+    },
+    Spec {
+        name: HISTORY_MEMORY,
+        kind: Kind::Int(1..=4096),
+        default_value: "64",
+        info: "the memory that snapshots may take, in MiB. Range: [1, 4096] in integer",
+    },
+    Spec {
+        name: HISTORY_INTERVAL,
+        kind: Kind::Int(1..=3600),
+        default_value: "10",
+        info: "the seconds between two snapshots of all callsites. Range: [1, 3600] in integer",
+    },
     Spec {
         name: DEPTH,
-        range: MIN_DEPTH as u32..=MAX_DEPTH as u32,
+        kind: Kind::Int(MIN_DEPTH as u32..=MAX_DEPTH as u32),
         default_value: "32",
         info: "the max frames kept of a sample's stack. Range: [16, 128] in integer",
     },
     Spec {
         name: MAX,
-        range: INTERVAL,
+        kind: Kind::Int(INTERVAL),
         default_value: "256",
         info: "the max malloc times between two samples. Range: [1, 10000] in integer",
     },
     Spec {
         name: MIN,
-        range: INTERVAL,
+        kind: Kind::Int(INTERVAL),
         default_value: "16",
         info: "the min malloc times between two samples. Range: [1, 10000] in integer",
     },
@@ -54,6 +87,7 @@ static SPECS: [Spec; 3] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) name: &'static str,
+    pub(crate) data_type: &'static str,
     pub(crate) value: String,
     pub(crate) info: &'static str,
     pub(crate) default_value: &'static str,
@@ -67,11 +101,16 @@ pub(crate) enum Reach {
 }
 
 /// One checked item of ALTER SYSTEM SET.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) name: &'static str,
-    pub(crate) value: u32,
+    /// Numbers are decimal.
+    pub(crate) value: String,
     pub(crate) reach: Reach,
+}
+
+pub(crate) fn all() -> &'static [Spec] {
+    &SPECS
 }
 
 /// A name that exists, in any case.
@@ -106,11 +145,24 @@ impl Parameters {
         self.state.lock().memory.sampling()
     }
 
+    /// In force of a parameter that does not steer sampling.
+    pub(crate) fn text(&self, name: &'static str) -> String {
+        known(name).map(|spec| self.state.lock().memory.value(spec)).unwrap_or_default()
+    }
+
+    pub(crate) fn number(&self, name: &'static str) -> u32 {
+        self.text(name).parse().unwrap_or_default()
+    }
+
     pub(crate) fn lines(&self) -> Vec<Line> {
         let state = self.state.lock();
         let line = |spec: &Spec| Line {
             name: spec.name,
-            value: state.memory.value(spec.name).to_string(),
+            data_type: match spec.kind {
+                Kind::Int(_) => "INT",
+                Kind::Text(_) => "STR",
+            },
+            value: state.memory.value(spec),
             info: spec.info,
             default_value: spec.default_value,
         };
@@ -161,10 +213,10 @@ impl State {
         let mut next = self.clone();
         for change in changes {
             if change.reach != Reach::File {
-                next.memory.set(change.name, change.value);
+                next.memory.set(change);
             }
             if change.reach != Reach::Memory {
-                next.on_disk.set(change.name, change.value);
+                next.on_disk.set(change);
             }
         }
         // A list is applied as a whole: the pair in between never comes into force.
@@ -175,21 +227,27 @@ impl State {
 }
 
 impl Stored {
-    fn value(&self, name: &str) -> u32 {
-        match name {
-            DEPTH => self.depth,
-            MIN => self.min,
-            _ => self.max,
+    fn value(&self, spec: &Spec) -> String {
+        match spec.name {
+            DEPTH => self.depth.to_string(),
+            MIN => self.min.to_string(),
+            MAX => self.max.to_string(),
+            name => self.others.get(name).map_or(spec.default_value, String::as_str).to_owned(),
         }
     }
 
-    fn set(&mut self, name: &str, value: u32) {
-        let place = match name {
+    /// The value has been checked.
+    fn set(&mut self, Change { name, value, .. }: &Change) {
+        let place = match *name {
             DEPTH => &mut self.depth,
             MIN => &mut self.min,
-            _ => &mut self.max,
+            MAX => &mut self.max,
+            name => {
+                self.others.insert(name.to_owned(), value.clone());
+                return;
+            }
         };
-        *place = value;
+        *place = value.parse().unwrap_or(*place);
     }
 
     fn settle(&mut self) {
@@ -218,7 +276,7 @@ mod tests {
 
     fn set(parameters: &Parameters, name: &'static str, value: u32) -> (Intervals, Vec<Warning>) {
         let mut applied = None;
-        let change = Change { name, value, reach: Reach::Both };
+        let change = Change { name, value: value.to_string(), reach: Reach::Both };
         let warnings = parameters.change(&[change], |pair| {
             applied = Some(pair.intervals);
             Vec::new()
@@ -261,10 +319,13 @@ mod tests {
         let parameters = Parameters::load(Some(path.clone()), Sampling::DEFAULT).expect("fresh");
         set(&parameters, MIN, 10_000);
         set(&parameters, DEPTH, 64);
+        set(&parameters, HISTORY_HOURS, 24);
         let sampling = Sampling { intervals: Intervals { min: 3, max: 4 }, depth: 20 };
         let again = Parameters::load(Some(path), sampling).expect("loads");
         assert_eq!(again.in_force(), Sampling { intervals: NORMAL, depth: 64 });
-        assert_eq!(again.lines()[2].value, "10000");
+        assert_eq!(again.text(MIN), "10000");
+        assert_eq!(again.number(HISTORY_HOURS), 24);
+        assert_eq!(again.number(HISTORY_INTERVAL), 10);
     }
 
     #[test]
@@ -272,7 +333,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("parameters.toml");
         let parameters = Parameters::load(Some(path.clone()), Sampling::DEFAULT).expect("fresh");
-        let change = |name, value, reach| Change { name, value, reach };
+        let change = |name, value: u32, reach| Change { name, value: value.to_string(), reach };
         parameters.change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new()).expect("memory");
         assert!(!path.exists());
         let warnings = parameters.change(&[change(MAX, 99, Reach::File)], |_| panic!("applied")).expect("file");

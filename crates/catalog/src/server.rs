@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use heapql_ledger::Sampling;
-use heapql_registry::Registry;
+use heapql_registry::{History, Registry, Snapshot, Usage};
 
 use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::failure::{Failure, FailureKind, Warning};
+use crate::history::Recorded;
 use crate::parameters::{Change, Parameters};
 
 /// How a server is set up.
@@ -23,6 +24,8 @@ pub struct ServerConfig {
     pub sql_port: u16,
     /// Keeps parameters across restarts (written by rename, mode 0600); `None` = memory only.
     pub parameter_file: Option<PathBuf>,
+    /// Keeps snapshots and marks across restarts; `None` = memory only.
+    pub history_folder: Option<PathBuf>,
     /// Until ALTER SYSTEM SET says otherwise; a parameter file wins.
     pub initial: Sampling,
     /// Password of root@sys; `None` = none.
@@ -34,6 +37,7 @@ pub struct Server {
     registry: Arc<Registry>,
     connections: Arc<Connections>,
     parameters: Parameters,
+    recorded: Recorded,
     engine: Engine,
     svr_ip: String,
     svr_port: u16,
@@ -49,6 +53,7 @@ impl Server {
         let _span = tracing::info_span!("server").entered();
         let server = Server {
             parameters: Parameters::load(config.parameter_file, config.initial)?,
+            recorded: Recorded::open(config.history_folder, &config.registry),
             engine: Engine::new()?,
             connections: Arc::new(Connections::new()),
             registry: config.registry,
@@ -67,6 +72,13 @@ impl Server {
         for warning in self.apply(self.parameters.in_force()) {
             tracing::warn!("{}", warning.message);
         }
+    }
+
+    /// What a server does when nobody asks, once a second: it looks for processes that came or went, and takes a snapshot
+    /// when one is due. Reads files.
+    pub fn look(&self) {
+        self.registry.sources();
+        self.recorded.look(&self.registry, &self.parameters);
     }
 
     /// Password of root@sys. The wire does challenge and response itself.
@@ -95,6 +107,27 @@ impl Server {
 
     pub(crate) fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        self.recorded.history()
+    }
+
+    pub(crate) fn history_usage(&self) -> Vec<Usage> {
+        self.recorded.usage()
+    }
+
+    pub(crate) fn mark(&self, name: &str) -> Result<Snapshot, Failure> {
+        self.recorded.mark(name, &self.registry, &self.parameters)
+    }
+
+    pub(crate) fn unmark(&self, name: &str) -> bool {
+        self.recorded.unmark(name)
+    }
+
+    /// The snapshot that a mark's name or a time means.
+    pub(crate) fn moment(&self, text: &str) -> Result<Arc<Snapshot>, Failure> {
+        self.recorded.moment(text)
     }
 
     pub(crate) fn engine(&self) -> &Engine {

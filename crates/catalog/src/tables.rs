@@ -5,6 +5,8 @@ mod batch;
 mod callsites;
 mod column;
 mod contexts;
+pub(crate) mod growth;
+mod history;
 mod information_schema;
 mod listed;
 mod malloc_sample_info;
@@ -16,11 +18,13 @@ mod request;
 mod schema;
 mod scope;
 mod self_usage;
+mod snapshots;
 mod sources;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
 
+pub(crate) use batch::micros;
 pub(crate) use column::{Column, Kind, MYSQL_TYPE, schema_of};
 pub(crate) use parameter_stat::STAT as PARAMETER_STAT;
 pub(crate) use request::{Order, Request};

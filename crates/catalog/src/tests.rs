@@ -73,6 +73,7 @@ fn server(folder: &std::path::Path, parameter_file: Option<std::path::PathBuf>) 
         svr_port: 2882,
         sql_port: 2881,
         parameter_file,
+        history_folder: None,
         initial: Sampling::DEFAULT,
         password: None,
     })

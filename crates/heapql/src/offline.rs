@@ -31,6 +31,7 @@ impl Offline {
             svr_port: 0,
             sql_port: 0,
             parameter_file: None,
+            history_folder: None,
             password: None,
         })?;
         let slot = server.connections().admit("heapql")?;

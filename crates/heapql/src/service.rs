@@ -27,7 +27,7 @@ use crate::place::forget_own_ledgers;
 const STACK_BYTES: usize = 32 << 20;
 /// A profiler beside its target is to leave it the processors.
 const WORKERS: usize = 2;
-/// How often ledgers are looked at without being asked: the dead beyond the bounds go.
+/// How often ledgers are looked at without being asked: snapshots are taken, and the dead beyond the bounds go.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How to set up a server.
@@ -38,6 +38,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) if_taken: IfTaken,
     pub(crate) initial: Sampling,
     pub(crate) parameter_file: Option<PathBuf>,
+    pub(crate) history_folder: Option<PathBuf>,
 }
 
 pub(crate) struct Service {
@@ -76,16 +77,17 @@ impl Service {
             svr_port,
             sql_port,
             parameter_file: plan.parameter_file,
+            history_folder: plan.history_folder,
             initial: plan.initial,
             password,
         })?;
         server.put_in_force();
         // For itself it goes on in full until it serves.
         Intervals::new(1, 1).into_iter().for_each(heapql_sampler::set_intervals);
+        let looking = tokio::spawn(look(Arc::clone(&server)));
         let (shutdown, stop) = watch::channel(false);
         // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.
         let serving = tokio::task::spawn_blocking(|| Handle::current().block_on(listeners.serve(server, stop)));
-        let looking = tokio::spawn(look(Arc::clone(&registry)));
         if let Some(file) = &mut file {
             file.write(&endpoints)?;
         }
@@ -140,14 +142,14 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn look(registry: Arc<Registry>) {
+async fn look(server: Arc<Server>) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let registry = Arc::clone(&registry);
+        let server = Arc::clone(&server);
         // It reads files: not on the threads that serve.
-        let looked = tokio::task::spawn_blocking(move || registry.sources().len()).await;
+        let looked = tokio::task::spawn_blocking(move || server.look()).await;
         if let Err(defect) = looked {
             tracing::error!("the ledgers could not be looked at: {defect}");
         }

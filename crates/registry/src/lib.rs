@@ -7,6 +7,7 @@
 
 mod counters;
 mod estimate;
+mod history;
 mod liveness;
 mod modules;
 mod retention;
@@ -26,6 +27,9 @@ use parking_lot::Mutex;
 pub use counters::Counters;
 pub use estimate::Estimate;
 pub use heapql_ledger::{ModuleRecord as Module, ReadError as LedgerError};
+pub use history::{
+    Change, History, MAX_MARKS, Pending, Point, ProcessKey, Snapshot, Tier, Tiers, TooMany, Track, as_of,
+};
 pub use modules::Modules;
 pub use source::{Callsite, Source, State};
 

@@ -133,7 +133,8 @@ impl Source {
         self.identity().map_or("", |identity| &identity.program)
     }
 
-    pub(crate) fn created_at(&self) -> u64 {
+    /// Nanoseconds since 1970.
+    pub fn created_at(&self) -> u64 {
         self.identity().map_or(0, |identity| identity.created_at)
     }
 

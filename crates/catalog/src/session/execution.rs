@@ -56,7 +56,7 @@ impl Session {
 
     async fn query(&self, lexed: &Lexed<'_>, values: &[ScalarValue], at: &Moment) -> Result<Started, Failure> {
         let tree = Tree::parse(lexed, self.dialect, &Constants(self))?;
-        let state = self.state_of_statement(&at.diagnostics, None);
+        let state = self.state_of_statement(&at.diagnostics, None)?;
         let query = tree.plan(&state, &Values::Bound(values)).await?;
         run(&state, query, &at.sign).await
     }
@@ -72,7 +72,7 @@ impl Session {
         place.register_table(LISTING.to_owned(), Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))?;
         let text = format!("SELECT * FROM {LISTING} WHERE {condition}");
         let tree = Tree::parse(&lex(&text, self.dialect)?, self.dialect, &Constants(self))?;
-        let state = self.state_of_statement(&at.diagnostics, Some(Arc::new(place)));
+        let state = self.state_of_statement(&at.diagnostics, Some(Arc::new(place)))?;
         let query = tree.plan(&state, &Values::Bound(&[])).await?;
         run(&state, Query { plan: query.plan, schema: listing.schema() }, &at.sign).await
     }
@@ -119,7 +119,7 @@ impl Session {
         diagnostics: &Diagnostics,
     ) -> Result<(Vec<DataType>, SchemaRef), Failure> {
         let tree = Tree::parse(lexed, self.dialect, &Constants(self))?;
-        let state = self.state_of_statement(diagnostics, None);
+        let state = self.state_of_statement(diagnostics, None)?;
         let inferred = if count > 0 { tree.inferred_types(&state, count).await } else { Vec::new() };
         let type_of = |(index, inferred): (usize, Option<DataType>)| {
             declared.get(index).cloned().flatten().or(inferred).unwrap_or(DataType::Utf8)
@@ -129,7 +129,11 @@ impl Session {
         Ok((types, query.schema))
     }
 
-    fn state_of_statement(&self, diagnostics: &Diagnostics, extra: Option<Arc<dyn SchemaProvider>>) -> SessionState {
+    fn state_of_statement(
+        &self,
+        diagnostics: &Diagnostics,
+        extra: Option<Arc<dyn SchemaProvider>>,
+    ) -> Result<SessionState, Failure> {
         let catalog = match self.dialect {
             Dialect::MySql => "def".to_owned(),
             Dialect::Postgres => self.database(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use datafusion::arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder,
+    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder,
     TimestampMicrosecondArray,
 };
 
@@ -76,11 +76,17 @@ pub(crate) fn ints_or_null<R>(rows: &[R], int: impl Fn(&R) -> Option<i64>) -> Ar
     Arc::new(rows.iter().map(int).collect::<Int64Array>())
 }
 
+pub(crate) fn floats<R>(rows: &[R], float: impl Fn(&R) -> f64) -> ArrayRef {
+    Arc::new(Float64Array::from_iter_values(rows.iter().map(float)))
+}
+
+/// As timestamp columns hold them.
+pub(crate) fn micros(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
 pub(crate) fn times<R>(rows: &[R], time: impl Fn(&R) -> SystemTime) -> ArrayRef {
-    let micros = |time: SystemTime| {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-    };
     Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| micros(time(row)))))
 }
 
@@ -90,4 +96,8 @@ pub(crate) fn same_text(rows: usize, text: &str) -> ArrayRef {
 
 pub(crate) fn same_int(rows: usize, int: i64) -> ArrayRef {
     Arc::new(Int64Array::from_value(int, rows))
+}
+
+pub(crate) fn same_time(rows: usize, time: SystemTime) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from_value(micros(time), rows))
 }

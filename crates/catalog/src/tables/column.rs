@@ -12,6 +12,8 @@ pub(crate) const MYSQL_TYPE: &str = "mysql_type";
 pub(crate) enum Kind {
     Text,
     Int,
+    Float,
+    Bool,
     Time,
 }
 
@@ -33,6 +35,14 @@ impl Column {
         Column { name, kind: Kind::Int, mysql_type: "bigint(20)", nullable: false, comment }
     }
 
+    pub(crate) const fn float(name: &'static str, comment: &'static str) -> Column {
+        Column { name, kind: Kind::Float, mysql_type: "double", nullable: false, comment }
+    }
+
+    pub(crate) const fn bool(name: &'static str, comment: &'static str) -> Column {
+        Column { name, kind: Kind::Bool, mysql_type: "tinyint(1)", nullable: false, comment }
+    }
+
     pub(crate) const fn time(name: &'static str, comment: &'static str) -> Column {
         Column { name, kind: Kind::Time, mysql_type: "datetime(6)", nullable: false, comment }
     }
@@ -46,6 +56,8 @@ impl Column {
         let kind = match self.kind {
             Kind::Text => DataType::Utf8View,
             Kind::Int => DataType::Int64,
+            Kind::Float => DataType::Float64,
+            Kind::Bool => DataType::Boolean,
             Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
         };
         let metadata = HashMap::from([(MYSQL_TYPE.to_owned(), self.mysql_type.to_owned())]);

@@ -54,7 +54,7 @@ impl SystemTable for ParameterStat {
             "svr_ip" => same_text(rows.len(), &svr_ip),
             "svr_port" => same_int(rows.len(), svr_port),
             "name" => texts(rows, |row| row.name),
-            "data_type" => same_text(rows.len(), "INT"),
+            "data_type" => texts(rows, |row| row.data_type),
             "value" => texts(rows, |row| &row.value),
             "info" => texts(rows, |row| row.info),
             "section" => same_text(rows.len(), "OBSERVER"),

@@ -181,6 +181,8 @@ fn column_row(catalog: &str, schema: &str, table: &str, index: usize, column: &C
     let (data_type, udt) = match column.kind {
         Kind::Text => ("character varying", "varchar"),
         Kind::Int => ("bigint", "int8"),
+        Kind::Float => ("double precision", "float8"),
+        Kind::Bool => ("boolean", "bool"),
         Kind::Time => ("timestamp without time zone", "timestamp"),
     };
     let only = |kind: Kind, value: i64| {

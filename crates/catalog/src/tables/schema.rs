@@ -11,8 +11,8 @@ use datafusion::error::Result;
 use super::provider::Provider;
 use super::{Scope, SystemTable};
 use super::{
-    callsites, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema, processes,
-    self_usage,
+    callsites, history, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema, processes,
+    self_usage, snapshots,
 };
 
 pub(crate) const OCEANBASE: &str = "oceanbase";
@@ -39,6 +39,8 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
                 Arc::new(processes::Processes) as Arc<dyn SystemTable>,
                 Arc::new(callsites::Callsites),
                 Arc::new(self_usage::SelfUsage),
+                Arc::new(snapshots::Snapshots),
+                Arc::new(history::History),
             ]),
         ),
         (INFORMATION_SCHEMA, named(information_schema::tables())),

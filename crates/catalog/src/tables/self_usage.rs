@@ -88,5 +88,6 @@ fn registry(scope: &Scope) -> Vec<Row> {
         unit: usage.unit.to_string(),
         description: usage.description.to_string(),
     };
-    scope.server.registry().usage().into_iter().map(row).collect()
+    let usage = scope.server.registry().usage().into_iter().chain(scope.server.history_usage());
+    usage.map(row).collect()
 }

@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use heapql_registry::{Callsite, Source, State};
+use heapql_registry::{Callsite, Counters, Source, State};
 
 use super::Scope;
 use crate::failure::{FailureKind, Warning};
 
 /// Live callsites of every readable source, each read now.
 pub(crate) fn readable(scope: &Scope) -> Vec<(Arc<Source>, Vec<Callsite>)> {
-    let read = |source: Arc<Source>| match callsites(&source) {
+    readable_where(scope, |counters| counters.live_count > 0)
+}
+
+/// As [`readable`], the callsites that are wanted by their counters.
+pub(crate) fn readable_where(
+    scope: &Scope,
+    is_wanted: impl Fn(&Counters) -> bool,
+) -> Vec<(Arc<Source>, Vec<Callsite>)> {
+    let read = |source: Arc<Source>| match callsites_where(&source, &is_wanted) {
         Ok(callsites) => Some((source, callsites)),
         Err(why) => {
             warn(scope, &source, &why);
@@ -20,9 +28,13 @@ pub(crate) fn readable(scope: &Scope) -> Vec<(Arc<Source>, Vec<Callsite>)> {
 }
 
 pub(crate) fn callsites(source: &Source) -> Result<Vec<Callsite>, String> {
+    callsites_where(source, |counters| counters.live_count > 0)
+}
+
+fn callsites_where(source: &Source, is_wanted: impl Fn(&Counters) -> bool) -> Result<Vec<Callsite>, String> {
     match source.state() {
         State::Unreadable(why) => Err(why),
-        State::Alive | State::Dead => source.callsites().map_err(|error| error.to_string()),
+        State::Alive | State::Dead => source.callsites_where(is_wanted).map_err(|error| error.to_string()),
     }
 }
 

@@ -79,6 +79,7 @@ impl Recording {
             if_taken: IfTaken::PickAnother,
             initial: Sampling { intervals: self.intervals, ..Sampling::DEFAULT },
             parameter_file: None,
+            history_folder: None,
         })
         .await?;
         let ended = self

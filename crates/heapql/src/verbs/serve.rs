@@ -1,7 +1,7 @@
 //! `heapql serve`: SQL about every recorded process of this host, until it is stopped.
 //!
 //! It starts nothing and records nothing: processes record themselves, by the environment that `env` prints or by `run`.
-//! Parameters are kept in its data directory.
+//! Parameters and history are kept in its data directory.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ use crate::service::{self, Plan, Service};
 use crate::signals::{self, Signals};
 
 const PARAMETER_FILE: &str = "parameters.toml";
+const HISTORY_FOLDER: &str = "history";
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
     let arguments = config::complete(arguments)?;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
         if_taken: IfTaken::Fail,
         initial: Sampling::DEFAULT,
         parameter_file: Some(data_dir.join(PARAMETER_FILE)),
+        history_folder: Some(data_dir.join(HISTORY_FOLDER)),
     };
     service::runtime()?.block_on(async {
         let caught = Signals::catch(&signals::ENDING).and_then(|mut signals| {

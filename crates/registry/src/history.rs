@@ -1,0 +1,303 @@
+//! Every callsite's counters over time: snapshots that are dense for the last minutes and sparse before, under a bound.
+//!
+//! Only changes are kept: a callsite that did nothing takes no memory, however often it is looked at. A process is kept as
+//! long as its ledger, which alone knows its stacks. It has no clock and no thread (`heapql`'s service calls it), writes no
+//! file (`catalog` does) and judges nothing (`verdict`).
+
+mod point;
+mod thin;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+pub use point::Point;
+pub use thin::{Tier, Tiers};
+
+use crate::source::{Source, State};
+use crate::{Counters, Usage};
+
+/// More marks are refused: each keeps a snapshot for as long as the server runs.
+pub const MAX_MARKS: usize = 64;
+/// What a series costs beside its points.
+const SERIES_BYTES: usize = 96;
+
+/// Which process: its pid, and when its recording began, in nanoseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ProcessKey {
+    pub pid: i32,
+    pub created_at: u64,
+}
+
+impl ProcessKey {
+    pub fn of(source: &Source) -> ProcessKey {
+        ProcessKey { pid: source.pid(), created_at: source.created_at() }
+    }
+}
+
+/// One look at all processes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Snapshot {
+    /// Later snapshots have greater numbers.
+    pub number: u32,
+    pub at: SystemTime,
+    pub mark: Option<Arc<str>>,
+}
+
+/// One changed callsite of one snapshot.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Change {
+    pub process: ProcessKey,
+    pub callsite_id: u64,
+    pub point: Point,
+}
+
+/// What has to be done to files that hold the history.
+#[derive(Default, Debug)]
+pub struct Pending {
+    pub write: Vec<(Snapshot, Vec<Change>)>,
+    pub remove: Vec<u32>,
+}
+
+/// A process's callsites over time.
+#[derive(Clone, Debug)]
+pub struct Track {
+    pub process: ProcessKey,
+    /// The first snapshot that found it dead.
+    pub ended_at: Option<SystemTime>,
+    /// The first snapshot that has it.
+    pub since: SystemTime,
+    series: HashMap<u64, Vec<Point>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    snapshots: Vec<Snapshot>,
+    /// Shared with readers: what they read is copied when it changes meanwhile.
+    tracks: BTreeMap<ProcessKey, Arc<Track>>,
+    next: u32,
+    pending_writes: Vec<u32>,
+    pending_removals: Vec<u32>,
+    dropped_snapshots: u64,
+    dropped_processes: u64,
+}
+
+pub struct History {
+    kept: Mutex<Kept>,
+}
+
+impl Default for History {
+    fn default() -> History {
+        History { kept: Mutex::new(Kept { next: 1, ..Kept::default() }) }
+    }
+}
+
+impl History {
+    /// Looks at every source. A dead one is looked at once more, and then stays as it was.
+    pub fn take(&self, sources: &[Arc<Source>], at: SystemTime, tiers: &Tiers) -> Snapshot {
+        self.record(sources, at, tiers, None)
+    }
+
+    /// Forgets a name; its snapshot is kept as long as any other. False if there is none of that name.
+    pub fn unmark(&self, name: &str) -> bool {
+        let mut kept = self.kept.lock();
+        let Some(marked) = kept.snapshots.iter_mut().find(|snapshot| snapshot.mark.as_deref() == Some(name)) else {
+            return false;
+        };
+        marked.mark = None;
+        let number = marked.number;
+        kept.pending_writes.push(number);
+        true
+    }
+
+    /// A snapshot with a name, which is kept. The name of an older one moves to it.
+    pub fn mark(
+        &self,
+        name: &str,
+        sources: &[Arc<Source>],
+        at: SystemTime,
+        tiers: &Tiers,
+    ) -> Result<Snapshot, TooMany> {
+        let marks = self.kept.lock().snapshots.iter().filter(|snapshot| snapshot.mark.is_some()).count();
+        if !self.unmark(name) && marks >= MAX_MARKS {
+            return Err(TooMany);
+        }
+        Ok(self.record(sources, at, tiers, Some(name.into())))
+    }
+
+    fn record(&self, sources: &[Arc<Source>], at: SystemTime, tiers: &Tiers, mark: Option<Arc<str>>) -> Snapshot {
+        // Ledgers are read before the lock is taken: readers do not wait for them.
+        let ended = self.ended();
+        let read = |source: &Arc<Source>| {
+            let process = ProcessKey::of(source);
+            let state = source.state();
+            let is_over = ended.contains(&process);
+            if matches!(state, State::Unreadable(_)) || is_over {
+                return None;
+            }
+            Some((process, state == State::Dead, source.counters().ok()?))
+        };
+        let looked: Vec<_> = sources.iter().filter_map(read).collect();
+        let there: Vec<_> = sources.iter().map(|source| ProcessKey::of(source)).collect();
+        let mut kept = self.kept.lock();
+        kept.forget_all_but(&there);
+        let snapshot = Snapshot { number: kept.next, at, mark };
+        kept.next += 1;
+        for (process, is_dead, counters) in looked {
+            let track = kept.track(process, at);
+            track.add(snapshot.number, &counters);
+            track.ended_at = is_dead.then_some(at);
+        }
+        kept.snapshots.push(snapshot.clone());
+        kept.pending_writes.push(snapshot.number);
+        kept.thin(tiers, at);
+        snapshot
+    }
+
+    fn ended(&self) -> Vec<ProcessKey> {
+        let kept = self.kept.lock();
+        kept.tracks.values().filter(|track| track.ended_at.is_some()).map(|track| track.process).collect()
+    }
+
+    /// The oldest first.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        self.kept.lock().snapshots.clone()
+    }
+
+    /// Every process as it is kept now, in the order of their keys, and the snapshots that their points name.
+    pub fn tracks(&self) -> (Vec<Arc<Track>>, Vec<Snapshot>) {
+        let kept = self.kept.lock();
+        (kept.tracks.values().cloned().collect(), kept.snapshots.clone())
+    }
+
+    pub fn track(&self, process: ProcessKey) -> Option<Arc<Track>> {
+        self.kept.lock().tracks.get(&process).cloned()
+    }
+
+    /// What files have to be written and removed since it was last asked.
+    pub fn pending(&self) -> Pending {
+        let mut kept = self.kept.lock();
+        let mut numbers = std::mem::take(&mut kept.pending_writes);
+        numbers.sort_unstable();
+        numbers.dedup();
+        let remove = std::mem::take(&mut kept.pending_removals);
+        let write = numbers.into_iter().filter_map(|number| kept.snapshot_with_changes(number)).collect();
+        Pending { write, remove }
+    }
+
+    /// Puts back what files had, the oldest snapshot first. Processes that `sources` does not have are left out, since
+    /// nothing knows their stacks any more.
+    pub fn restore(&self, snapshots: Vec<(Snapshot, Vec<Change>)>, sources: &[Arc<Source>]) {
+        let mut kept = self.kept.lock();
+        let there: HashMap<_, _> = sources.iter().map(|source| (ProcessKey::of(source), source.state())).collect();
+        for (snapshot, changes) in snapshots {
+            for Change { process, callsite_id, point } in changes {
+                let Some(state) = there.get(&process) else {
+                    continue;
+                };
+                let track = kept.track(process, snapshot.at);
+                // Nearer to its end nothing is known.
+                track.ended_at = (*state == State::Dead).then_some(snapshot.at);
+                let point = Point { snapshot: snapshot.number, ..point };
+                track.series.entry(callsite_id).or_default().push(point);
+            }
+            kept.next = kept.next.max(snapshot.number + 1);
+            kept.snapshots.push(snapshot);
+        }
+    }
+
+    pub fn usage(&self) -> Vec<Usage> {
+        let kept = self.kept.lock();
+        let row = |name, value: u64, unit, description| Usage { name, value: value as i64, unit, description };
+        vec![
+            row("history_bytes", kept.bytes() as u64, "bytes", "memory of the history, at most _history_memory_limit"),
+            row("history_snapshots", kept.snapshots.len() as u64, "count", "snapshots kept; they grow sparse with age"),
+            row(
+                "history_dropped_snapshots",
+                kept.dropped_snapshots,
+                "count",
+                "snapshots dropped before their time to stay within _history_memory_limit",
+            ),
+            row(
+                "history_dropped_processes",
+                kept.dropped_processes,
+                "count",
+                "processes whose history was dropped: with their ledgers, or to stay within _history_memory_limit",
+            ),
+        ]
+    }
+}
+
+/// [`MAX_MARKS`] are set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooMany;
+
+impl Track {
+    fn add(&mut self, number: u32, counters: &[(u64, Counters)]) {
+        for (id, counters) in counters {
+            let point = Point::of(number, counters);
+            match self.series.get_mut(id) {
+                Some(points) if points.last().is_some_and(|last| last.is_same(&point)) => {}
+                Some(points) => points.push(point),
+                // One that had come and gone before anybody looked says nothing about growth.
+                None if point.live_count == 0 => {}
+                None => drop(self.series.insert(*id, vec![point])),
+            }
+        }
+    }
+
+    /// Each callsite with its points, the oldest first; between two points nothing changed.
+    pub fn series(&self) -> impl Iterator<Item = (u64, &[Point])> {
+        self.series.iter().map(|(id, points)| (*id, points.as_slice()))
+    }
+
+    pub fn points(&self, callsite_id: u64) -> Option<&[Point]> {
+        self.series.get(&callsite_id).map(Vec::as_slice)
+    }
+
+    /// What each callsite counted at a snapshot.
+    pub fn as_of(&self, number: u32) -> impl Iterator<Item = (u64, &Point)> {
+        self.series().filter_map(move |(id, points)| Some((id, as_of(points, number)?)))
+    }
+
+    fn bytes(&self) -> usize {
+        self.series.values().map(|points| SERIES_BYTES + points.capacity() * size_of::<Point>()).sum()
+    }
+}
+
+/// The last of the points that is not younger than the snapshot.
+pub fn as_of(points: &[Point], number: u32) -> Option<&Point> {
+    let after = points.partition_point(|point| point.snapshot <= number);
+    points.get(after.checked_sub(1)?)
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.tracks.values().map(|track| track.bytes()).sum()
+    }
+
+    /// The track of a process, which may be new since then.
+    fn track(&mut self, process: ProcessKey, since: SystemTime) -> &mut Track {
+        let new = || Arc::new(Track { process, ended_at: None, since, series: HashMap::new() });
+        Arc::make_mut(self.tracks.entry(process).or_insert_with(new))
+    }
+
+    fn forget_all_but(&mut self, there: &[ProcessKey]) {
+        let before = self.tracks.len();
+        self.tracks.retain(|process, _| there.contains(process));
+        self.dropped_processes += (before - self.tracks.len()) as u64;
+    }
+
+    fn snapshot_with_changes(&self, number: u32) -> Option<(Snapshot, Vec<Change>)> {
+        let at = self.snapshots.binary_search_by_key(&number, |snapshot| snapshot.number).ok()?;
+        let changes = self.tracks.values().flat_map(|track| {
+            track.series.iter().filter_map(move |(callsite_id, points)| {
+                let at = points.binary_search_by_key(&number, |point| point.snapshot).ok()?;
+                Some(Change { process: track.process, callsite_id: *callsite_id, point: points[at] })
+            })
+        });
+        Some((self.snapshots[at].clone(), changes.collect()))
+    }
+}
