@@ -6,12 +6,14 @@ mod callsites;
 mod column;
 mod contexts;
 pub(crate) mod growth;
+mod frames;
 mod history;
 mod information_schema;
 mod listed;
 mod malloc_sample_info;
 mod parameter_stat;
 mod postgres_information_schema;
+mod process_memory;
 mod processes;
 mod provider;
 mod request;
@@ -20,6 +22,7 @@ mod scope;
 mod self_usage;
 mod snapshots;
 mod sources;
+mod view;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
@@ -44,7 +47,7 @@ pub(crate) trait SystemTable: std::fmt::Debug + Send + Sync {
     /// One sentence, shown by `\d+` and SHOW TABLE STATUS.
     fn comment(&self) -> &'static str;
 
-    fn columns(&self) -> &'static [Column];
+    fn columns(&self) -> &[Column];
 
     /// Columns whose equality with a literal `scan` applies itself, exactly.
     fn pushed(&self) -> &'static [&'static str] {
@@ -54,6 +57,16 @@ pub(crate) trait SystemTable: std::fmt::Debug + Send + Sync {
     /// Number columns by which `scan` can order its rows itself, so that `ORDER BY .. LIMIT 10` makes ten rows of text.
     fn ordered(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// The query behind a view; a view is never scanned itself.
+    fn definition(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether this column's values may take long: rows are then made where nobody waits for the thread.
+    fn is_slow(&self, _: &Column) -> bool {
+        false
     }
 
     /// Rows that pass every pushed filter of `request`, with the projected columns only.

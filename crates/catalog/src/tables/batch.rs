@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use datafusion::arrow::array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder,
     TimestampMicrosecondArray,
 };
 
@@ -74,6 +74,10 @@ pub(crate) fn ints<R>(rows: &[R], int: impl Fn(&R) -> i64) -> ArrayRef {
 
 pub(crate) fn ints_or_null<R>(rows: &[R], int: impl Fn(&R) -> Option<i64>) -> ArrayRef {
     Arc::new(rows.iter().map(int).collect::<Int64Array>())
+}
+
+pub(crate) fn bools<R>(rows: &[R], bool: impl Fn(&R) -> bool) -> ArrayRef {
+    Arc::new(rows.iter().map(|row| Some(bool(row))).collect::<BooleanArray>())
 }
 
 pub(crate) fn floats<R>(rows: &[R], float: impl Fn(&R) -> f64) -> ArrayRef {

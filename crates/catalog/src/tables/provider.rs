@@ -23,7 +23,7 @@ use datafusion::physical_plan::{
 use futures::stream::{self, StreamExt};
 
 use super::request::{Literal, Order, Request, equality};
-use super::{Scope, SystemTable, schema_of};
+use super::{Batches, Scope, SystemTable, schema_of};
 
 /// One table in one session.
 pub(crate) struct Provider {
@@ -209,18 +209,36 @@ impl ExecutionPlan for Scan {
     }
 }
 
+/// A batch at a time on a thread where blocking is allowed; a client that has gone stops it after the batch.
+fn elsewhere(batches: Batches) -> stream::BoxStream<'static, Result<RecordBatch>> {
+    let next = |mut batches: Batches| async move {
+        let made = tokio::task::spawn_blocking(move || batches.next().map(|batch| (batch, batches))).await;
+        match made {
+            Ok(next) => next,
+            Err(defect) => {
+                let error = DataFusionError::Internal(format!("the rows could not be made: {defect}"));
+                Some((Err(error), Box::new(std::iter::empty()) as Batches))
+            }
+        }
+    };
+    stream::unfold(batches, next).boxed()
+}
+
 fn rows(table: &dyn SystemTable, scope: &Scope, request: &Request) -> stream::BoxStream<'static, Result<RecordBatch>> {
     let mut left = request.limit.unwrap_or(usize::MAX);
     match table.scan(scope, request) {
-        Ok(batches) => stream::iter(batches.map_while(move |batch| {
-            (left > 0).then(|| {
-                let batch = batch?;
-                let batch = if batch.num_rows() > left { batch.slice(0, left) } else { batch };
-                left -= batch.num_rows();
-                Ok(batch)
-            })
-        }))
-        .boxed(),
+        Ok(batches) => {
+            let limited: Batches = Box::new(batches.map_while(move |batch| {
+                (left > 0).then(|| {
+                    let batch = batch?;
+                    let batch = if batch.num_rows() > left { batch.slice(0, left) } else { batch };
+                    left -= batch.num_rows();
+                    Ok(batch)
+                })
+            }));
+            let slow = request.columns.iter().any(|&index| table.is_slow(&table.columns()[index]));
+            if slow { elsewhere(limited) } else { stream::iter(limited).boxed() }
+        }
         Err(error) => stream::once(async { Err(error) }).boxed(),
     }
 }

@@ -11,8 +11,8 @@ use datafusion::error::Result;
 use super::provider::Provider;
 use super::{Scope, SystemTable};
 use super::{
-    callsites, history, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema, processes,
-    self_usage, snapshots,
+    callsites, frames, history, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema, process_memory, processes,
+    self_usage, snapshots, view,
 };
 
 pub(crate) const OCEANBASE: &str = "oceanbase";
@@ -27,21 +27,23 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
     [
         (
             OCEANBASE,
-            named([
+            named(view::oceanbase().chain([
                 Arc::new(malloc_sample_info::MallocSampleInfo) as Arc<dyn SystemTable>,
                 Arc::new(parameter_stat::ParameterStat(parameter_stat::STAT)),
                 Arc::new(parameter_stat::ParameterStat(parameter_stat::GV)),
-            ]),
+            ])),
         ),
         (
             HEAPQL,
-            named([
+            named(view::heapql().chain([
                 Arc::new(processes::Processes) as Arc<dyn SystemTable>,
                 Arc::new(callsites::Callsites),
                 Arc::new(self_usage::SelfUsage),
                 Arc::new(snapshots::Snapshots),
                 Arc::new(history::History),
-            ]),
+                Arc::new(frames::Frames),
+                Arc::new(process_memory::ProcessMemory),
+            ])),
         ),
         (INFORMATION_SCHEMA, named(information_schema::tables())),
         (POSTGRES_INFORMATION_SCHEMA, named(postgres_information_schema::tables())),
@@ -98,10 +100,13 @@ impl SchemaProvider for Database {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let provider = |table: &Arc<dyn SystemTable>| -> Arc<dyn TableProvider> {
-            Arc::new(Provider::new(Arc::clone(table), Arc::clone(&self.scope)))
+        let Some(table) = find(self.name, name) else {
+            return Ok(None);
         };
-        Ok(find(self.name, name).map(provider))
+        Ok(Some(match table.definition() {
+            Some(query) => view::provider(table, query, &self.scope).await?,
+            None => Arc::new(Provider::new(Arc::clone(table), Arc::clone(&self.scope))),
+        }))
     }
 
     fn table_exist(&self, name: &str) -> bool {

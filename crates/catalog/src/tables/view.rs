@@ -1,0 +1,140 @@
+//! Views: a table that is a query over others, from a file in `sql/views`.
+//!
+//! A file begins with its description, then names each column with its type and what it is; the query follows. The query's
+//! columns are cast to the declared types. `schema` lists the views; nothing else is to know that they are no tables.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::ViewTable;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{LogicalPlanBuilder, cast, col, ident};
+
+use super::{Batches, Column, Request, Scope, SystemTable, schema_of};
+use crate::session::Dialect;
+
+#[derive(Debug)]
+pub(super) struct View {
+    name: &'static str,
+    comment: &'static str,
+    columns: Vec<Column>,
+    query: &'static str,
+}
+
+macro_rules! views {
+    ($($name:literal),* $(,)?) => {
+        [$(View::parse($name, include_str!(concat!("../../../../sql/views/", $name, ".sql")))),*]
+    };
+}
+
+pub(super) fn heapql() -> impl Iterator<Item = Arc<dyn SystemTable>> {
+    shared(views![
+        "live_by_callsite",
+        "live_by_function",
+        "live_by_label",
+        "live_by_module",
+        "live_by_process",
+        "top",
+    ])
+}
+
+pub(super) fn oceanbase() -> impl Iterator<Item = Arc<dyn SystemTable>> {
+    shared(views!["__all_virtual_memory_info", "gv$ob_memory"])
+}
+
+fn shared<const N: usize>(views: [View; N]) -> impl Iterator<Item = Arc<dyn SystemTable>> {
+    views.into_iter().map(|view| -> Arc<dyn SystemTable> { Arc::new(view) })
+}
+
+impl View {
+    /// The files are part of the program: tests read them all.
+    fn parse(name: &'static str, text: &'static str) -> View {
+        let query = text.find("\nSELECT").or_else(|| text.find("\nWITH")).map_or(text.len(), |at| at + 1);
+        let mut lines = text[..query].lines().filter_map(|line| line.strip_prefix("-- "));
+        let comment = lines.next().unwrap_or_default();
+        View { name, comment, columns: lines.filter_map(column).collect(), query: text[query..].trim_end().trim_end_matches(';') }
+    }
+}
+
+/// "column NAME TYPE: what it is"; a type that ends in `?` may be NULL.
+fn column(line: &'static str) -> Option<Column> {
+    let (declared, comment) = line.strip_prefix("column ")?.split_once(": ")?;
+    let (name, kind) = declared.split_once(' ')?;
+    let plain = kind.trim_end_matches('?');
+    let column = match plain {
+        "bigint" => Column::int(name, comment),
+        "double" => Column::float(name, comment),
+        "boolean" => Column::bool(name, comment),
+        "datetime" => Column::time(name, comment),
+        text => Column::text(name, text, comment),
+    };
+    Some(if plain == kind { column } else { column.or_null() })
+}
+
+impl SystemTable for View {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn comment(&self) -> &'static str {
+        self.comment
+    }
+
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn definition(&self) -> Option<&'static str> {
+        Some(self.query)
+    }
+
+    fn scan(&self, _: &Scope, _: &Request) -> Result<Batches> {
+        Err(DataFusionError::Internal(format!("{} is a view", self.name)))
+    }
+}
+
+/// What a query that names the view reads.
+pub(super) async fn provider(
+    table: &Arc<dyn SystemTable>,
+    query: &'static str,
+    scope: &Arc<Scope>,
+) -> Result<Arc<dyn TableProvider>> {
+    let state = scope.server.engine().statement(Dialect::Postgres, scope, None)?;
+    let plan = state.create_logical_plan(query).await?;
+    let schema = schema_of(table.columns());
+    let declared = schema.fields().iter().map(|field| {
+        let value = cast(col(ident_of(field.name())), field.data_type().clone());
+        value.alias_with_metadata(field.name(), Some(field.metadata().clone().into()))
+    });
+    let plan = LogicalPlanBuilder::from(plan).project(declared.collect::<Vec<_>>())?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, Some(query.to_owned()))))
+}
+
+fn ident_of(name: &str) -> datafusion::common::Column {
+    match ident(name) {
+        datafusion::logical_expr::Expr::Column(column) => column,
+        _ => datafusion::common::Column::from_name(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_a_view_with_described_columns() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sql/views");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .expect("the views")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        files.sort();
+        let mut views: Vec<_> = heapql().chain(oceanbase()).collect();
+        views.sort_by_key(|view| view.name());
+        assert_eq!(files, views.iter().map(|view| format!("{}.sql", view.name())).collect::<Vec<_>>());
+        for view in views {
+            assert!(!view.comment().is_empty() && view.columns().len() > 1, "{}", view.name());
+            assert!(view.columns().iter().all(|column| !column.comment.is_empty()), "{}", view.name());
+        }
+    }
+}
