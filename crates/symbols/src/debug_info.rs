@@ -1,0 +1,163 @@
+//! The DWARF of one file: functions with what is inlined into them, files and lines, by address.
+//!
+//! addr2line parses it, from sections that are read into memory (`elf`) under the caller's cap and an allowance of work
+//! (`reader`). Split debug info (.dwo, .dwp) is not followed: such code has lines, and names from the symbol table. Called by
+//! `open_module`.
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use addr2line::{Context, FrameIter};
+use gimli::{Dwarf, SectionId};
+
+use crate::Frame;
+use crate::elf::Elf;
+use crate::names::demangle;
+use crate::reader::{Allowance, Bytes};
+
+/// A whole parse reads about twice what the sections have; the rest is for strings and abbreviations read over again.
+const READS_PER_BYTE: u64 = 6;
+const READS_AT_LEAST: u64 = 16 << 20;
+/// For one address, beyond what is parsed once.
+const READS_PER_ADDRESS: u64 = 64 << 10;
+/// Functions inlined into each other; a file that claims more is cut off here.
+const INLINED: usize = 256;
+
+const SECTIONS: [&str; 10] = [
+    ".debug_abbrev",
+    ".debug_addr",
+    ".debug_aranges",
+    ".debug_info",
+    ".debug_line",
+    ".debug_line_str",
+    ".debug_ranges",
+    ".debug_rnglists",
+    ".debug_str",
+    ".debug_str_offsets",
+];
+
+pub(crate) struct DebugInfo {
+    context: Context<Bytes>,
+    section_bytes: u64,
+    /// What parsing may still read.
+    allowance: u64,
+    read: u64,
+}
+
+/// Why there is none, for the reader of a note.
+pub(crate) enum Unusable {
+    TooLarge(u64),
+    Malformed(String),
+}
+
+pub(crate) enum Failure {
+    /// Of this address nothing can be known; of others it may.
+    Address,
+    /// Nothing more is to be had from the file: why.
+    File(String),
+}
+
+/// Shares the text of equal names and files among the frames of one batch.
+#[derive(Default)]
+pub(crate) struct Interner {
+    names: HashMap<String, Arc<str>>,
+    texts: HashMap<String, Arc<str>>,
+}
+
+impl Interner {
+    pub(crate) fn name(&mut self, mangled: &str) -> Arc<str> {
+        if let Some(name) = self.names.get(mangled) {
+            return name.clone();
+        }
+        let name: Arc<str> = demangle(mangled).into();
+        self.names.insert(mangled.to_owned(), name.clone());
+        name
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(text) = self.texts.get(text) {
+            return text.clone();
+        }
+        let shared: Arc<str> = text.into();
+        self.texts.insert(text.to_owned(), shared.clone());
+        shared
+    }
+}
+
+pub(crate) fn is_in(elf: &Elf) -> bool {
+    elf.section(".debug_info").is_some()
+}
+
+/// Of the sections that are read.
+pub(crate) fn bytes(elf: &Elf, supplement: Option<&Elf>) -> u64 {
+    let sections =
+        [Some(elf), supplement].into_iter().flatten().flat_map(|elf| elf.sections.iter().map(move |s| (elf, s)));
+    let needed = sections.filter(|(_, s)| s.has_data() && SECTIONS.contains(&s.name.as_str()));
+    needed.map(|(elf, s)| elf.data_bytes(s)).fold(0, u64::saturating_add)
+}
+
+impl DebugInfo {
+    /// `supplement`: what the file shares with others (dwz). At most `cap` bytes of sections are read.
+    pub(crate) fn load(elf: &Elf, supplement: Option<&Elf>, cap: u64) -> Result<DebugInfo, Unusable> {
+        let section_bytes = bytes(elf, supplement);
+        if section_bytes > cap {
+            return Err(Unusable::TooLarge(section_bytes));
+        }
+        let read = |elf: &Elf, id: SectionId| -> Result<Bytes, Unusable> {
+            let section = elf.section(id.name()).filter(|s| SECTIONS.contains(&s.name.as_str()));
+            let data = section.map_or(Ok(Vec::new()), |s| elf.data(s, cap));
+            data.map(|data| Bytes::new(data.into())).map_err(|e| Unusable::Malformed(e.to_string()))
+        };
+        let mut dwarf = Dwarf::load(|id| read(elf, id))?;
+        if let Some(elf) = supplement {
+            dwarf.set_sup(Dwarf::load(|id| read(elf, id))?);
+        }
+        let mut allowance = section_bytes.saturating_mul(READS_PER_BYTE).saturating_add(READS_AT_LEAST);
+        let granted = Allowance::give(allowance);
+        let context = Context::from_dwarf(dwarf).map_err(|e| Unusable::Malformed(e.to_string()))?;
+        let read = allowance - granted.left();
+        allowance = granted.left();
+        Ok(DebugInfo { context, section_bytes, allowance, read })
+    }
+
+    /// About what it holds: the sections, and what was parsed out of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.section_bytes.saturating_add(self.read.saturating_mul(2)) as usize
+    }
+
+    /// Innermost first; empty if nothing is known of the address.
+    pub(crate) fn frames(&mut self, address: u64, interner: &mut Interner) -> Result<Vec<Frame>, Failure> {
+        let total = self.allowance + READS_PER_ADDRESS;
+        let granted = Allowance::give(total);
+        let frames = self.find(address, interner);
+        let left = granted.left();
+        self.read += total - left;
+        self.allowance = left.min(self.allowance);
+        if left == 0 {
+            return Err(Failure::File("debug info takes too much work to read".to_owned()));
+        }
+        frames.map_err(|_| Failure::Address)
+    }
+
+    fn find(&self, address: u64, interner: &mut Interner) -> Result<Vec<Frame>, gimli::Error> {
+        let mut found: FrameIter<'_, Bytes> = self.context.find_frames(address).skip_all_loads()?;
+        let mut frames: Vec<Frame> = Vec::new();
+        while let Some(frame) = found.next()? {
+            let name = frame.function.as_ref().map(|f| f.raw_name()).transpose()?;
+            let location = frame.location;
+            frames.push(Frame {
+                function: name.filter(|name: &Cow<str>| !name.is_empty()).map(|name| interner.name(&name)),
+                file: location.as_ref().and_then(|l| l.file).map(|file| interner.text(file)),
+                line: location.as_ref().and_then(|l| l.line).filter(|line| *line > 0),
+                is_inline: true,
+            });
+            if frames.len() == INLINED {
+                break;
+            }
+        }
+        if let Some(last) = frames.last_mut() {
+            last.is_inline = false;
+        }
+        Ok(frames)
+    }
+}

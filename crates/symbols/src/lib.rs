@@ -1,0 +1,105 @@
+//! Names for addresses: (module, address in its file) to functions with what is inlined into them, files and lines; and
+//! which of those frames is the user's own code (`Rules`).
+//!
+//! It reads ELF files and their debug files where it finds them, and trusts none: the build-id decides which file it is,
+//! and whatever a file contains, the answer comes, with a note where it is poorer than it could be. It knows nothing of
+//! ledgers, of load addresses or of SQL. Called by `catalog`. What is searched where: docs/symbols.md.
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod cache;
+mod debug_info;
+mod elf;
+mod names;
+mod open_module;
+mod reader;
+mod resolve;
+mod rule_table;
+mod rules;
+mod search;
+mod symbol_table;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use names::demangle;
+pub use resolve::Symbols;
+pub use rules::{Kind, RuleError, Rules};
+
+/// Where a module's file may be found, and which file it must be.
+#[derive(Clone, Copy, Debug)]
+pub struct Module<'a> {
+    /// As the process saw it. May end in " (deleted)", be "[vdso]", or be empty.
+    pub path: &'a str,
+    /// Empty: it had none.
+    pub build_id: &'a [u8],
+    /// While the process lives: its mount namespace and its deleted files are looked into.
+    pub pid: Option<i32>,
+}
+
+/// One function at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Demangled. None: not known; `unnamed` has a text to show.
+    pub function: Option<Arc<str>>,
+    pub file: Option<Arc<str>>,
+    pub line: Option<u32>,
+    /// Its code is inside the function of the next frame.
+    pub is_inline: bool,
+}
+
+/// What is known of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Innermost first: inlined functions before the one that holds them. Never empty.
+    pub frames: Vec<Frame>,
+    /// Why there is no name, or only a poorer one.
+    pub note: Option<Arc<str>>,
+}
+
+/// Bounds, and where debug files are.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// With `.build-id` and `.dwz` below them.
+    pub debug_directories: Vec<PathBuf>,
+    /// Of results that are kept.
+    pub cached_bytes: usize,
+    /// Of sections and parsed debug info in memory, of all open modules together. A module that would need more has names
+    /// from its symbol table.
+    pub open_bytes: usize,
+    pub open_modules: usize,
+    /// Modules whose files have been found, or not found.
+    pub known_modules: usize,
+    /// How long a module without a file, or without debug info, stays so before the files are looked for again.
+    pub retry: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            debug_directories: vec![PathBuf::from("/usr/lib/debug")],
+            cached_bytes: 64 << 20,
+            open_bytes: 512 << 20,
+            open_modules: 64,
+            known_modules: 16 << 10,
+            retry: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A row about the cost of symbols.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    pub name: &'static str,
+    pub value: i64,
+    pub unit: &'static str,
+    pub description: &'static str,
+}
+
+/// What to show of an address without a name: "libfoo.so.1+0x12ab".
+pub fn unnamed(module_path: &str, address: u64) -> String {
+    let path = module_path.strip_suffix(" (deleted)").unwrap_or(module_path);
+    let name = path.rsplit('/').next().unwrap_or_default();
+    if name.is_empty() { format!("{address:#x}") } else { format!("{name}+{address:#x}") }
+}

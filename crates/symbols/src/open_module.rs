@@ -1,0 +1,138 @@
+//! One module whose files are found: names of its addresses, from the best there is of debug info, symbol table and exported
+//! names. What it needs is read at the first address that needs it. Called by `resolve`, on a thread of its own.
+use std::sync::Arc;
+
+use crate::debug_info::{self, DebugInfo, Interner, Unusable};
+use crate::elf::{Elf, SHT_DYNSYM, SHT_SYMTAB};
+use crate::search::Found;
+use crate::symbol_table::SymbolTable;
+use crate::{Frame, Resolved};
+
+enum Info {
+    Unread,
+    Read(Box<DebugInfo>),
+    /// And why.
+    None(String),
+}
+
+pub(crate) struct OpenModule {
+    found: Found,
+    info: Info,
+    /// `.symtab` and `.dynsym`; the outer None: not read yet.
+    tables: [Option<Option<SymbolTable>>; 2],
+    /// Of what is read into memory at once.
+    cap: u64,
+}
+
+impl OpenModule {
+    pub(crate) fn new(found: Found, cap: u64) -> OpenModule {
+        OpenModule { found, info: Info::Unread, tables: [None, None], cap }
+    }
+
+    /// About what it holds in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let info = if let Info::Read(info) = &self.info { info.bytes() } else { 0 };
+        let tables = self.tables.iter().flatten().flatten().map(SymbolTable::bytes);
+        info + tables.sum::<usize>()
+    }
+
+    /// What reading its debug info will take, if that is still to be done.
+    pub(crate) fn bytes_to_read(&self) -> u64 {
+        match self.info {
+            Info::Unread => {
+                self.with_debug_info().map_or(0, |elf| debug_info::bytes(elf, self.found.supplement.as_ref()))
+            }
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn resolve(&mut self, address: u64, interner: &mut Interner) -> Resolved {
+        let mut frames = self.frames(address, interner);
+        let mut note = self.found.note.map(str::to_owned);
+        if frames.last().is_none_or(|outermost| outermost.function.is_none()) {
+            let why = match &self.info {
+                Info::None(why) => why.clone(),
+                _ => "no debug info for this address".to_owned(),
+            };
+            let (name, from) = self.symbol(address);
+            let poorer = format!("{why}; {from}");
+            note = Some(note.map_or(poorer.clone(), |note| format!("{note}; {poorer}")));
+            if frames.is_empty() {
+                frames.push(Frame { function: None, file: None, line: None, is_inline: false });
+            }
+            if let (Some(name), Some(outermost)) = (name, frames.last_mut()) {
+                outermost.function = Some(interner.name(&name));
+            }
+        }
+        Resolved { frames, note: note.map(|note| interner.text(&note)) }
+    }
+
+    fn with_debug_info(&self) -> Option<&Elf> {
+        [&self.found.debug, &self.found.binary].into_iter().flatten().find(|elf| debug_info::is_in(elf))
+    }
+
+    fn frames(&mut self, address: u64, interner: &mut Interner) -> Vec<Frame> {
+        if matches!(self.info, Info::Unread) {
+            self.info = self.read_info();
+        }
+        let Info::Read(info) = &mut self.info else { return Vec::new() };
+        match info.frames(address, interner) {
+            Ok(frames) => frames,
+            Err(debug_info::Failure::Address) => Vec::new(),
+            Err(debug_info::Failure::File(why)) => {
+                self.info = Info::None(why);
+                Vec::new()
+            }
+        }
+    }
+
+    fn read_info(&self) -> Info {
+        let Some(elf) = self.with_debug_info() else { return Info::None("no debug info".to_owned()) };
+        match DebugInfo::load(elf, self.found.supplement.as_ref(), self.cap) {
+            Ok(info) => Info::Read(Box::new(info)),
+            Err(Unusable::Malformed(why)) => Info::None(format!("debug info cannot be read: {why}")),
+            Err(Unusable::TooLarge(bytes)) => {
+                let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+                Info::None(format!("debug info of {} MiB is more than the bound of {} MiB", mib(bytes), mib(self.cap)))
+            }
+        }
+    }
+
+    /// The name in a symbol table, and for the note where it is from, or why there is none.
+    fn symbol(&mut self, address: u64) -> (Option<String>, &'static str) {
+        for (at, from) in [(0, "name from the symbol table"), (1, "only exported names")] {
+            if let Some(name) = self.table(at).and_then(|table| table.find(address)) {
+                return (Some(name), from);
+            }
+        }
+        let [all, exported] = [0, 1].map(|at| matches!(&self.tables[at], Some(Some(_))));
+        let why = match (all, exported) {
+            _ if self.is_stub(address) => "a stub of the linker (PLT)",
+            (true, _) => "no symbol at this address",
+            (false, true) => "only exported names, none at this address",
+            (false, false) => "no symbols",
+        };
+        (None, why)
+    }
+
+    fn table(&mut self, at: usize) -> Option<&SymbolTable> {
+        let files = [&self.found.debug, &self.found.binary];
+        let (kind, cap) = ([SHT_SYMTAB, SHT_DYNSYM][at], self.cap);
+        let read = || files.into_iter().flatten().find_map(|elf| SymbolTable::load(elf, kind, cap));
+        self.tables[at].get_or_insert_with(read).as_ref()
+    }
+
+    fn is_stub(&self, address: u64) -> bool {
+        let files = [&self.found.binary, &self.found.debug];
+        let sections = files.into_iter().flatten().flat_map(|elf| &elf.sections);
+        sections
+            .filter(|s| s.name.starts_with(".plt"))
+            .any(|s| address.checked_sub(s.address).is_some_and(|at| at < s.bytes))
+    }
+}
+
+/// What is known of an address of which nothing is known.
+pub(crate) fn unknown(note: &str) -> Arc<Resolved> {
+    let frame = Frame { function: None, file: None, line: None, is_inline: false };
+    Arc::new(Resolved { frames: vec![frame], note: Some(note.into()) })
+}

@@ -1,0 +1,308 @@
+//! `Symbols`: which module is open, what is known already, and the thread on which files are parsed.
+//!
+//! Two locks. `table` is held for look-ups of what is known, shortly. `open` is held while files are read and parsed, by one
+//! query at a time: so the bound on memory holds for all queries together, and answers from the cache wait for nobody.
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::cache::Cache;
+use crate::debug_info::Interner;
+use crate::elf::FileId;
+use crate::open_module::{OpenModule, unknown};
+use crate::reader::STACK_BYTES;
+use crate::search::{self, Found};
+use crate::{Module, Resolved, Settings, Usage};
+
+/// Which files a module's names come from: binary, debug file, supplement.
+type Files = [Option<FileId>; 3];
+
+/// As the caller names a module.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Identity {
+    path: Box<str>,
+    build_id: Box<[u8]>,
+    pid: Option<i32>,
+}
+
+#[derive(Clone)]
+enum Outcome {
+    /// The number of its files, for the cache.
+    Found {
+        number: u64,
+        is_final: bool,
+    },
+    Failed(Arc<Resolved>),
+}
+
+struct Known {
+    outcome: Outcome,
+    checked: Instant,
+    used: u64,
+}
+
+/// A number, and when it was used.
+struct Numbered {
+    number: u64,
+    used: u64,
+}
+
+struct Table {
+    known: HashMap<Identity, Known>,
+    numbers: HashMap<Files, Numbered>,
+    /// The last files of a build: they answer when the file is gone.
+    builds: HashMap<Box<[u8]>, Numbered>,
+    cache: Cache,
+    clock: u64,
+    failures: u64,
+    /// Modules open, their bytes, and how many were opened, as of the last look-up: whoever parses is not waited for.
+    open: [u64; 3],
+}
+
+#[derive(Default)]
+struct Open {
+    modules: HashMap<u64, OpenEntry>,
+    clock: u64,
+    opened: u64,
+}
+
+struct OpenEntry {
+    module: OpenModule,
+    bytes: usize,
+    used: u64,
+}
+
+/// Shared by all queries.
+pub struct Symbols {
+    settings: Settings,
+    table: Mutex<Table>,
+    open: Mutex<Open>,
+}
+
+impl Symbols {
+    pub fn new(settings: Settings) -> Symbols {
+        let cache = Cache::new(settings.cached_bytes);
+        let (known, numbers, builds) = Default::default();
+        let table = Table { known, numbers, builds, cache, clock: 0, failures: 0, open: [0; 3] };
+        Symbols { settings, table: Mutex::new(table), open: Mutex::default() }
+    }
+
+    /// One result for each address, in their order. Addresses are of the file (the load bias subtracted), and of the call
+    /// (a return address - 1).
+    pub fn resolve(&self, module: &Module<'_>, addresses: &[u64]) -> Vec<Arc<Resolved>> {
+        let identity = Identity { path: module.path.into(), build_id: module.build_id.into(), pid: module.pid };
+        let mut found = None;
+        let outcome = self.known(&identity).unwrap_or_else(|| {
+            let searched = search::find(module, &self.settings.debug_directories);
+            let (outcome, files) = self.remember(&identity, searched);
+            found = files;
+            outcome
+        });
+        let number = match outcome {
+            Outcome::Failed(resolved) => return vec![resolved; addresses.len()],
+            Outcome::Found { number, .. } => number,
+        };
+        let cached = self.cached(number, addresses);
+        if let Some(all) = cached.iter().cloned().collect() {
+            return all;
+        }
+        let mut missing: Vec<u64> =
+            addresses.iter().zip(&cached).filter(|(_, c)| c.is_none()).map(|(a, _)| *a).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let resolved = self.look_up(module, &identity, number, found, &missing);
+        let of = |address: &u64| match &resolved {
+            Ok(resolved) => resolved[missing.binary_search(address).unwrap_or(0)].clone(),
+            Err(failed) => failed.clone(),
+        };
+        cached.into_iter().zip(addresses).map(|(cached, address)| cached.unwrap_or_else(|| of(address))).collect()
+    }
+
+    /// Rows for `self_usage`.
+    pub fn usage(&self) -> Vec<Usage> {
+        let row = |name, value: u64, unit, description| Usage { name, value: value as i64, unit, description };
+        let table = self.table.lock();
+        let [modules, module_bytes, opened] = table.open;
+        let (cache, failed) = (&table.cache, table.known.values().filter(|k| matches!(k.outcome, Outcome::Failed(_))));
+        vec![
+            row("symbols_cached", cache.len() as u64, "addresses", "addresses whose names are kept"),
+            row("symbols_cached_bytes", cache.bytes() as u64, "bytes", "memory of the names that are kept"),
+            row("symbols_hits", cache.hits, "addresses", "addresses answered from what was kept, since the start"),
+            row("symbols_misses", cache.misses, "addresses", "addresses looked up in files, since the start"),
+            row("symbols_evicted", cache.evictions, "addresses", "names dropped for want of room, since the start"),
+            row("symbols_modules_open", modules, "modules", "modules whose symbols are in memory"),
+            row("symbols_modules_bytes", module_bytes, "bytes", "memory of the symbols of open modules, about"),
+            row(
+                "symbols_modules_opened",
+                opened,
+                "modules",
+                "times that a module's symbols were read, since the start",
+            ),
+            row(
+                "symbols_modules_failed",
+                failed.count() as u64,
+                "modules",
+                "modules without a file that could be read",
+            ),
+            row(
+                "symbols_failures",
+                table.failures,
+                "modules",
+                "times that no file was found or could be read, since the start",
+            ),
+        ]
+    }
+
+    fn known(&self, identity: &Identity) -> Option<Outcome> {
+        let table = &mut *self.table.lock();
+        table.clock += 1;
+        let known = table.known.get_mut(identity)?;
+        known.used = table.clock;
+        let is_final = matches!(known.outcome, Outcome::Found { is_final: true, .. });
+        (is_final || known.checked.elapsed() < self.settings.retry).then(|| known.outcome.clone())
+    }
+
+    fn remember(&self, identity: &Identity, searched: Result<Found, String>) -> (Outcome, Option<Found>) {
+        let table = &mut *self.table.lock();
+        table.clock += 1;
+        let used = table.clock;
+        let bound = self.settings.known_modules;
+        let (outcome, found) = match searched {
+            Ok(found) => {
+                let next = used;
+                let number = table.numbers.entry(found.ids()).or_insert(Numbered { number: next, used });
+                number.used = used;
+                let number = number.number;
+                if !identity.build_id.is_empty() {
+                    table.builds.insert(identity.build_id.clone(), Numbered { number, used });
+                }
+                let is_final = !identity.build_id.is_empty() && found.has_debug_info();
+                (Outcome::Found { number, is_final }, Some(found))
+            }
+            Err(note) => match table.builds.get_mut(&identity.build_id) {
+                // The very file was read before; what was kept of it still holds.
+                Some(build) => {
+                    build.used = used;
+                    (Outcome::Found { number: build.number, is_final: false }, None)
+                }
+                None => {
+                    table.failures += 1;
+                    (Outcome::Failed(unknown(&note)), None)
+                }
+            },
+        };
+        keep_recent(&mut table.known, bound, |known| known.used);
+        keep_recent(&mut table.numbers, bound, |number| number.used);
+        keep_recent(&mut table.builds, bound, |build| build.used);
+        table.known.insert(identity.clone(), Known { outcome: outcome.clone(), checked: Instant::now(), used });
+        (outcome, found)
+    }
+
+    fn cached(&self, number: u64, addresses: &[u64]) -> Vec<Option<Arc<Resolved>>> {
+        let table = &mut *self.table.lock();
+        addresses.iter().map(|address| table.cache.get((number, *address))).collect()
+    }
+
+    /// Reads and parses. An error is what is to be said of every address.
+    fn look_up(
+        &self,
+        module: &Module<'_>,
+        identity: &Identity,
+        number: u64,
+        found: Option<Found>,
+        addresses: &[u64],
+    ) -> Result<Vec<Arc<Resolved>>, Arc<Resolved>> {
+        let open = &mut *self.open.lock();
+        let (mut number, mut found) = (number, found);
+        if found.is_none() && !open.modules.contains_key(&number) {
+            // Closed since: its files are looked for once more, and may be others now.
+            let again = search::find(module, &self.settings.debug_directories).map_err(|note| unknown(&note))?;
+            let (outcome, again) = self.remember(identity, Ok(again));
+            if let Outcome::Found { number: now, .. } = outcome {
+                (number, found) = (now, again);
+            }
+        }
+        if let Some(found) = found.filter(|_| !open.modules.contains_key(&number)) {
+            let module = OpenModule::new(found, self.settings.open_bytes as u64);
+            open.make_room(module.bytes_to_read(), &self.settings);
+            open.opened += 1;
+            open.modules.insert(number, OpenEntry { module, bytes: 0, used: 0 });
+        }
+        let resolved = open.resolve(number, addresses);
+        open.make_room(0, &self.settings);
+        let table = &mut *self.table.lock();
+        table.open = open.usage();
+        match resolved {
+            Some(resolved) => {
+                for (address, resolved) in addresses.iter().zip(&resolved) {
+                    table.cache.insert((number, *address), resolved.clone());
+                }
+                Ok(resolved)
+            }
+            None => {
+                table.failures += 1;
+                let failed = unknown("cannot be read: its contents end the parser");
+                let outcome = Outcome::Failed(failed.clone());
+                table.known.insert(identity.clone(), Known { outcome, checked: Instant::now(), used: table.clock });
+                Err(failed)
+            }
+        }
+    }
+}
+
+impl Open {
+    /// None: the parser panicked, or no thread could be had. The module is closed then.
+    fn resolve(&mut self, number: u64, addresses: &[u64]) -> Option<Vec<Arc<Resolved>>> {
+        self.clock += 1;
+        let entry = self.modules.get_mut(&number)?;
+        entry.used = self.clock;
+        let module = &mut entry.module;
+        // A thread of its own: its stack is of a known size, however deep the caller is in his, and a panic ends with it.
+        let resolved = thread::scope(|scope| {
+            let work = || {
+                let mut interner = Interner::default();
+                addresses.iter().map(|address| Arc::new(module.resolve(*address, &mut interner))).collect()
+            };
+            let builder = thread::Builder::new().name("symbols".to_owned()).stack_size(2 * STACK_BYTES);
+            builder.spawn_scoped(scope, work).ok()?.join().ok()
+        });
+        match &resolved {
+            Some(_) => entry.bytes = entry.module.bytes(),
+            None => drop(self.modules.remove(&number)),
+        }
+        resolved
+    }
+
+    fn usage(&self) -> [u64; 3] {
+        let bytes: usize = self.modules.values().map(|entry| entry.bytes).sum();
+        [self.modules.len() as u64, bytes as u64, self.opened]
+    }
+
+    /// Closes the modules that were not used for the longest time until the bounds hold with `more` bytes.
+    fn make_room(&mut self, more: u64, settings: &Settings) {
+        loop {
+            let bytes: u64 = self.modules.values().map(|entry| entry.bytes as u64).sum();
+            if bytes.saturating_add(more) <= settings.open_bytes as u64 && self.modules.len() <= settings.open_modules {
+                return;
+            }
+            let oldest = self.modules.iter().min_by_key(|(_, entry)| entry.used).map(|(number, _)| *number);
+            let Some(oldest) = oldest else { return };
+            self.modules.remove(&oldest);
+        }
+    }
+}
+
+/// Makes room for one more: of a full map the half that was used last stays.
+fn keep_recent<K, V>(map: &mut HashMap<K, V>, bound: usize, used: impl Fn(&V) -> u64) {
+    if map.len() < bound.max(1) {
+        return;
+    }
+    let mut times: Vec<u64> = map.values().map(&used).collect();
+    let middle = times.len() / 2;
+    let (_, median, _) = times.select_nth_unstable(middle);
+    let median = *median;
+    map.retain(|_, value| used(value) > median);
+}
