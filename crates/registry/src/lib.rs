@@ -9,6 +9,7 @@ mod estimate;
 mod liveness;
 mod retention;
 mod source;
+pub mod verdict;
 
 use std::collections::HashMap;
 use std::io;
