@@ -12,6 +12,7 @@ mod liveness;
 mod modules;
 mod retention;
 mod source;
+pub mod verdict;
 
 use std::collections::HashMap;
 use std::io;

@@ -1,0 +1,152 @@
+//! The kinds of programs that are simulated: rates and lifetimes, drawn anew for each seed.
+
+use super::simulator::{Random, Site, site};
+
+const NEVER: f64 = f64::INFINITY;
+
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    /// Whether its first callsite leaks. The others do not.
+    pub(super) leaks: bool,
+    pub(super) sites: fn(u64) -> Vec<Site>,
+}
+
+const fn leak(name: &'static str, sites: fn(u64) -> Vec<Site>) -> Kind {
+    Kind { name, leaks: true, sites }
+}
+
+const fn steady(name: &'static str, sites: fn(u64) -> Vec<Site>) -> Kind {
+    Kind { name, leaks: false, sites }
+}
+
+/// What every program does beside: requests that come and go.
+fn requests(rate: f64) -> Site {
+    site(move |_| rate, |at, random| at + random.exponential(0.05))
+}
+
+fn random(seed: u64) -> Random {
+    Random(seed.wrapping_mul(0xd134_2543_de82_ef95) | 1)
+}
+
+pub(super) const LEAKS: &[Kind] = &[
+    leak("fast: 400 objects/s, nothing else at the callsite", |_| {
+        vec![site(|_| 400.0, |_, _| NEVER), requests(4000.0)]
+    }),
+    leak("slow: 20 objects/s", |_| vec![site(|_| 20.0, |_, _| NEVER), requests(1000.0)]),
+    leak("very slow: 5 objects/s", |_| vec![site(|_| 5.0, |_, _| NEVER), requests(1000.0)]),
+    leak("1% at a callsite of 10,000/s that stay for 1 s", |_| {
+        let death = |at, random: &mut Random| if random.unit() < 0.01 { NEVER } else { at + random.exponential(1.0) };
+        vec![site(|_| 10_000.0, death), requests(2000.0)]
+    }),
+    leak("1% at a callsite of 2,000/s that stay for 0.1 s", |_| {
+        let death = |at, random: &mut Random| if random.unit() < 0.01 { NEVER } else { at + random.exponential(0.1) };
+        vec![site(|_| 2_000.0, death), requests(2000.0)]
+    }),
+    leak("1% at a callsite of 10,000/s beside 200,000 that stay", |_| {
+        let rate = |at| if at < 10.0 { 30_000.0 } else { 10_000.0 };
+        let death = |at, random: &mut Random| {
+            if at < 10.0 || random.unit() < 0.01 { NEVER } else { at + random.exponential(0.5) }
+        };
+        vec![site(rate, death), requests(2000.0)]
+    }),
+    leak("half of 100 sessions/s, the others stay for 5 s", |_| {
+        let death = |at, random: &mut Random| if random.unit() < 0.5 { NEVER } else { at + random.exponential(5.0) };
+        vec![site(|_| 100.0, death), requests(2000.0)]
+    }),
+    leak("100/s under batches cleared every 7 s", |_| {
+        let death = |at: f64, random: &mut Random| {
+            if random.unit() < 0.05 { NEVER } else { ((at / 7.0).floor() + 1.0) * 7.0 }
+        };
+        vec![site(|_| 2000.0, death), requests(2000.0)]
+    }),
+    leak("100/s, begins after 60 s", |_| {
+        vec![site(|at| if at < 60.0 { 0.0 } else { 100.0 }, |_, _| NEVER), requests(2000.0)]
+    }),
+    leak("100/s, load rises tenfold meanwhile", |_| {
+        let load = |at: f64| 1.0 + 9.0 * (at / 200.0).min(1.0);
+        let requests = site(move |at| 300.0 * load(at), |at, random| at + random.exponential(0.05));
+        vec![site(move |at| 20.0 * load(at), |_, _| NEVER), requests]
+    }),
+];
+
+/// Random lifetimes around a mean.
+fn lifetimes(kind: u64, mean: f64) -> Box<dyn FnMut(f64, &mut Random) -> f64> {
+    match kind % 4 {
+        0 => Box::new(move |at, random| at + random.exponential(mean)),
+        // First in, first out: rings, queues, TTLs.
+        1 => Box::new(move |at, _| at + mean),
+        // Most die at once, some stay for long.
+        2 => Box::new(move |at, random| at + if random.unit() < 0.9 { mean / 100.0 } else { random.exponential(mean) }),
+        // Pareto's, exponent 1.5.
+        _ => Box::new(move |at, random| at + mean / 3.0 * (random.unit().powf(-1.0 / 1.5))),
+    }
+}
+
+pub(super) const STEADY: &[Kind] = &[
+    steady("random lifetimes, any rate, residence 0.1..30 s", |seed| {
+        let mut random = random(seed);
+        (0..10)
+            .map(|index| {
+                let (rate, mean) = (random.magnitude(3.0, 10_000.0), random.magnitude(0.1, 30.0));
+                site(move |_| rate, lifetimes(index, mean))
+            })
+            .collect()
+    }),
+    steady("random lifetimes, residence 30..90 s", |seed| {
+        let mut random = random(seed);
+        (0..10)
+            .map(|index| {
+                let (rate, mean) = (random.magnitude(3.0, 1000.0), random.magnitude(30.0, 90.0));
+                site(move |_| rate, lifetimes(index, mean))
+            })
+            .collect()
+    }),
+    steady("start-up data, loaded for 5..70 s", |seed| {
+        let mut random = random(seed);
+        let sites = (0..5).map(|_| {
+            let (rate, end) = (random.magnitude(100.0, 20_000.0), random.between(5.0, 70.0));
+            site(move |at| if at < end { rate } else { 0.0 }, |_, _| NEVER)
+        });
+        sites.chain([requests(2000.0)]).collect()
+    }),
+    steady("cache that fills within 70 s, slower and slower", |seed| {
+        let mut random = random(seed);
+        let sites = (0..5).map(|_| {
+            let (rate, end) = (random.magnitude(100.0, 20_000.0), random.between(5.0, 25.0));
+            site(move |at: f64| rate * (-at / end).exp(), |_, _| NEVER)
+        });
+        sites.chain([requests(2000.0)]).collect()
+    }),
+    steady("batches cleared every 3..90 s", |seed| {
+        let mut random = random(seed);
+        let sites = (0..5).map(|_| {
+            let (rate, period) = (random.magnitude(10.0, 5000.0), random.between(3.0, 90.0));
+            site(move |_| rate, move |at: f64, _| ((at / period).floor() + 1.0) * period)
+        });
+        sites.chain([requests(2000.0)]).collect()
+    }),
+    steady("load that rises for 150 s and stays, residence 1..60 s", |seed| {
+        let mut random = random(seed);
+        let load = |at: f64| 0.1 + 0.9 * (at / 150.0).min(1.0);
+        let sites = (0..5).map(|index| {
+            let (rate, mean) = (random.magnitude(100.0, 5000.0), random.magnitude(1.0, 60.0));
+            site(move |at| rate * load(at), lifetimes(index, mean))
+        });
+        sites.chain([site(move |at| 2000.0 * load(at), |at, random| at + random.exponential(0.1))]).collect()
+    }),
+    steady("connections that rise with load for 150 s and stay open", |_| {
+        let load = |at: f64| (at / 150.0).min(1.0);
+        let opens = site(|at| if at < 150.0 { 100.0 } else { 0.0 }, |_, _| NEVER);
+        vec![opens, site(move |at| 200.0 + 3000.0 * load(at), |at, random| at + random.exponential(0.1))]
+    }),
+    steady("load that swings, periods of 40..400 s, residence 1..40 s", |seed| {
+        let mut random = random(seed);
+        let period = random.magnitude(40.0, 400.0);
+        let load = move |at: f64| 1.0 + 0.9 * (std::f64::consts::TAU * at / period).sin();
+        let sites = (0..5).map(|index| {
+            let (rate, mean) = (random.magnitude(100.0, 5000.0), random.magnitude(1.0, 40.0));
+            site(move |at| rate * load(at), lifetimes(index, mean))
+        });
+        sites.collect()
+    }),
+];

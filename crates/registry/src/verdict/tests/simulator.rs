@@ -1,0 +1,161 @@
+//! Simulated programs: what the recorder would have sampled of them, as snapshots.
+//!
+//! Gaps between samples are drawn as `sampler::decide` draws them; programs are rates and lifetimes. Used by the tests of
+//! `verdict`.
+
+use crate::verdict::{Judgement, Point, ProcessPoint, judge};
+
+/// Normal mode.
+pub(super) const GAPS: (u64, u64) = (16, 256);
+const TICK: f64 = 0.25;
+pub(super) const EVERY: f64 = 10.0;
+
+/// wyrand, as in the sampler.
+#[derive(Clone)]
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0xa076_1d64_78bd_642f);
+        let product = u128::from(self.0) * u128::from(self.0 ^ 0xe703_7ed1_a0b4_28db);
+        (product as u64) ^ ((product >> 64) as u64)
+    }
+
+    /// In (0, 1).
+    pub(super) fn unit(&mut self) -> f64 {
+        ((self.word() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+
+    pub(super) fn between(&mut self, least: f64, most: f64) -> f64 {
+        least + (most - least) * self.unit()
+    }
+
+    /// All orders of magnitude alike.
+    pub(super) fn magnitude(&mut self, least: f64, most: f64) -> f64 {
+        self.between(least.ln(), most.ln()).exp()
+    }
+
+    pub(super) fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * self.unit().ln()
+    }
+
+    /// Poisson's for small means, the normal one's for large.
+    fn events(&mut self, mean: f64) -> u64 {
+        if mean > 50.0 {
+            let normal = (-2.0 * self.unit().ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos();
+            return (mean + mean.sqrt() * normal).round().max(0.0) as u64;
+        }
+        let (mut product, mut events) = (self.unit(), 0);
+        while product > (-mean).exp() {
+            product *= self.unit();
+            events += 1;
+        }
+        events
+    }
+}
+
+type Rate = Box<dyn Fn(f64) -> f64>;
+type Death = Box<dyn FnMut(f64, &mut Random) -> f64>;
+
+/// A callsite: how many objects per second at a moment, and when one that is born at a moment dies.
+pub(super) struct Site {
+    rate: Rate,
+    death: Death,
+    bytes: f64,
+    deaths: Vec<f64>,
+    taken: u64,
+    points: Vec<Point>,
+}
+
+pub(super) fn site(rate: impl Fn(f64) -> f64 + 'static, death: impl FnMut(f64, &mut Random) -> f64 + 'static) -> Site {
+    let (rate, death) = (Box::new(rate), Box::new(death));
+    Site { rate, death, bytes: 100.0, deaths: Vec::new(), taken: 0, points: Vec::new() }
+}
+
+impl Site {
+    fn snapshot(&mut self, at: f64, weight: f64) {
+        self.deaths.retain(|&death| death > at);
+        let live = self.deaths.len() as f64;
+        // As the ledger's reader: what has nothing live has no row.
+        if self.deaths.is_empty() {
+            return;
+        }
+        self.points.push(Point {
+            at,
+            live_count: weight * live,
+            live_bytes: weight * live * self.bytes,
+            live_count_variance: weight * (weight - 1.0) * live,
+            live_bytes_variance: weight * (weight - 1.0) * live * self.bytes * self.bytes,
+            total_count: weight * self.taken as f64,
+            samples_live: self.deaths.len() as u64,
+            samples_total: self.taken,
+            weight,
+        });
+    }
+}
+
+pub(super) struct Program {
+    pub(super) sites: Vec<Site>,
+    process: Vec<ProcessPoint>,
+    random: Random,
+    left: u64,
+    now: f64,
+    gaps: (u64, u64),
+}
+
+impl Program {
+    pub(super) fn new(sites: Vec<Site>, gaps: (u64, u64), seed: u64) -> Program {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let left = 1 + random.word() % gaps.1;
+        Program { sites, process: Vec::new(), random, left, now: 0.0, gaps }
+    }
+
+    fn weight(&self) -> f64 {
+        (self.gaps.0 + self.gaps.1) as f64 / 2.0
+    }
+
+    /// Runs until the next snapshot.
+    pub(super) fn step(&mut self) {
+        for _ in 0..(EVERY / TICK) as usize {
+            self.tick();
+        }
+        let weight = self.weight();
+        let taken: u64 = self.sites.iter().map(|site| site.taken).sum();
+        self.process.push(ProcessPoint { at: self.now, total_count: weight * taken as f64 });
+        for site in &mut self.sites {
+            site.snapshot(self.now, weight);
+        }
+    }
+
+    fn tick(&mut self) {
+        let random = &mut self.random;
+        let counts: Vec<u64> = self.sites.iter().map(|site| random.events((site.rate)(self.now) * TICK)).collect();
+        let all: u64 = counts.iter().sum();
+        let mut passed = 0;
+        while all - passed >= self.left {
+            passed += self.left;
+            self.left = self.gaps.0 + random.word() % (self.gaps.1 - self.gaps.0 + 1);
+            // Any of this tick's allocations.
+            let mut which = random.word() % all;
+            let mut index = 0;
+            while which >= counts[index] {
+                which -= counts[index];
+                index += 1;
+            }
+            let site = &mut self.sites[index];
+            let born = self.now + TICK * passed as f64 / all as f64;
+            site.taken += 1;
+            site.deaths.push((site.death)(born, random));
+        }
+        self.left -= all - passed;
+        self.now += TICK;
+    }
+
+    pub(super) fn judge(&self, site: usize) -> Judgement {
+        judge(&self.sites[site].points, &self.process, self.now)
+    }
+
+    pub(super) fn now(&self) -> f64 {
+        self.now
+    }
+}

@@ -1,0 +1,269 @@
+//! One stretch of time, up to the last snapshot: has the callsite grown all through it?
+//!
+//! Each test has its own enemy, and growth has to pass them all. The stretch is cut into thirds at four moments, each the
+//! mean of the snapshots near it. It knows nothing of other stretches. Used by `verdict`.
+
+use super::Rate;
+use super::series::{Row, Series, mean};
+
+/// Standard errors that chance has to be exceeded by, over the whole stretch and over its last third. The first is for
+/// 5,000 callsites looked at a hundred times.
+const WHOLE: f64 = 4.5;
+const LAST_THIRD: f64 = 2.0;
+/// The same for single bytes tracks, where the variance of sizes is only known from the series itself.
+const FLOORS: f64 = 3.0;
+const FLOORS_OF_BYTES: f64 = 3.3;
+/// Pieces of which the least number of live objects is compared.
+const PIECES: usize = 9;
+/// Growth in the last third, compared with the mean of those before.
+const CONTINUES: f64 = 0.65;
+/// How far above the present level a steady state would have to lie for objects that hardly any are freed of.
+const PLATEAU: f64 = 3.0;
+/// What part of the growth has to come from objects that stay longer rather than from more of them.
+const BY_RESIDENCE: f64 = 0.5;
+/// Growth in proportion to all allocations of the process is load, for so many seconds.
+const LOAD_SECONDS: f64 = 270.0;
+const BY_LOAD: f64 = 0.7;
+/// Growth of sizes: at least so much of what is live.
+const LEAST_BYTES: f64 = 65_536.0;
+const LEAST_SHARE: f64 = 0.2;
+
+/// Why a stretch shows no growth. The later it stands here, the nearer it came.
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
+pub(super) enum Refusal {
+    TooFewSnapshots,
+    /// Growth, in objects, and its standard error.
+    Chance(f64, f64),
+    Falls,
+    /// Growth per minute before, and in the last third.
+    Slows(f64, f64),
+    /// By how much load and live objects grew.
+    Load(f64, f64),
+}
+
+/// What a stretch of growth says.
+pub(super) struct Evidence {
+    pub(super) growth: Rate,
+    pub(super) growth_count: Rate,
+    seconds: f64,
+    objects: f64,
+    errors: f64,
+    /// Share of all objects allocated in that time that stayed.
+    stayed: f64,
+    by_size: bool,
+}
+
+impl Refusal {
+    pub(super) fn nearest(self, other: Option<Refusal>) -> Refusal {
+        other.filter(|other| *other > self).unwrap_or(self)
+    }
+
+    pub(super) fn sentence(self, series: &Series) -> String {
+        let objects = series.unit;
+        match self {
+            Refusal::TooFewSnapshots => "too few snapshots".to_owned(),
+            Refusal::Chance(growth, error) => {
+                format!("growth of {:.0} live objects, +-{:.0} is chance", growth * objects, error * objects)
+            }
+            Refusal::Falls => "live objects fall back to where they were".to_owned(),
+            Refusal::Slows(before, last) => {
+                format!("grew by {:.0} objects per minute, lately by {:.0}", before * objects, last * objects)
+            }
+            Refusal::Load(load, live) => format!("live objects grew {live:.1}-fold, but load {load:.1}-fold"),
+        }
+    }
+}
+
+impl Evidence {
+    pub(super) fn sentence(&self) -> String {
+        let Evidence { growth, seconds, objects, errors, stayed, .. } = self;
+        let minutes = seconds / 60.0;
+        let (rate, error) = (growth.per_minute / 1024.0, growth.error / 1024.0);
+        if self.by_size {
+            return format!(
+                "{rate:.1} +-{error:.1} KiB more per minute for {minutes:.1} min, in objects that get larger"
+            );
+        }
+        let stayed = (100.0 * stayed).clamp(0.0, 100.0);
+        format!(
+            "{rate:.1} +-{error:.1} KiB more per minute for {minutes:.1} min without slowing down: {objects:.0} more live \
+             objects, {errors:.0} times what chance explains; {stayed:.1}% of what was allocated stayed"
+        )
+    }
+}
+
+/// The stretch, its cuts and what is counted in it.
+struct Window<'a> {
+    rows: &'a [Row],
+    cuts: [Row; 4],
+    unit: f64,
+}
+
+pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, Refusal> {
+    let rows = series.since(seconds);
+    let window = Window::new(rows, series.unit).ok_or(Refusal::TooFewSnapshots)?;
+    let by_size = match window.more_objects() {
+        Ok(()) => false,
+        Err(_) if window.larger_objects() => true,
+        Err(refusal) => return Err(refusal),
+    };
+    window.not_by_load()?;
+    let [first, .., last] = &window.cuts;
+    let (growth, growth_count) = series.rates(first, last);
+    let objects = last.live - first.live;
+    Ok(Evidence {
+        growth,
+        growth_count,
+        seconds: window.seconds(),
+        objects: objects * series.unit,
+        errors: objects / noise(first, last).sqrt(),
+        stayed: objects / (last.taken - first.taken).max(f64::MIN_POSITIVE),
+        by_size,
+    })
+}
+
+impl<'a> Window<'a> {
+    fn new(rows: &'a [Row], unit: f64) -> Option<Window<'a>> {
+        let (start, end) = (rows.first()?.at, rows.last()?.at);
+        let (seconds, near) = (end - start, (end - start) / PIECES as f64);
+        let at = |moment: f64| mean(rows, start + moment - near / 2.0, start + moment + near / 2.0);
+        let cuts =
+            [mean(rows, start, start + near), at(seconds / 3.0), at(seconds * 2.0 / 3.0), mean(rows, end - near, end)];
+        let window = Window { rows, cuts, unit };
+        let is_full = (0..3).all(|third| window.third(third).len() >= 3);
+        is_full.then_some(window)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.cuts[3].at - self.cuts[0].at
+    }
+
+    fn third(&self, third: usize) -> &[Row] {
+        let (start, end) = (self.rows[0].at, self.rows[self.rows.len() - 1].at);
+        let moment = |cut: usize| start + (end - start) * cut as f64 / 3.0;
+        let first = self.rows.partition_point(|row| row.at < moment(third) - 1e-6);
+        let end = self.rows.partition_point(|row| row.at <= moment(third + 1) + 1e-6);
+        &self.rows[first..end]
+    }
+
+    /// The floor of each piece, so that what is cleared from time to time is judged by what is left.
+    fn floors(&self, of: fn(&Row) -> f64) -> Vec<f64> {
+        let (start, end) = (self.rows[0].at, self.rows[self.rows.len() - 1].at);
+        let mut floors = [f64::INFINITY; PIECES];
+        for row in self.rows {
+            let piece = ((row.at - start) / (end - start) * PIECES as f64) as usize;
+            let floor = &mut floors[piece.min(PIECES - 1)];
+            *floor = floor.min(of(row));
+        }
+        floors.into_iter().filter(|floor| floor.is_finite()).collect()
+    }
+
+    fn more_objects(&self) -> Result<(), Refusal> {
+        let [first, second, third, last] = &self.cuts;
+        let growth = last.live - first.live;
+        let error = noise(first, last).sqrt();
+        if growth < WHOLE * error {
+            return Err(Refusal::Chance(growth, error));
+        }
+        if trend(&self.floors(|row| row.live)) < FLOORS || second.live <= first.live || third.live <= second.live {
+            return Err(Refusal::Falls);
+        }
+        let rate = |from: &Row, to: &Row| (to.live - from.live) / (to.at - from.at) * 60.0;
+        let (before, lately) = (rate(first, third), rate(third, last));
+        if lately < CONTINUES * before || last.live - third.live < LAST_THIRD * noise(third, last).sqrt() {
+            return Err(Refusal::Slows(before, lately));
+        }
+        if self.hardly_frees() || self.stays_longer() { Ok(()) } else { Err(self.load_refusal()) }
+    }
+
+    /// So few are freed that, if each were as likely to be freed at any time, the number would have to rise much further
+    /// before it stood still.
+    fn hardly_frees(&self) -> bool {
+        let [first, .., last] = &self.cuts;
+        let freed = (last.freed() - first.freed()).max(0.0);
+        // 95% of Poisson numbers with a mean above this are larger than `freed`.
+        let at_most = freed + 1.64 * freed.sqrt() + 2.7;
+        let exposure: f64 = (0..3).map(|third| self.exposure(third)).sum();
+        let plateau = (last.taken - first.taken) / self.seconds() * exposure / at_most;
+        plateau >= PLATEAU * last.live
+    }
+
+    /// Live objects are rate times residence (Little). Half of the growth at least, beyond its error, is residence.
+    fn stays_longer(&self) -> bool {
+        let freed = |third: usize| (self.cuts[third + 1].freed() - self.cuts[third].freed()).max(0.0) + 0.5;
+        let residence = |third: usize| self.exposure(third) / freed(third);
+        let longer = (residence(2) / residence(0)).ln();
+        let error = (1.0 / freed(0) + 1.0 / freed(2)).sqrt();
+        let more = (self.exposure(2) / self.exposure(0)).ln();
+        longer - 2.0 * error >= BY_RESIDENCE * more
+    }
+
+    /// Sample-seconds that were lived in a third.
+    fn exposure(&self, third: usize) -> f64 {
+        let sum: f64 = self
+            .third(third)
+            .windows(2)
+            .map(|pair| (pair[1].at - pair[0].at) * f64::midpoint(pair[0].live, pair[1].live))
+            .sum();
+        sum.max(f64::MIN_POSITIVE)
+    }
+
+    /// What opens with load and closes with it: for a while load and a leak under load look the same.
+    fn not_by_load(&self) -> Result<(), Refusal> {
+        let [first, second, third, last] = &self.cuts;
+        let (early, late) = (second.load - first.load, last.load - third.load);
+        if early <= 0.0 || late <= 0.0 || self.seconds() > LOAD_SECONDS {
+            return Ok(());
+        }
+        let more = (self.exposure(2) / self.exposure(0)).ln();
+        let load = (late / (last.at - third.at) / (early / (second.at - first.at))).ln();
+        if load >= BY_LOAD * more { Err(Refusal::Load(load.exp(), more.exp())) } else { Ok(()) }
+    }
+
+    fn load_refusal(&self) -> Refusal {
+        let [first, second, third, last] = &self.cuts;
+        let load = (last.taken - third.taken) / (second.taken - first.taken).max(f64::MIN_POSITIVE);
+        Refusal::Load(load, self.exposure(2) / self.exposure(0))
+    }
+
+    /// Hardly more objects, but larger ones: a container that is reallocated as it grows.
+    fn larger_objects(&self) -> bool {
+        let [first, second, third, last] = &self.cuts;
+        let growth = last.bytes - first.bytes;
+        let error = (first.bytes_variance + last.bytes_variance).sqrt();
+        let rate = |from: &Row, to: &Row| (to.bytes - from.bytes) / (to.at - from.at);
+        growth > (WHOLE * error).max(LEAST_BYTES)
+            && growth > LEAST_SHARE * last.bytes
+            && last.live < 1.5 * first.live + 2.0
+            && first.bytes < second.bytes
+            && second.bytes < third.bytes
+            && rate(third, last) >= CONTINUES * rate(first, third)
+            && trend(&self.floors(|row| row.bytes)) >= FLOORS_OF_BYTES
+            && self.unit >= 1.0
+    }
+}
+
+/// Variance, in samples, that chance gives the difference of two live numbers if nothing grows: each event is one that may
+/// as well not have been sampled. No more events than were taken and freed in between, nor than live at both moments.
+fn noise(first: &Row, last: &Row) -> f64 {
+    let events = (last.taken - first.taken).max(0.0) + (last.freed() - first.freed()).max(0.0);
+    events.min(first.live + last.live).max(1.0)
+}
+
+/// Mann and Kendall's test: in how many pairs the later is larger, in standard errors; ties corrected (Hipel and McLeod).
+fn trend(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mut sum = 0.0;
+    for (at, one) in values.iter().enumerate() {
+        sum += values[at + 1..]
+            .iter()
+            .map(|later| (later - one).signum() * f64::from(u8::from(later != one)))
+            .sum::<f64>();
+    }
+    let spread = |n: f64| n * (n - 1.0) * (2.0 * n + 5.0) / 18.0;
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let ties: f64 = sorted.chunk_by(|a, b| a == b).map(|tie| spread(tie.len() as f64)).sum();
+    let variance = spread(n) - ties;
+    if variance > 0.0 { (sum - sum.signum()) / variance.sqrt() } else { 0.0 }
+}
