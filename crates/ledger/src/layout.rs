@@ -8,18 +8,20 @@
 //! | header | labels  | modules  | callsites, 64 bytes each | words of 8 bytes: stacks, names |
 //! ```
 
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::*};
 
 /// First eight bytes of every ledger.
 pub const MAGIC: [u8; 8] = *b"HEAPQL\x1a\n";
 /// Moves with every change of this file; a reader refuses all others.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Reads back as another number on a machine of the other byte order.
 pub const BYTE_ORDER: u32 = 0x0102_0304;
 
 pub const HEADER_BYTES: usize = 4096;
 pub const LABEL_CAPACITY: usize = 512;
 pub const MODULE_CAPACITY: usize = 512;
+/// Threads are spread over this many shards, each with callsites of its own.
+pub const SHARDS: usize = 8;
 pub const LABELS_AT: usize = HEADER_BYTES;
 pub const MODULES_AT: usize = LABELS_AT + LABEL_CAPACITY * size_of::<Label>();
 pub const CALLSITES_AT: usize = MODULES_AT + MODULE_CAPACITY * size_of::<Module>();
@@ -228,6 +230,9 @@ pub struct Header {
     pub callsite_count: AtomicU32,
     pub word_count: AtomicU32,
     pub losses: [AtomicU64; 16],
+    /// Per shard, how many of its series of gaps (one per thread and label, and again after each change of the intervals)
+    /// have led to a sample: that many samples say nothing of the distance to the one before.
+    pub series: [AtomicU32; SHARDS],
 
     pub program_bytes: AtomicU32,
     pub command_bytes: AtomicU32,
@@ -328,7 +333,8 @@ pub struct Callsite {
     /// Seconds since the ledger was created.
     pub first_seen: AtomicU32,
     pub module_generation: AtomicU16,
-    pub depth: AtomicU16,
+    pub depth: AtomicU8,
+    pub shard: AtomicU8,
 }
 
 impl Callsite {
@@ -344,6 +350,7 @@ const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
 const _: () = assert!(size_of::<Label>() == 32);
 const _: () = assert!(size_of::<Module>() == 96);
 const _: () = assert!(size_of::<Callsite>() == 64);
+const _: () = assert!(MAX_DEPTH <= u8::MAX as usize);
 const _: () = assert!(CALLSITES_AT.is_multiple_of(HEADER_BYTES));
 const _: () = assert!(CALLSITES_AT + 4096 < MIN_BYTES);
 const _: () = assert!(MIN_BYTES.is_multiple_of(LARGEST_PAGE) && LARGEST_PAGE >= HEADER_BYTES);

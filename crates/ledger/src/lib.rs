@@ -19,7 +19,7 @@ mod reader;
 
 pub use layout::{
     CERTAIN, DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
-    Sampling, Weight,
+    SHARDS, Sampling, Weight,
 };
 pub use lock::{Held, TryLock};
 #[cfg(feature = "reader")]

@@ -359,7 +359,8 @@ impl Writer {
         let age = sys::clock(libc::CLOCK_MONOTONIC_COARSE).saturating_sub(self.created_ns.load(Relaxed));
         callsite.stack_at.store(stack_at, Relaxed);
         callsite.label.store(key.label, Relaxed);
-        callsite.depth.store(key.frames.len() as u16, Relaxed);
+        callsite.depth.store(key.frames.len() as u8, Relaxed);
+        callsite.shard.store(key.shard, Relaxed);
         callsite.first_seen.store((age / 1_000_000_000) as u32, Relaxed);
         callsite.module_generation.store(self.page.module_generation.load(Relaxed) as u16, Relaxed);
         callsite.usual_bytes.store(usual, Relaxed);
@@ -435,6 +436,14 @@ impl Writer {
                 callsite.squares.fetch_sub(Callsite::square(usual, bytes), Relaxed);
             }
             callsite.freed_count.fetch_add(1, Release);
+        }
+    }
+
+    /// A series of gaps on a thread of this shard has led to its first sample.
+    #[cold]
+    pub fn begin_series(&self, shard: u8) {
+        if let Some(counter) = self.page.series.get(shard as usize) {
+            counter.fetch_add(1, Relaxed);
         }
     }
 

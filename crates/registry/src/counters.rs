@@ -3,9 +3,9 @@
 //! A stack and label may have several records in the ledger (one for each shard of threads, and for each weight): their sum
 //! is what everyone outside the ledger sees. It knows neither stacks nor labels. Called by `source`.
 
-use heapql_ledger::CallsiteRecord;
+use heapql_ledger::{CallsiteRecord, Ledger, ReadError};
 
-use crate::estimate::Estimate;
+use crate::estimate::{Builder, Context, Estimate};
 
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Counters {
@@ -23,45 +23,35 @@ pub struct Counters {
 }
 
 impl Counters {
-    fn of(record: &CallsiteRecord) -> Counters {
-        Counters {
-            live_count: record.live_count,
-            live_bytes: record.live_bytes,
-            total_count: record.total_count,
-            total_bytes: record.total_bytes,
-            est_count: Estimate::of_count(record),
-            est_bytes: Estimate::of_bytes(record),
-            est_total_count: record.weight * record.total_count as f64,
-            est_total_bytes: record.weight * record.total_bytes as f64,
-        }
-    }
-
     /// Without overflow, which only a damaged ledger's numbers could cause.
     fn add(&mut self, record: &CallsiteRecord) {
-        let other = Counters::of(record);
-        self.live_count = self.live_count.saturating_add(other.live_count);
-        self.live_bytes = self.live_bytes.saturating_add(other.live_bytes);
-        self.total_count = self.total_count.saturating_add(other.total_count);
-        self.total_bytes = self.total_bytes.saturating_add(other.total_bytes);
-        self.est_count += other.est_count;
-        self.est_bytes += other.est_bytes;
-        self.est_total_count += other.est_total_count;
-        self.est_total_bytes += other.est_total_bytes;
+        self.live_count = self.live_count.saturating_add(record.live_count);
+        self.live_bytes = self.live_bytes.saturating_add(record.live_bytes);
+        self.total_count = self.total_count.saturating_add(record.total_count);
+        self.total_bytes = self.total_bytes.saturating_add(record.total_bytes);
+        self.est_total_count += record.weight * record.total_count as f64;
+        self.est_total_bytes += record.weight * record.total_bytes as f64;
     }
 }
 
 /// The records of each stack and label as one: the oldest, which names the callsite for as long as the ledger lasts.
-pub(crate) fn merged(mut records: Vec<CallsiteRecord>) -> Vec<(CallsiteRecord, Counters)> {
+/// `source` tells one ledger from another.
+pub(crate) fn merged(ledger: &Ledger, source: u64) -> Result<Vec<(CallsiteRecord, Counters)>, ReadError> {
     let key = |record: &CallsiteRecord| (record.stack_at, record.depth, record.label, record.module_generation);
+    // The series last: one that has begun meanwhile makes no sample look more certain than it is.
+    let mut records = ledger.callsites()?;
+    let context = Context::new(source, &records, &ledger.series()?, ledger.intervals()?);
     // Damage can make counts negative.
     records.retain(|record| record.live_count >= 0 && record.total_count >= record.live_count);
     records.sort_by_key(|record| (key(record), record.id));
-    let mut merged: Vec<(CallsiteRecord, Counters)> = Vec::with_capacity(records.len());
-    for record in records {
-        match merged.last_mut() {
-            Some((first, counters)) if key(first) == key(&record) => counters.add(&record),
-            _ => merged.push((record, Counters::of(&record))),
+    let of = |records: &[CallsiteRecord]| {
+        let (mut counters, mut estimates) = (Counters::default(), Builder::default());
+        for record in records {
+            counters.add(record);
+            estimates.add(record);
         }
-    }
-    merged
+        [counters.est_count, counters.est_bytes] = estimates.finish(records[0].label, &context);
+        (records[0], counters)
+    };
+    Ok(records.chunk_by(|one, next| key(one) == key(next)).map(of).collect())
 }

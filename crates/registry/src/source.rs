@@ -198,7 +198,7 @@ impl Source {
             return Ok(Vec::new());
         };
         let _span = tracing::info_span!("callsites").entered();
-        let mut records = merged(ledger.callsites()?);
+        let mut records = merged(ledger, self.id)?;
         records.retain(|(_, counters)| is_wanted(counters));
         let mut kept = self.kept.lock();
         kept.read_stacks(ledger, &records, &self.stack_bytes)?;
@@ -213,8 +213,8 @@ impl Source {
 
     /// The counters of every callsite, those with nothing live included, by `Callsite::callsite_id`.
     pub fn counters(&self) -> Result<Vec<(u64, Counters)>, ReadError> {
-        let records = self.ledger.as_ref().map_or(Ok(Vec::new()), Ledger::callsites)?;
-        Ok(merged(records).into_iter().map(|(record, counters)| (record.id.into(), counters)).collect())
+        let records = self.ledger.as_ref().map_or(Ok(Vec::new()), |ledger| merged(ledger, self.id))?;
+        Ok(records.into_iter().map(|(record, counters)| (record.id.into(), counters)).collect())
     }
 }
 

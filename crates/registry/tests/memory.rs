@@ -62,7 +62,7 @@ fn a_file_of_holes_costs_no_memory() {
         let at = CALLSITES_AT + (callsites - 1 - nth * 2_400) * size_of::<Callsite>();
         put(at + offset_of!(Callsite, total_count), &1_u64.to_ne_bytes());
         put(at + offset_of!(Callsite, stack_at), &(nth as u32 * 8_000).to_ne_bytes());
-        put(at + offset_of!(Callsite, depth), &(MAX_DEPTH as u16).to_ne_bytes());
+        put(at + offset_of!(Callsite, depth), &[MAX_DEPTH as u8]);
         put(at + offset_of!(Callsite, weight), &CERTAIN.to_ne_bytes());
     }
     let before = NOW.load(Relaxed);

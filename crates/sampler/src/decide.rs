@@ -46,6 +46,8 @@ pub(crate) struct Armed {
     most: Cell<u32>,
     small: Cell<u64>,
     weight: Cell<Weight>,
+    /// No sample has come of it yet.
+    fresh: Cell<bool>,
     /// How much longer than `ready` these have to wait: a few, at random, so that no periodic program hides a site.
     longer: Cell<u32>,
 }
@@ -56,8 +58,14 @@ impl Armed {
         self.limit.set(0);
     }
 
+    /// Whether this is the first sample since it was armed: asked once per sample.
+    #[inline(always)]
+    pub(crate) fn is_first_sample(&self) -> bool {
+        self.fresh.get() && self.fresh.replace(false)
+    }
+
     fn set(&self, other: &Armed) {
-        let Armed { limit, ready, bytes, deferred, early, longer, least, most, small, weight } = other;
+        let Armed { limit, ready, bytes, deferred, early, longer, least, most, small, weight, fresh } = other;
         self.limit.set(limit.get());
         self.ready.set(ready.get());
         self.bytes.set(bytes.get());
@@ -68,6 +76,7 @@ impl Armed {
         self.most.set(most.get());
         self.small.set(small.get());
         self.weight.set(weight.get());
+        self.fresh.set(fresh.get());
     }
 }
 
@@ -177,6 +186,7 @@ fn begin(thread: &Thread, control: &Control, limit: u64) {
         counter.set(0);
     }
     armed.ready.set(0);
+    armed.fresh.set(true);
     let mut gap = NEVER;
     match intervals {
         Some(Intervals { min, max }) => {
@@ -273,5 +283,7 @@ impl Slots {
     }
 }
 
+#[cfg(test)]
+mod coverage;
 #[cfg(test)]
 mod tests;

@@ -279,6 +279,9 @@ fn shard(thread: &Thread) -> u8 {
 /// The number of the callsite of this stack under the thread's label.
 #[inline(always)]
 fn callsite(thread: &Thread, stack: &Stack, bytes: usize) -> Option<u32> {
+    if thread.armed.is_first_sample() {
+        WRITER.begin_series(shard(thread));
+    }
     // SAFETY: this thread is inside the recorder, once (`Inside`), and nothing below comes back here.
     let memo = unsafe { &mut *thread.memo.get() };
     let depth = PAGE.control.depth();

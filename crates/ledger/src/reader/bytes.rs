@@ -36,6 +36,10 @@ impl Bytes {
         u32::from_ne_bytes(self.array(at))
     }
 
+    pub(super) fn u8(&self, at: usize) -> u8 {
+        u8::from_ne_bytes(self.array(at))
+    }
+
     pub(super) fn u16(&self, at: usize) -> u16 {
         u16::from_ne_bytes(self.array(at))
     }

@@ -92,7 +92,9 @@ pub struct ModuleRecord {
 pub struct CallsiteRecord {
     pub id: u32,
     pub label: u16,
-    pub depth: u16,
+    pub depth: u8,
+    /// Which threads sampled it: the label's series of gaps of one shard are apart from those of another.
+    pub shard: u8,
     pub stack_at: u32,
     pub module_generation: u16,
     pub first_seen_seconds: u32,
@@ -174,6 +176,13 @@ impl Ledger {
         let header = self.header()?;
         let at = std::mem::offset_of!(Header, losses);
         Ok(Loss::ALL.iter().map(|&loss| (loss, header.u64(at + loss as usize * 8))).collect())
+    }
+
+    /// Per shard, how many series of gaps have led to a sample.
+    pub fn series(&self) -> Result<[u32; SHARDS], ReadError> {
+        let header = self.header()?;
+        let at = std::mem::offset_of!(Header, series);
+        Ok(std::array::from_fn(|shard| header.u32(at + shard * 4)))
     }
 
     pub fn labels(&self) -> Result<Vec<LabelRecord>, ReadError> {
@@ -329,7 +338,8 @@ fn callsite(table: &Bytes, i: usize, id: usize) -> Option<CallsiteRecord> {
     let record = CallsiteRecord {
         id: id as u32,
         label: table.u16(at + offset_of!(Callsite, label)),
-        depth: table.u16(at + offset_of!(Callsite, depth)),
+        depth: table.u8(at + offset_of!(Callsite, depth)),
+        shard: table.u8(at + offset_of!(Callsite, shard)),
         stack_at: table.u32(at + offset_of!(Callsite, stack_at)),
         module_generation: table.u16(at + offset_of!(Callsite, module_generation)),
         first_seen_seconds: table.u32(at + offset_of!(Callsite, first_seen)),

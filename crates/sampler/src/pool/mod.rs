@@ -21,6 +21,7 @@ mod unit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
+pub(crate) use heapql_ledger::SHARDS;
 use heapql_ledger::{Held, Loss, TryLock};
 
 use buddy::Buddy;
@@ -28,8 +29,6 @@ use range::Range;
 use slab::Shard;
 use unit::{UNIT_BYTES, Unit};
 
-/// Threads are spread over this many shards.
-pub(crate) const SHARDS: usize = 8;
 /// Alignment of every object, and size of a header.
 pub(crate) const GRAIN: usize = 16;
 /// Blocks above this are spans of their own.

@@ -1,0 +1,267 @@
+//! Whether the truth lies where estimates say: whole programs, with frees, through the real decision, a real ledger and the
+//! real reader, over many seeds. The error of a callsite, of a label and of a process.
+//!
+//! The programs are the same in all runs; only the draws differ. docs/estimates.md prints what the ignored test measures.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+
+use heapql_ledger::layout::{HeaderPage, SHARDS};
+use heapql_ledger::{CallsiteKey, LabelId, MIN_BYTES, Sampling, Writer};
+use heapql_registry::{Callsite, Estimate, Registry};
+
+use super::*;
+use crate::thread;
+
+/// One allocation.
+#[derive(Clone, Copy, Default)]
+struct Allocation {
+    bytes: u32,
+    site: u16,
+    label: u8,
+    /// It is never freed.
+    lives: bool,
+}
+
+/// What a thread does: the `at`-th of `all` allocations, with a random number.
+type Behaviour = fn(at: u64, all: u64, random: u64) -> Allocation;
+
+/// Threads, one after the other, each with its share of the allocations in percent.
+struct Program {
+    name: &'static str,
+    threads: Vec<(Behaviour, u64)>,
+    /// The interval may be wider than it must.
+    over_covers: bool,
+}
+
+/// A label is never freed, or of each object a random tenth lives on.
+fn site(site: u16, bytes: u64) -> Allocation {
+    Allocation { bytes: bytes as u32, site, label: 0, lives: true }
+}
+
+fn tenth(random: u64, of: Allocation) -> Allocation {
+    Allocation { lives: random >> 40 & 0xffff < 6554, ..of }
+}
+
+fn uniform(random: u64) -> u64 {
+    16 + random % 2_000
+}
+
+fn skewed(random: u64) -> u64 {
+    1 << (4 + (random.trailing_zeros() + (random >> 30).trailing_zeros()).min(14))
+}
+
+fn programs() -> Vec<Program> {
+    let of = |name, threads: &[(Behaviour, u64)]| Program { name, threads: threads.to_vec(), over_covers: false };
+    let over = |name, threads: &[(Behaviour, u64)]| Program { over_covers: true, ..of(name, threads) };
+    vec![
+        of("one site, one size, nothing freed", &[(|_, _, _| site(0, 64), 100)]),
+        of("one site, one size, a tenth lives", &[(|_, _, random| tenth(random, site(0, 64)), 100)]),
+        of("one site, uniform sizes", &[(|_, _, random| tenth(random, site(0, uniform(random))), 100)]),
+        of(
+            "three sites, skewed sizes",
+            &[(|_, _, random| tenth(random, site((random >> 60) as u16 % 3, skewed(random))), 100)],
+        ),
+        of(
+            "two sites, skewed sizes, nothing freed",
+            &[(|_, _, random| site((random >> 63) as u16, skewed(random)), 100)],
+        ),
+        of("four sites by turns, nothing freed", &[(|at, _, _| site(at as u16 % 4, 40 + at % 4 * 100), 100)]),
+        of(
+            "four sites by turns, one freed",
+            &[(|at, _, _| Allocation { lives: at % 4 != 0, ..site(at as u16 % 4, 64) }, 100)],
+        ),
+        of("two threads, a site each", &[(|_, _, _| site(0, 64), 50), (|_, _, _| site(1, 200), 50)]),
+        of(
+            "three threads, two sites",
+            &[
+                (|_, _, random| site((random % 10 < 3) as u16, 64), 40),
+                (|_, _, random| site((random % 10 < 3) as u16, 64), 40),
+                (|_, _, random| tenth(random, site((random % 10 < 5) as u16, 64)), 20),
+            ],
+        ),
+        of(
+            "two labels by turns",
+            &[(|at, _, _| Allocation { label: (at % 3 == 0) as u8, ..site((at % 3 == 0) as u16, 64) }, 100)],
+        ),
+        over("bursts of 100 in 1,000", &[(|at, _, _| if at % 1_000 < 100 { site(0, 300) } else { site(1, 40) }, 100)]),
+        over("one site after the other", &[(|at, all, _| site((at * 3 / all) as u16, 64), 100)]),
+        over(
+            "a cache of the last tenth",
+            &[(|at, all, _| Allocation { lives: at * 10 >= all * 9, ..site(0, 64) }, 100)],
+        ),
+        over("twenty threads", &[((|at, _, _| site(at as u16 % 2, 64)) as Behaviour, 5); 20]),
+    ]
+}
+
+/// What is true, or estimated, of a site, a label or all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Of {
+    Site(u16),
+    Label(u8),
+    All,
+}
+
+/// Of one program: count and bytes of all that it has.
+fn truth(traces: &[Vec<Allocation>]) -> BTreeMap<Of, [f64; 2]> {
+    let mut truth: BTreeMap<Of, [f64; 2]> = BTreeMap::new();
+    for allocation in traces.iter().flatten().filter(|allocation| allocation.lives) {
+        for of in [Of::Site(allocation.site), Of::Label(allocation.label), Of::All] {
+            let sums = truth.entry(of).or_default();
+            sums[0] += 1.0;
+            sums[1] += f64::from(allocation.bytes);
+        }
+    }
+    truth
+}
+
+fn traces(program: &Program, allocations: u64) -> Vec<Vec<Allocation>> {
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    };
+    let trace = |&(behaviour, percent): &(Behaviour, u64)| {
+        let all = allocations * percent / 100;
+        (0..all).map(|at| behaviour(at, all, next())).collect()
+    };
+    program.threads.iter().map(trace).collect()
+}
+
+static PAGE: HeaderPage = HeaderPage::zeroed();
+static WRITER: Writer = Writer::new(&PAGE);
+
+/// What the recorder does with one thread's allocations.
+fn record(shard: u8, seed: u64, trace: &[Allocation]) {
+    let (thread, control) = (thread::current(), &PAGE.control);
+    thread.random.set(seed);
+    for allocation in trace {
+        if u16::from(allocation.label) != thread.label.get() {
+            switch(thread, control, allocation.label.into());
+        }
+        let bytes = u64::from(allocation.bytes);
+        let may_be = thread::tick() >= control.limit.load(Acquire) || bytes >= control.byte_rule.load(Acquire);
+        let Some(weight) = may_be.then(|| due(thread, control, bytes)).flatten() else {
+            continue;
+        };
+        if thread.armed.is_first_sample() {
+            WRITER.begin_series(shard);
+        }
+        let frames = [1_000 + usize::from(allocation.site)];
+        let key = CallsiteKey { label: allocation.label.into(), shard, weight, frames: &frames };
+        let site = WRITER.find(&key).map_or_else(|| WRITER.add(&key, bytes).expect("room"), |site| site);
+        WRITER.count(site, bytes);
+        if !allocation.lives {
+            WRITER.uncount(site, bytes);
+        }
+    }
+}
+
+/// What a reader makes of one run.
+fn run(
+    dir: &tempfile::TempDir,
+    intervals: Intervals,
+    seed: u64,
+    traces: &[Vec<Allocation>],
+) -> BTreeMap<Of, [Estimate; 2]> {
+    let path = CString::new(dir.path().as_os_str().as_bytes()).expect("no zero byte");
+    let label = LabelId { tenant_id: 1, ctx_id: 0, text: b"0" };
+    let sampling = Sampling { intervals, ..Sampling::DEFAULT };
+    let settings = heapql_ledger::Settings { dir: &path, bytes: MIN_BYTES, sampling, default_label: label };
+    // SAFETY: one test at a time uses the writer, which has no ledger.
+    unsafe { WRITER.open(&settings) }.expect("a ledger");
+    assert_eq!(WRITER.label(&LabelId { text: b"1", ..label }), Some(1));
+    for (nth, trace) in traces.iter().enumerate() {
+        let seed = (seed * 100 + nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        std::thread::scope(|scope| {
+            _ = scope.spawn(|| record((nth % SHARDS) as u8, seed, trace)).join().expect("ends well")
+        });
+    }
+    let registry = Registry::open(heapql_registry::Settings::read_only(dir.path().to_owned())).expect("readable");
+    let source = registry.sources().pop().expect("the ledger");
+    let callsites = source.callsites().expect("readable");
+    // SAFETY: nobody else is in the writer.
+    unsafe { WRITER.abandon() };
+    std::fs::remove_file(source.path()).expect("removed");
+    let mut found: BTreeMap<Of, Vec<&Callsite>> = BTreeMap::new();
+    for callsite in &callsites {
+        let label = if &*callsite.label == "0" { 0 } else { 1 };
+        for of in [Of::Site((callsite.stack[0] - 1_000) as u16), Of::Label(label), Of::All] {
+            found.entry(of).or_default().push(callsite);
+        }
+    }
+    let sum = |callsites: Vec<&Callsite>| {
+        let counters = || callsites.iter().map(|callsite| callsite.counters);
+        [counters().map(|counters| counters.est_count).sum(), counters().map(|counters| counters.est_bytes).sum()]
+    };
+    found.into_iter().map(|(of, callsites)| (of, sum(callsites))).collect()
+}
+
+/// Of all that is alike in a program (its sites, its labels, all), over all runs.
+#[derive(Default)]
+struct Score {
+    /// The sum of what was estimated, as a share of the truth, and of its square.
+    share: f64,
+    square: f64,
+    estimates: f64,
+    covered: f64,
+    samples: f64,
+}
+
+/// By what is estimated, and of that count or bytes.
+fn score(
+    program: &Program,
+    intervals: Intervals,
+    allocations: u64,
+    runs: u64,
+) -> BTreeMap<(&'static str, &'static str), Score> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let traces = traces(program, allocations);
+    let truth = truth(&traces);
+    let mut scores: BTreeMap<_, Score> = BTreeMap::new();
+    for seed in 1..=runs {
+        let found = run(&dir, intervals, seed, &traces);
+        for (of, truth) in &truth {
+            let estimates = found.get(of).copied().unwrap_or_default();
+            let level = match of {
+                Of::Site(_) => "site",
+                Of::Label(_) => "label",
+                Of::All => "all",
+            };
+            for (what, (estimate, &truth)) in ["count", "bytes"].into_iter().zip(estimates.iter().zip(truth)) {
+                let score = scores.entry((level, what)).or_default();
+                let share = estimate.value / truth;
+                score.share += share;
+                score.square += share * share;
+                score.estimates += 1.0;
+                score.covered += f64::from((estimate.value - truth).abs() <= 1.96 * estimate.error());
+            }
+        }
+    }
+    scores
+}
+
+#[test]
+#[ignore = "minutes: what docs/estimates.md prints"]
+fn table() {
+    let of = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (runs, samples) = (of("RUNS", 2_000), of("SAMPLES", 100));
+    for (min, max) in [(16, 256), (1, 10_000 - 1)] {
+        let intervals = Intervals::new(min, max).expect("valid");
+        for program in programs() {
+            let scores = score(&program, intervals, samples * u64::from(min + max) / 2, runs);
+            for ((level, what), score) in scores {
+                let mean = score.share / score.estimates;
+                let spread = (score.square / score.estimates - mean * mean).sqrt();
+                println!(
+                    "{min}..{max} | {:40} | {level:5} | {what} | mean {mean:.3} | spread {spread:.3} | covered {:.1}",
+                    program.name,
+                    100.0 * score.covered / score.estimates
+                );
+            }
+        }
+    }
+}
