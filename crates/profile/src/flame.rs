@@ -66,7 +66,11 @@ impl Flame {
         sentences.push(words::sampling(after));
         sentences.extend(words::omitted(&picture, value));
         sentences.extend(after.notes.iter().cloned());
-        let title = format!("Change of {}: {} to {}", value.words(), before.title, after.title);
+        let title = if before.title == after.title {
+            format!("Change of {}: {}", value.words(), after.title)
+        } else {
+            format!("Change of {}: {} to {}", value.words(), before.title, after.title)
+        };
         Flame { title, sentences, query: after.query.clone(), value, is_difference: true, picture }
     }
 

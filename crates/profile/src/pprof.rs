@@ -134,7 +134,7 @@ impl Builder {
         let next = self.message.function.len() as u64 + 1;
         let functions = &mut self.message.function;
         *self.functions.entry(key).or_insert_with(|| {
-            functions.push(FunctionMessage { id: next, name: key.0, system_name: key.0, filename: key.1 });
+            functions.push(FunctionMessage { id: next, name: key.0, filename: key.1 });
             next
         })
     }
@@ -258,8 +258,7 @@ struct FunctionMessage {
     id: u64,
     #[prost(int64, tag = "2")]
     name: i64,
-    #[prost(int64, tag = "3")]
-    system_name: i64,
+    // Without `system_name` (3): pprof takes templates off names that are the same there.
     #[prost(int64, tag = "4")]
     filename: i64,
 }

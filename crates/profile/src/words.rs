@@ -43,7 +43,7 @@ pub(crate) fn omitted(picture: &Picture, value: Value) -> Vec<String> {
     let mut sentences = Vec::new();
     if picture.pruned_frames > 0 {
         sentences.push(format!(
-            "{} frames too narrow to be drawn were left out: {} ({}) in blank space above their callers.",
+            "{} frames too narrow to be drawn were left out: {} ({}) in blank space below their callers.",
             grouped(picture.pruned_frames as f64),
             shown(picture.pruned_value, value.is_bytes()),
             percent(picture.pruned_value, picture.total()),
