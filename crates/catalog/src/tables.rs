@@ -19,7 +19,7 @@ mod schema;
 mod scope;
 mod self_usage;
 mod snapshots;
-mod sources;
+pub(crate) mod sources;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
