@@ -7,16 +7,17 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use crate::harness::workspace_dir;
 
 /// Crates of ours that a crate may use. What is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("ledger", &[]),
     ("unwind", &[]),
     ("sampler", &["ledger", "unwind"]),
     ("preload", &["sampler"]),
     ("registry", &["ledger"]),
     ("symbols", &[]),
-    ("catalog", &["registry", "ledger", "symbols"]),
+    ("profile", &[]),
+    ("catalog", &["registry", "ledger", "symbols", "profile"]),
     ("cluster", &["catalog", "registry"]),
-    ("wire", &["catalog", "registry"]),
+    ("wire", &["catalog", "registry", "profile"]),
     // It is also a recorded program: the one arrow between the wings.
     ("heapql", &["wire", "cluster", "catalog", "registry", "ledger", "symbols", "sampler"]),
 ];

@@ -3,6 +3,7 @@
 
 mod growth;
 mod mark;
+mod pictures;
 mod sleep;
 
 use std::sync::Arc;
@@ -18,6 +19,9 @@ pub(crate) use sleep::sleep;
 pub(crate) fn equip(state: &mut SessionState, scope: &Arc<Scope>) -> Result<()> {
     state.register_udf(Arc::new(mark::mark(scope)))?;
     state.register_udf(Arc::new(mark::unmark(scope)))?;
+    for picture in pictures::pictures(scope) {
+        state.register_udf(Arc::new(picture))?;
+    }
     state.register_udtf("growth", Arc::new(growth::Growth(Arc::clone(scope))));
     Ok(())
 }

@@ -16,6 +16,7 @@ mod connections;
 mod engine;
 mod failure;
 mod functions;
+mod heap;
 mod history;
 mod listing;
 mod parameter_file;

@@ -21,7 +21,7 @@ mod schema;
 mod scope;
 mod self_usage;
 mod snapshots;
-mod sources;
+pub(crate) mod sources;
 mod view;
 
 use datafusion::arrow::array::RecordBatch;

@@ -1,0 +1,76 @@
+//! Addresses of stacks as locations with names, each looked up once per profile, and the modules that they lie in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use heapql_profile::{Location, Module};
+use heapql_registry::{Callsite, Module as Record, Modules, Source};
+
+use crate::tables::Scope;
+
+pub(super) struct Places<'a> {
+    _scope: &'a Scope,
+    modules: Vec<Module>,
+    /// By build-id, path and place: several processes may have one.
+    known: HashMap<(Vec<u8>, String, u64), u32>,
+}
+
+/// The places of one process.
+pub(super) struct Located<'p, 'a> {
+    places: &'p mut Places<'a>,
+    modules: Modules,
+    seen: HashMap<(u64, u16), Arc<Location>>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn new(scope: &'a Scope) -> Places<'a> {
+        Places { _scope: scope, modules: Vec::new(), known: HashMap::new() }
+    }
+
+    /// A process whose modules cannot be read has bare addresses.
+    pub(super) fn of(&mut self, source: &Arc<Source>) -> Located<'_, 'a> {
+        Located { places: self, modules: source.modules().unwrap_or_default(), seen: HashMap::new() }
+    }
+
+    pub(super) fn into_modules(self) -> Vec<Module> {
+        self.modules
+    }
+
+    fn module(&mut self, record: &Record) -> u32 {
+        let key = (record.build_id.clone(), record.path.clone(), record.start);
+        let modules = &mut self.modules;
+        *self.known.entry(key).or_insert_with(|| {
+            modules.push(Module {
+                path: record.path.clone(),
+                build_id: record.build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+                start: record.start,
+                end: record.end,
+                load_bias: record.load_bias,
+            });
+            modules.len() as u32 - 1
+        })
+    }
+}
+
+impl Located<'_, '_> {
+    /// The innermost first, as in the callsite.
+    pub(super) fn stack(&mut self, callsite: &Callsite) -> Vec<Arc<Location>> {
+        callsite.stack.iter().map(|&address| self.location(address, callsite.module_generation)).collect()
+    }
+
+    fn location(&mut self, address: u64, generation: u16) -> Arc<Location> {
+        if let Some(known) = self.seen.get(&(address, generation)) {
+            return Arc::clone(known);
+        }
+        let location = match self.modules.locate(address, generation) {
+            None => Location { module: u32::MAX, address, frames: Vec::new() },
+            Some((record, address)) => {
+                let module = self.places.module(record);
+                Location { module, address, frames: Vec::new() }
+            }
+        };
+        let location = Arc::new(location);
+        self.seen.insert((address, generation), Arc::clone(&location));
+        location
+    }
+}

@@ -1,0 +1,86 @@
+//! A flame graph: of one profile, or of what changed between two; as SVG or as a page.
+//!
+//! Chooses what is shown and says what it is; how it is drawn is in `svg` and `page`. inferno was tried and is not used: in
+//! a differential graph it colours only the leaves, it draws no more than one number per frame, its image carries a script
+//! that a strict content policy refuses, and it takes folded lines, which repeat the whole path for each stack.
+
+use crate::page;
+use crate::picture::Picture;
+use crate::profile::Profile;
+use crate::svg;
+use crate::tree::{By, Tree};
+use crate::value::Value;
+use crate::words;
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Options {
+    pub value: Value,
+    /// Frames narrower than this part of the whole are not drawn.
+    pub least_fraction: f64,
+    /// Nor are more than this many, the narrowest first.
+    pub most_frames: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        // A picture 1,200 pixels wide shows nothing of a frame that is a quarter of a pixel wide.
+        Options { value: Value::LiveBytes, least_fraction: 0.0002, most_frames: 10_000 }
+    }
+}
+
+impl Options {
+    pub fn of(value: Value) -> Options {
+        Options { value, ..Options::default() }
+    }
+}
+
+/// Ready to be drawn.
+pub struct Flame {
+    pub(crate) title: String,
+    pub(crate) sentences: Vec<String>,
+    pub(crate) query: Option<String>,
+    pub(crate) value: Value,
+    pub(crate) is_difference: bool,
+    pub(crate) picture: Picture,
+}
+
+impl Flame {
+    pub fn new(profile: &Profile, options: Options) -> Flame {
+        let Options { value, least_fraction, most_frames } = options;
+        let tree = Tree::new(profile, None, value, By::Line);
+        let picture = Picture::new(tree, least_fraction, most_frames);
+        let mut sentences = vec![words::total(profile, value), words::sampling(profile)];
+        sentences.extend(words::omitted(&picture, value));
+        sentences.extend(profile.notes.iter().cloned());
+        let title = format!("{}: {}", words::upper_first(value.words()), profile.title);
+        Flame { title, sentences, query: profile.query.clone(), value, is_difference: false, picture }
+    }
+
+    /// What changed between an earlier and a later profile.
+    pub fn difference(before: &Profile, after: &Profile, options: Options) -> Flame {
+        let Options { value, least_fraction, most_frames } = options;
+        let tree = Tree::new(after, Some(before), value, By::Line);
+        let picture = Picture::new(tree, least_fraction, most_frames);
+        let mut sentences = words::change(before, after, &picture, value);
+        sentences.push(words::total(after, value));
+        sentences.push(words::sampling(after));
+        sentences.extend(words::omitted(&picture, value));
+        sentences.extend(after.notes.iter().cloned());
+        let title = if before.title == after.title {
+            format!("Change of {}: {}", value.words(), after.title)
+        } else {
+            format!("Change of {}: {} to {}", value.words(), before.title, after.title)
+        };
+        Flame { title, sentences, query: after.query.clone(), value, is_difference: true, picture }
+    }
+
+    /// A picture without script: names and numbers appear when a frame is pointed at.
+    pub fn svg(&self) -> String {
+        svg::drawn(self)
+    }
+
+    /// One file of HTML that loads nothing: search, zoom, keys, light and dark.
+    pub fn html(&self) -> String {
+        page::written(self)
+    }
+}
