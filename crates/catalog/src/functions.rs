@@ -5,6 +5,7 @@ mod growth;
 mod mark;
 mod pictures;
 mod sleep;
+mod symbolize;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub(crate) use sleep::sleep;
 
 /// Adds the functions that see what the statement's tables see.
 pub(crate) fn equip(state: &mut SessionState, scope: &Arc<Scope>) -> Result<()> {
+    state.register_udf(Arc::new(symbolize::symbolize(scope)))?;
     state.register_udf(Arc::new(mark::mark(scope)))?;
     state.register_udf(Arc::new(mark::unmark(scope)))?;
     for picture in pictures::pictures(scope) {

@@ -19,6 +19,7 @@ mod functions;
 mod heap;
 mod history;
 mod listing;
+mod names;
 mod parameter_file;
 mod parameters;
 mod postgres;

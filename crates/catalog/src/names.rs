@@ -3,11 +3,16 @@
 //! Files are opened and cached by `heapql_symbols`; which module an address lies in is the registry's to say. Called by the
 //! tables and functions that show frames.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use heapql_registry::{Modules, Source, State};
+use heapql_registry::{Modules, Source, State, Usage};
 use heapql_symbols::{Frame, Kind, Module, Rules, Symbols, unnamed};
+use parking_lot::Mutex;
+
+use crate::parameters::{APP_FRAME_RULES, Parameters};
+use crate::server::Server;
 
 /// One frame of a stack. An address has several if functions are inlined there.
 #[derive(Clone, Debug)]
@@ -59,47 +64,99 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// What names the stacks of one process.
-pub(crate) struct Namer<'a> {
-    symbols: &'a Symbols,
+/// What the server knows of names: files, and the rules that a parameter sets.
+#[derive(Default)]
+pub(crate) struct Names {
+    symbols: Symbols,
+    /// And the text that they were made of.
+    rules: Mutex<(String, Arc<Rules>)>,
+}
+
+impl Names {
+    fn rules(&self, parameters: &Parameters) -> Arc<Rules> {
+        let text = parameters.text(APP_FRAME_RULES);
+        let mut rules = self.rules.lock();
+        if rules.0 != text {
+            // It was checked when it was set.
+            *rules = (text.clone(), Arc::new(Rules::parse(&text).unwrap_or_default()));
+        }
+        Arc::clone(&rules.1)
+    }
+
+    pub(crate) fn usage(&self) -> Vec<Usage> {
+        let row = |usage: &heapql_symbols::Usage| Usage {
+            name: usage.name,
+            value: usage.value,
+            unit: usage.unit,
+            description: usage.description,
+        };
+        self.symbols.usage().iter().map(row).collect()
+    }
+}
+
+/// Whether a text may be the value of [`APP_FRAME_RULES`].
+pub(crate) fn check_rules(text: &str) -> Result<(), String> {
+    Rules::parse(text).map(drop).map_err(|error| error.to_string())
+}
+
+/// What names the stacks of one process. For one statement: it keeps what it has named.
+pub(crate) struct Namer {
+    server: Arc<Server>,
     rules: Arc<Rules>,
     modules: Modules,
     /// While the process lives.
     pid: Option<i32>,
+    /// By address and module generation.
+    known: HashMap<(u64, u16), Arc<[Named]>>,
 }
 
-impl<'a> Namer<'a> {
+impl Namer {
     /// A ledger whose modules cannot be read gives addresses.
-    pub(crate) fn new(symbols: &'a Symbols, rules: &Arc<Rules>, source: &Source) -> Namer<'a> {
+    pub(crate) fn new(server: &Arc<Server>, source: &Source) -> Namer {
+        let rules = server.names().rules(server.parameters());
         let pid = (source.state() == State::Alive).then(|| source.pid());
-        Namer { symbols, rules: Arc::clone(rules), modules: source.modules().unwrap_or_default(), pid }
-    }
-
-    pub(crate) fn modules(&self) -> &Modules {
-        &self.modules
+        let modules = source.modules().unwrap_or_default();
+        Namer { server: Arc::clone(server), rules, modules, pid, known: HashMap::new() }
     }
 
     /// All frames, innermost first.
-    pub(crate) fn stack(&self, stack: &[u64], generation: u16) -> Vec<Named> {
-        stack.iter().flat_map(|address| self.address(*address, generation)).collect()
+    pub(crate) fn stack(&mut self, stack: &[u64], generation: u16) -> Vec<Named> {
+        stack.iter().flat_map(|address| self.address(*address, generation).to_vec()).collect()
+    }
+
+    /// All frames in words, one a line.
+    pub(crate) fn stack_text(&mut self, stack: &[u64], generation: u16) -> String {
+        let mut text = String::new();
+        for address in stack {
+            for named in self.address(*address, generation).iter() {
+                if !text.is_empty() {
+                    text.push('\n');
+                }
+                named.write(&mut text);
+                if named.frame.is_inline {
+                    text.push_str(" (inlined)");
+                }
+            }
+        }
+        text
     }
 
     /// The user's own frame; of the addresses behind it none is looked up.
-    pub(crate) fn app_frame(&self, stack: &[u64], generation: u16) -> Option<Named> {
+    pub(crate) fn app_frame(&mut self, stack: &[u64], generation: u16) -> Option<Named> {
         let mut frames: Vec<Named> = Vec::new();
         for address in stack {
             let here = self.address(*address, generation);
             if let Some(own) = here.iter().find(|named| named.kind == Kind::Application) {
                 return Some(own.clone());
             }
-            frames.extend(here);
+            frames.extend(here.iter().cloned());
         }
         let chosen = Rules::app_frame(frames.iter().map(|named| named.kind))?;
         Some(frames.swap_remove(chosen))
     }
 
     /// As [`Namer::app_frame`], in words; empty for a stack without frames.
-    pub(crate) fn app_frame_text(&self, stack: &[u64], generation: u16) -> String {
+    pub(crate) fn app_frame_text(&mut self, stack: &[u64], generation: u16) -> String {
         let mut text = String::new();
         if let Some(named) = self.app_frame(stack, generation) {
             named.write(&mut text);
@@ -108,18 +165,27 @@ impl<'a> Namer<'a> {
     }
 
     /// The frames at one return address.
-    pub(crate) fn address(&self, address: u64, generation: u16) -> Vec<Named> {
+    pub(crate) fn address(&mut self, address: u64, generation: u16) -> Arc<[Named]> {
+        if let Some(known) = self.known.get(&(address, generation)) {
+            return Arc::clone(known);
+        }
+        let named: Arc<[Named]> = self.named(address, generation).into();
+        self.known.insert((address, generation), Arc::clone(&named));
+        named
+    }
+
+    fn named(&self, address: u64, generation: u16) -> Vec<Named> {
         let Some((module, offset)) = self.modules.locate(address, generation) else {
+            // Code that was made at run time, or a module that was not seen.
             let frame = Frame { function: None, file: None, line: None, is_inline: false };
-            // No file is mapped there: code that was made at run time, or a module that was not seen.
-            let kind = Kind::Application;
             let note = Some("no module lies there".into());
+            let kind = self.rules.kind("", None, None);
             return vec![Named { address, module: "".into(), offset: address, frame, kind, note }];
         };
         let path: Arc<str> = module.path.as_str().into();
         let wanted = Module { path: &module.path, build_id: &module.build_id, pid: self.pid };
         // The call, not what it returns to.
-        let resolved = self.symbols.resolve(&wanted, &[offset.saturating_sub(1)]);
+        let resolved = self.server.names().symbols.resolve(&wanted, &[offset.saturating_sub(1)]);
         let named = |frame: &Frame, note: &Option<Arc<str>>| Named {
             address,
             module: Arc::clone(&path),
@@ -129,5 +195,22 @@ impl<'a> Namer<'a> {
             note: note.clone(),
         };
         resolved.iter().flat_map(|at| at.frames.iter().map(|frame| named(frame, &at.note))).collect()
+    }
+}
+
+/// The namers of a statement, one for each process.
+pub(crate) struct Namers {
+    server: Arc<Server>,
+    /// By the source's id.
+    known: HashMap<u64, Namer>,
+}
+
+impl Namers {
+    pub(crate) fn new(server: &Arc<Server>) -> Namers {
+        Namers { server: Arc::clone(server), known: HashMap::new() }
+    }
+
+    pub(crate) fn of(&mut self, source: &Source) -> &mut Namer {
+        self.known.entry(source.id()).or_insert_with(|| Namer::new(&self.server, source))
     }
 }

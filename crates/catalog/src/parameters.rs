@@ -12,6 +12,7 @@ use heapql_ledger::{Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
 use parking_lot::Mutex;
 
 use crate::failure::{Failure, FailureKind, Warning};
+use crate::names;
 use crate::parameter_file::{self, Stored};
 
 pub(crate) use value::checked;
@@ -35,6 +36,7 @@ pub(crate) enum Kind {
     Text(fn(&str) -> Result<(), String>),
 }
 
+pub(crate) const APP_FRAME_RULES: &str = "_app_frame_rules";
 pub(crate) const HISTORY_INTERVAL: &str = "_history_snapshot_interval";
 pub(crate) const HISTORY_HOURS: &str = "_history_keep_hours";
 pub(crate) const HISTORY_MEMORY: &str = "_history_memory_limit";
@@ -44,7 +46,13 @@ pub(crate) const MAX: &str = "_max_malloc_sample_interval";
 
 const INTERVAL: RangeInclusive<u32> = Intervals::LEAST..=Intervals::MOST;
 
-static SPECS: [Spec; 6] = [
+static SPECS: [Spec; 7] = [
+    Spec {
+        name: APP_FRAME_RULES,
+        kind: Kind::Text(names::check_rules),
+        default_value: "",
+        info: "rules before the built-in ones that say whose code a frame is, such as app:/opt/vendor/*; library:boost::*",
+    },
     Spec {
         name: HISTORY_HOURS,
         kind: Kind::Int(1..=8760),

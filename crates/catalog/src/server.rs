@@ -11,6 +11,7 @@ use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::failure::{Failure, FailureKind, Warning};
 use crate::history::Recorded;
+use crate::names::Names;
 use crate::parameters::{Change, Parameters};
 
 /// How a server is set up.
@@ -38,6 +39,7 @@ pub struct Server {
     connections: Arc<Connections>,
     parameters: Parameters,
     recorded: Recorded,
+    names: Names,
     engine: Engine,
     svr_ip: String,
     svr_port: u16,
@@ -53,6 +55,7 @@ impl Server {
         let _span = tracing::info_span!("server").entered();
         let server = Server {
             parameters: Parameters::load(config.parameter_file, config.initial)?,
+            names: Names::default(),
             recorded: Recorded::open(config.history_folder, &config.registry),
             engine: Engine::new()?,
             connections: Arc::new(Connections::new()),
@@ -113,8 +116,14 @@ impl Server {
         self.recorded.history()
     }
 
-    pub(crate) fn history_usage(&self) -> Vec<Usage> {
-        self.recorded.usage()
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Rows of `self_usage` about the server itself.
+    pub(crate) fn usage(&self) -> Vec<Usage> {
+        let parts = [self.registry.usage(), self.recorded.usage(), self.names.usage()];
+        parts.into_iter().flatten().collect()
     }
 
     pub(crate) fn mark(&self, name: &str) -> Result<Snapshot, Failure> {

@@ -33,6 +33,12 @@ impl Modules {
         Some((module, address.wrapping_sub(module.load_bias)))
     }
 
+    /// The generation of stacks that are captured now.
+    pub fn generation(&self) -> u16 {
+        let newest = |module: &ModuleRecord| module.unloaded.unwrap_or(0).max(module.loaded);
+        self.records.iter().map(newest).max().unwrap_or(0) as u16
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &ModuleRecord> {
         self.records.iter()
     }

@@ -82,6 +82,12 @@ pub struct Symbols {
     open: Mutex<Open>,
 }
 
+impl Default for Symbols {
+    fn default() -> Symbols {
+        Symbols::new(Settings::default())
+    }
+}
+
 impl Symbols {
     pub fn new(settings: Settings) -> Symbols {
         let cache = Cache::new(settings.cached_bytes);

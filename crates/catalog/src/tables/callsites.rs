@@ -1,23 +1,30 @@
 //! `heapql.callsites`: every live callsite of every process, with its full stack. The documented table sums these.
+//!
+//! Names are looked up only if a query asks for their columns.
 
 use std::sync::Arc;
 
-use heapql_registry::Callsite;
+use heapql_registry::{Callsite, Source};
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 
-use super::batch::{batches, ints, same_int, same_text, texts, written};
+use super::batch::{batches, ints, same_int, same_text, texts, times, written};
+use super::contexts::context_name;
 use super::malloc_sample_info::write_addresses;
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
+use crate::names::Namers;
 
 const COLUMNS: &[Column] = &[
     Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
     Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
     Column::int("pid", "process that allocated"),
+    Column::time("process_started_at", "when recording of the process began, UTC"),
+    Column::text("state", "varchar(16)", "alive or dead"),
     Column::int("callsite_id", "number of the callsite inside its process's ledger"),
     Column::int("tenant_id", "tenant of the samples"),
     Column::int("ctx_id", "memory context"),
+    Column::text("ctx_name", "varchar(256)", "name of ctx_id"),
     Column::text("label", "varchar(16)", "module label"),
     Column::int("depth", "frames in back_trace"),
     Column::text("back_trace", "varchar(4096)", "all recorded return addresses, innermost first"),
@@ -29,15 +36,24 @@ const COLUMNS: &[Column] = &[
     Column::int("est_count_error", "standard error of est_count: two thirds of estimates are off by less"),
     Column::int("est_bytes", "estimate of the requested bytes of all live objects of the callsite"),
     Column::int("est_bytes_error", "standard error of est_bytes"),
+    Column::int("est_total_count", "estimate of all objects ever allocated here"),
+    Column::time("first_seen_at", "when the first object was sampled here, UTC"),
+    Column::text("app_frame", "varchar(4096)", "the innermost frame of the user's own code, with file and line"),
+    Column::text("stack", "varchar(65535)", "every frame with its name, innermost first, one a line"),
 ];
 
 #[derive(Debug)]
 pub(crate) struct Callsites;
 
 struct Row {
-    pid: i64,
+    source: Arc<Source>,
     callsite: Callsite,
+    app_frame: String,
+    stack: String,
 }
+
+/// Rows whose names are looked up before the first of them is given.
+const NAMED_AT_ONCE: usize = 256;
 
 impl SystemTable for Callsites {
     fn name(&self) -> &'static str {
@@ -63,28 +79,59 @@ impl SystemTable for Callsites {
                 && request.passes_int("ctx_id", callsite.ctx_id)
                 && request.passes_text("label", &callsite.label)
         };
-        let rows = sources::readable(scope)
+        let rows: Vec<Row> = sources::readable(scope)
             .into_iter()
-            .map(|(source, callsites)| (i64::from(source.pid()), callsites))
-            .filter(|(pid, _)| request.passes_int("pid", *pid))
-            .flat_map(|(pid, callsites)| callsites.into_iter().map(move |callsite| Row { pid, callsite }))
-            .filter(|row| keep(&row.callsite))
+            .filter(|(source, _)| request.passes_int("pid", source.pid().into()))
+            .flat_map(|(source, callsites)| callsites.into_iter().map(move |callsite| (Arc::clone(&source), callsite)))
+            .filter(|(_, callsite)| keep(callsite))
+            .map(|(source, callsite)| Row { source, callsite, app_frame: String::new(), stack: String::new() })
             .collect();
         let server = Arc::clone(&scope.server);
-        Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
+        let cells = move |column, rows: &[Row]| match column {
             "svr_ip" => same_text(rows.len(), server.svr_ip()),
             "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
             _ => cells(column, rows),
-        }))
+        };
+        let is_asked = |name: &str| request.columns.iter().any(|&index| COLUMNS[index].name == name);
+        let (frame, stack) = (is_asked("app_frame"), is_asked("stack"));
+        if !frame && !stack {
+            return Ok(batches(COLUMNS, request, rows, cells));
+        }
+        let mut namers = Namers::new(&scope.server);
+        let (request, cells, mut rows) = (request.clone(), Arc::new(cells), rows.into_iter());
+        Ok(Box::new(
+            std::iter::from_fn(move || {
+                let mut chunk: Vec<Row> = rows.by_ref().take(NAMED_AT_ONCE).collect();
+                for row in &mut chunk {
+                    let (namer, generation) = (namers.of(&row.source), row.callsite.module_generation);
+                    if frame {
+                        row.app_frame = namer.app_frame_text(&row.callsite.stack, generation);
+                    }
+                    if stack {
+                        row.stack = namer.stack_text(&row.callsite.stack, generation);
+                    }
+                }
+                let cells = Arc::clone(&cells);
+                (!chunk.is_empty()).then(|| batches(COLUMNS, &request, chunk, move |column, rows| cells(column, rows)))
+            })
+            .flatten(),
+        ))
+    }
+
+    fn is_slow(&self, column: &Column) -> bool {
+        matches!(column.name, "app_frame" | "stack")
     }
 }
 
 fn cells(column: &str, rows: &[Row]) -> ArrayRef {
     match column {
-        "pid" => ints(rows, |row| row.pid),
+        "pid" => ints(rows, |row| row.source.pid().into()),
+        "process_started_at" => times(rows, |row| row.source.started_at()),
+        "state" => texts(rows, |row| sources::state_name(&row.source)),
         "callsite_id" => ints(rows, |row| row.callsite.callsite_id.cast_signed()),
         "tenant_id" => ints(rows, |row| row.callsite.tenant_id),
         "ctx_id" => ints(rows, |row| row.callsite.ctx_id),
+        "ctx_name" => written(rows, |row, text| text.push_str(&context_name(row.callsite.ctx_id))),
         "label" => texts(rows, |row| &row.callsite.label),
         "depth" => ints(rows, |row| i64::try_from(row.callsite.stack.len()).unwrap_or(i64::MAX)),
         "back_trace" => written(rows, |row, text| write_addresses(&row.callsite.stack, text)),
@@ -95,6 +142,10 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "est_count" => ints(rows, |row| row.callsite.counters.est_count.value.round() as i64),
         "est_count_error" => ints(rows, |row| row.callsite.counters.est_count.error().round() as i64),
         "est_bytes" => ints(rows, |row| row.callsite.counters.est_bytes.value.round() as i64),
-        _ => ints(rows, |row| row.callsite.counters.est_bytes.error().round() as i64),
+        "est_bytes_error" => ints(rows, |row| row.callsite.counters.est_bytes.error().round() as i64),
+        "est_total_count" => ints(rows, |row| row.callsite.counters.est_total_count.round() as i64),
+        "first_seen_at" => times(rows, |row| row.callsite.first_seen_at),
+        "app_frame" => texts(rows, |row| &row.app_frame),
+        _ => texts(rows, |row| &row.stack),
     }
 }

@@ -13,7 +13,7 @@ use heapql_symbols::{Kind, Rules};
 
 use super::batch::{batches, bools, ints, ints_or_null, same_int, same_text, texts, texts_or_null, written};
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
-use crate::names::{Named, Namer, kind_name};
+use crate::names::{Named, Namer, Namers, kind_name};
 
 const COLUMNS: &[Column] = &[
     Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
@@ -81,7 +81,6 @@ impl SystemTable for Frames {
     }
 
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let rules = scope.server.rules();
         let mut pieces: Vec<(Arc<Source>, Vec<Callsite>)> = Vec::new();
         for (source, mut callsites) in sources::readable(scope) {
             callsites.retain(|callsite| {
@@ -95,10 +94,10 @@ impl SystemTable for Frames {
             }
         }
         let (server, request) = (Arc::clone(&scope.server), request.clone());
+        let mut namers = Namers::new(&server);
         Ok(Box::new(pieces.into_iter().flat_map(move |(source, callsites)| {
-            let namer = Namer::new(server.symbols(), &rules, &source);
-            let state = sources::state_name(&source);
-            let of = |callsite| rows(source.pid().into(), state, &namer, Arc::new(callsite));
+            let (namer, state) = (namers.of(&source), sources::state_name(&source));
+            let of = |callsite| rows(source.pid().into(), state, namer, Arc::new(callsite));
             let rows = callsites.into_iter().flat_map(of).collect();
             let server = Arc::clone(&server);
             batches(COLUMNS, &request, rows, move |column, rows| match column {
@@ -110,7 +109,7 @@ impl SystemTable for Frames {
     }
 }
 
-fn rows(pid: i64, state: &'static str, namer: &Namer<'_>, callsite: Arc<Callsite>) -> Vec<Row> {
+fn rows(pid: i64, state: &'static str, namer: &mut Namer, callsite: Arc<Callsite>) -> Vec<Row> {
     let named = namer.stack(&callsite.stack, callsite.module_generation);
     let app_frame = Rules::app_frame(named.iter().map(|named| named.kind));
     let own = named.iter().position(|named| named.kind != Kind::Allocator).unwrap_or(0);

@@ -51,7 +51,7 @@ impl SystemTable for SelfUsage {
 }
 
 fn rows(scope: &Scope) -> Vec<Row> {
-    let mut rows: Vec<Row> = registry(scope);
+    let mut rows: Vec<Row> = server(scope);
     rows.push(Row {
         name: "connections".to_owned(),
         pid: None,
@@ -80,7 +80,7 @@ fn rows(scope: &Scope) -> Vec<Row> {
     rows
 }
 
-fn registry(scope: &Scope) -> Vec<Row> {
+fn server(scope: &Scope) -> Vec<Row> {
     let row = |usage: heapql_registry::Usage| Row {
         name: usage.name.to_string(),
         pid: None,
@@ -88,6 +88,5 @@ fn registry(scope: &Scope) -> Vec<Row> {
         unit: usage.unit.to_string(),
         description: usage.description.to_string(),
     };
-    let usage = scope.server.registry().usage().into_iter().chain(scope.server.history_usage());
-    usage.map(row).collect()
+    scope.server.usage().into_iter().map(row).collect()
 }

@@ -42,3 +42,12 @@ fn warn(scope: &Scope, source: &Source, why: &str) {
     let message = format!("process {} ({}) could not be read and is left out: {why}", source.pid(), source.command());
     scope.diagnostics.push(Warning::new(FailureKind::Query, message));
 }
+
+/// As `processes.state` has it.
+pub(crate) fn state_name(source: &Source) -> &'static str {
+    match source.state() {
+        State::Alive => "alive",
+        State::Dead => "dead",
+        State::Unreadable(_) => "unreadable",
+    }
+}
