@@ -76,6 +76,12 @@ impl Series {
         Some(self.rows.last()?.at - self.rows.first()?.at)
     }
 
+    /// The last moment at which nothing had been sampled, or the first there is.
+    pub(super) fn born(&self) -> f64 {
+        let first = self.rows.partition_point(|row| row.taken <= 0.0);
+        self.rows.get(first.saturating_sub(1)).map_or(0.0, |row| row.at)
+    }
+
     pub(super) fn last(&self) -> Row {
         self.rows.last().copied().unwrap_or_default()
     }
