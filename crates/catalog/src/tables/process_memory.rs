@@ -94,7 +94,8 @@ fn row(source: Arc<Source>, live: Estimate, detailed: bool) -> Row {
     }
     match read("smaps_rollup") {
         Ok(text) => {
-            (row.rss, row.pss, row.swap) = (kilobytes(&text, "Rss:"), kilobytes(&text, "Pss:"), kilobytes(&text, "Swap:"));
+            (row.rss, row.pss, row.swap) =
+                (kilobytes(&text, "Rss:"), kilobytes(&text, "Pss:"), kilobytes(&text, "Swap:"));
         }
         Err(error) => {
             row.rss = read("status").ok().and_then(|text| kilobytes(&text, "VmRSS:"));

@@ -11,8 +11,8 @@ use datafusion::error::Result;
 use super::provider::Provider;
 use super::{Scope, SystemTable};
 use super::{
-    callsites, frames, history, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema, process_memory, processes,
-    self_usage, snapshots, view,
+    callsites, frames, history, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema,
+    process_memory, processes, self_usage, snapshots, view,
 };
 
 pub(crate) const OCEANBASE: &str = "oceanbase";

@@ -28,14 +28,7 @@ macro_rules! views {
 }
 
 pub(super) fn heapql() -> impl Iterator<Item = Arc<dyn SystemTable>> {
-    shared(views![
-        "live_by_callsite",
-        "live_by_function",
-        "live_by_label",
-        "live_by_module",
-        "live_by_process",
-        "top",
-    ])
+    shared(views!["live_by_callsite", "live_by_function", "live_by_label", "live_by_module", "live_by_process", "top",])
 }
 
 pub(super) fn oceanbase() -> impl Iterator<Item = Arc<dyn SystemTable>> {
@@ -52,7 +45,12 @@ impl View {
         let query = text.find("\nSELECT").or_else(|| text.find("\nWITH")).map_or(text.len(), |at| at + 1);
         let mut lines = text[..query].lines().filter_map(|line| line.strip_prefix("-- "));
         let comment = lines.next().unwrap_or_default();
-        View { name, comment, columns: lines.filter_map(column).collect(), query: text[query..].trim_end().trim_end_matches(';') }
+        View {
+            name,
+            comment,
+            columns: lines.filter_map(column).collect(),
+            query: text[query..].trim_end().trim_end_matches(';'),
+        }
     }
 }
 

@@ -40,27 +40,22 @@ impl Series {
         let unit = points.iter().map(|point| point.weight).fold(1.0, f64::max);
         let mut rows = Vec::with_capacity(points.len().max(process.len()) + 1);
         let mut rest = points.iter().peekable();
-        let mut taken = 0.0;
+        let mut now = Row::default();
         let first = process.iter().map(|process| process.at).chain(points.first().map(|point| point.at)).next();
         if first.is_some_and(|at| at > 0.0 && at <= FROM_THE_START) {
             rows.push(Row::default());
         }
         for process in process {
             while let Some(point) = rest.next_if(|point| point.at <= process.at) {
-                if point.at == process.at {
-                    rows.push(Series::row(point, unit, process.total_count));
-                    taken = point.total_count / unit;
-                }
+                now = Series::row(point, unit);
             }
-            if rows.last().is_none_or(|row| row.at < process.at) {
-                rows.push(Row { at: process.at, taken, load: process.total_count, ..Row::default() });
-            }
+            rows.push(Row { at: process.at, load: process.total_count, ..now });
         }
-        rows.extend(rest.map(|point| Series::row(point, unit, 0.0)));
+        rows.extend(rest.map(|point| Series::row(point, unit)));
         Series { rows, unit }
     }
 
-    fn row(point: &Point, unit: f64, load: f64) -> Row {
+    fn row(point: &Point, unit: f64) -> Row {
         Row {
             at: point.at,
             live: point.live_count / unit,
@@ -68,7 +63,7 @@ impl Series {
             bytes: point.live_bytes,
             count_variance: point.live_count_variance,
             bytes_variance: point.live_bytes_variance,
-            load,
+            load: 0.0,
         }
     }
 
