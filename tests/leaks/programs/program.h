@@ -17,6 +17,7 @@
 
 #define STEPS_PER_SECOND 50
 #define NOINLINE __attribute__((noinline, noclone))
+#define MAY_BE_UNUSED __attribute__((unused))
 
 static void step(double now);
 
@@ -35,12 +36,12 @@ static uint64_t random_word(void) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static unsigned below(unsigned bound) { return random_word() % bound; }
+MAY_BE_UNUSED static unsigned below(unsigned bound) { return random_word() % bound; }
 
-static double exponential(double mean) { return -mean * log((random_word() % 1000000 + 1) / 1000001.0); }
+MAY_BE_UNUSED static double exponential(double mean) { return -mean * log((random_word() % 1000000 + 1) / 1000001.0); }
 
 /* How many of a rate fall into this step. */
-static unsigned at_rate(double per_second) {
+MAY_BE_UNUSED static unsigned at_rate(double per_second) {
     double expected = per_second / STEPS_PER_SECOND;
     unsigned whole = (unsigned)expected;
     return whole + ((random_word() % 1000000) / 1e6 < expected - whole);
@@ -53,13 +54,13 @@ static void *use(void *memory) {
 }
 
 NOINLINE static void handle_request(void) {
-    char *lines[4];
+    void *lines[4];
     for (int line = 0; line < 4; line++) lines[line] = use(malloc(20 + below(200)));
     for (int line = 0; line < 4; line++) free(lines[line]);
 }
 
 /* Four short-lived allocations each. */
-static void requests(unsigned count) {
+MAY_BE_UNUSED static void requests(unsigned count) {
     while (count--) handle_request();
 }
 
