@@ -12,17 +12,18 @@ const WHOLE: f64 = 4.5;
 /// Where objects are freed too, some may only not have reached their age yet: more evidence, and a longer life.
 const WHOLE_OF_CHURN: f64 = 5.0;
 const CHURN_SECONDS: f64 = 150.0;
-const LAST_THIRD: f64 = 2.0;
+const LAST_THIRD: f64 = 2.5;
 /// The same for single bytes tracks, where the variance of sizes is only known from the series itself.
 const FLOORS: f64 = 3.0;
 const FLOORS_OF_BYTES: f64 = 3.3;
 /// Pieces of which the least number of live objects is compared.
 const PIECES: usize = 9;
 /// Growth in the last third, compared with the mean of those before.
-const CONTINUES: f64 = 0.7;
+const CONTINUES: f64 = 0.75;
 /// The end of the stretch, and what part of the mean growth has to be seen there.
 const LAST_PIECE: f64 = 0.12;
 const LAST_PIECE_SHARE: f64 = 0.6;
+const LAST_PIECE_ERRORS: f64 = 0.5;
 /// Few changes are seen, so their mean square may be too small; and the part of it that the mean of a few snapshots has.
 const WALK: f64 = 1.5;
 const JITTER: f64 = 1.0;
@@ -244,7 +245,7 @@ impl<'a> Window<'a> {
         let from = end.at - (end.at - start.at) * LAST_PIECE;
         let before = &self.rows[self.rows.partition_point(|row| row.at <= from).saturating_sub(1)];
         let expected = (end.live - start.live) / (end.at - start.at) * (end.at - before.at);
-        end.live - before.live >= LAST_PIECE_SHARE * expected - self.noise(before, end).sqrt()
+        end.live - before.live >= LAST_PIECE_SHARE * expected - LAST_PIECE_ERRORS * self.noise(before, end).sqrt()
     }
 
     /// Variance, in samples, that chance gives the difference of two live numbers if nothing grows.
