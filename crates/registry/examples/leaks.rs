@@ -82,7 +82,6 @@ fn replay(file: &str) {
                 total_count: n(8),
                 samples_live: n(9) as u64,
                 samples_total: n(10) as u64,
-                weight: n(8) / n(10).max(1.0),
             }),
         }
     }

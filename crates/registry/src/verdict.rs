@@ -23,8 +23,6 @@ pub struct Point {
     pub samples_live: u64,
     /// Ever sampled here.
     pub samples_total: u64,
-    /// Mean number of allocations for which a sample of this callsite stands.
-    pub weight: f64,
 }
 
 /// What the whole process had ever allocated at one snapshot, by callsites of which nothing is live, too. Its instants are

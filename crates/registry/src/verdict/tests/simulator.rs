@@ -90,7 +90,6 @@ impl Site {
             total_count: weight * self.taken as f64,
             samples_live: self.deaths.len() as u64,
             samples_total: self.taken,
-            weight,
         });
     }
 }
