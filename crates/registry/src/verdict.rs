@@ -23,12 +23,10 @@ pub struct Point {
     pub samples_live: u64,
     /// Ever sampled here.
     pub samples_total: u64,
-    /// Mean number of allocations for which a sample of this callsite stands.
-    pub weight: f64,
 }
 
-/// What the whole process had allocated at one snapshot, callsites of which nothing is live included. Its instants are
-/// all snapshots there are: at one without a [`Point`] nothing of the callsite was live.
+/// What the whole process had ever allocated at one snapshot, by callsites of which nothing is live, too. Its instants are
+/// all snapshots there are: at one without a [`Point`] the callsite was as at the one before, or had not been seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProcessPoint {
     pub at: f64,

@@ -36,31 +36,25 @@ pub(super) struct Series {
 
 impl Series {
     pub(super) fn new(points: &[Point], process: &[ProcessPoint]) -> Series {
-        // One weight, the largest: for mixed ones, errors are rather over- than underestimated.
-        let unit = points.iter().map(|point| point.weight).fold(1.0, f64::max);
+        let unit = unit(points);
         let mut rows = Vec::with_capacity(points.len().max(process.len()) + 1);
         let mut rest = points.iter().peekable();
-        let mut taken = 0.0;
+        let mut now = Row::default();
         let first = process.iter().map(|process| process.at).chain(points.first().map(|point| point.at)).next();
         if first.is_some_and(|at| at > 0.0 && at <= FROM_THE_START) {
             rows.push(Row::default());
         }
         for process in process {
             while let Some(point) = rest.next_if(|point| point.at <= process.at) {
-                if point.at == process.at {
-                    rows.push(Series::row(point, unit, process.total_count));
-                    taken = point.total_count / unit;
-                }
+                now = Series::row(point, unit);
             }
-            if rows.last().is_none_or(|row| row.at < process.at) {
-                rows.push(Row { at: process.at, taken, load: process.total_count, ..Row::default() });
-            }
+            rows.push(Row { at: process.at, load: process.total_count, ..now });
         }
-        rows.extend(rest.map(|point| Series::row(point, unit, 0.0)));
+        rows.extend(rest.map(|point| Series::row(point, unit)));
         Series { rows, unit }
     }
 
-    fn row(point: &Point, unit: f64, load: f64) -> Row {
+    fn row(point: &Point, unit: f64) -> Row {
         Row {
             at: point.at,
             live: point.live_count / unit,
@@ -68,12 +62,18 @@ impl Series {
             bytes: point.live_bytes,
             count_variance: point.live_count_variance,
             bytes_variance: point.live_bytes_variance,
-            load,
+            load: 0.0,
         }
     }
 
     pub(super) fn duration(&self) -> Option<f64> {
         Some(self.rows.last()?.at - self.rows.first()?.at)
+    }
+
+    /// The last moment at which nothing had been sampled, or the first there is.
+    pub(super) fn born(&self) -> f64 {
+        let first = self.rows.partition_point(|row| row.taken <= 0.0);
+        self.rows.get(first.saturating_sub(1)).map_or(0.0, |row| row.at)
     }
 
     pub(super) fn last(&self) -> Row {
@@ -120,6 +120,26 @@ impl Series {
     }
 }
 
+/// How many samples a weight is the mean of.
+const SAMPLES_OF_A_WEIGHT: u64 = 16;
+
+/// One weight for all samples. Intervals may have changed: it is the largest that some of them had, so that errors are
+/// rather over- than underestimated.
+fn unit(points: &[Point]) -> f64 {
+    let (mut unit, mut since) = (0.0f64, Point::default());
+    for point in points {
+        let samples = point.samples_total.saturating_sub(since.samples_total);
+        if samples >= SAMPLES_OF_A_WEIGHT {
+            unit = unit.max((point.total_count - since.total_count) / samples as f64);
+            since = *point;
+        }
+    }
+    if unit == 0.0 {
+        unit = points.last().map_or(0.0, |point| point.total_count / point.samples_total.max(1) as f64);
+    }
+    unit.max(1.0)
+}
+
 /// All of the history at once.
 pub(super) struct Whole<'a> {
     series: &'a Series,
@@ -127,8 +147,21 @@ pub(super) struct Whole<'a> {
 
 impl Whole<'_> {
     fn level(&self, from: f64, to: f64) -> Row {
+        let (rows, start, seconds) = (self.seen(), self.series.rows[0].at, self.series.duration().unwrap_or(0.0));
+        mean(rows, start + from * seconds, start + to * seconds)
+    }
+
+    /// Without the beginning, at which nobody looked: what was there at the first look did not rise.
+    fn seen(&self) -> &[Row] {
+        let rows = &self.series.rows;
+        if rows[0].at == 0.0 { &rows[1..] } else { rows }
+    }
+
+    /// The least that lived since then.
+    fn floor(&self, from: f64) -> f64 {
         let (start, seconds) = (self.series.rows[0].at, self.series.duration().unwrap_or(0.0));
-        mean(&self.series.rows, start + from * seconds, start + to * seconds)
+        let since = self.seen().iter().filter(|row| row.at >= start + from * seconds);
+        since.map(|row| row.live).fold(f64::INFINITY, f64::min)
     }
 
     /// It has lost more than chance takes, and the last third of the time is the lowest.
@@ -147,12 +180,12 @@ impl Whole<'_> {
 
     /// It was lower by more than chance early on, and rose more slowly, or not at all, in the last third.
     pub(super) fn saturates(&self) -> Option<String> {
-        let (early, middle, last) = (self.level(0.0, 0.08), self.level(0.62, 0.72), self.level(0.9, 1.0));
+        let (early, middle, last) = (self.level(0.0, 0.04), self.level(0.62, 0.72), self.level(0.9, 1.0));
         let (rose, since) = (last.live - early.live, last.live - middle.live);
         let early_rate = (middle.live - early.live) / (middle.at - early.at).max(1.0);
         let late_rate = since / (last.at - middle.at).max(1.0);
-        let is_slower = late_rate < 0.7 * early_rate;
-        (rose > 4.0 * (early.live + last.live).sqrt() && rose > 0.2 * last.live && is_slower).then(|| {
+        let is_slower = late_rate < 0.7 * early_rate && self.floor(0.66) > early.live + 0.6 * rose;
+        (rose > 3.0 * (early.live + last.live).sqrt() && rose > 0.2 * last.live && is_slower).then(|| {
             format!(
                 "rose to {:.0} live objects, {:.0} per minute until {:.0} s ago and {:.0} since",
                 last.live * self.series.unit,

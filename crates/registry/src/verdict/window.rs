@@ -9,24 +9,42 @@ use super::series::{Row, Series, mean};
 /// Standard errors that chance has to be exceeded by, over the whole stretch and over its last third. The first is for
 /// 5,000 callsites looked at a hundred times.
 const WHOLE: f64 = 4.5;
-const LAST_THIRD: f64 = 2.0;
+/// Where objects are freed too, some may only not have reached their age yet: more evidence, and a longer life.
+const WHOLE_OF_CHURN: f64 = 5.0;
+const CHURN_SECONDS: f64 = 150.0;
+const LAST_THIRD: f64 = 2.5;
 /// The same for single bytes tracks, where the variance of sizes is only known from the series itself.
 const FLOORS: f64 = 3.0;
 const FLOORS_OF_BYTES: f64 = 3.3;
 /// Pieces of which the least number of live objects is compared.
 const PIECES: usize = 9;
 /// Growth in the last third, compared with the mean of those before.
-const CONTINUES: f64 = 0.65;
+const CONTINUES: f64 = 0.75;
+/// The end of the stretch, and what part of the mean growth has to be seen there.
+const LAST_PIECE: f64 = 0.12;
+const LAST_PIECE_SHARE: f64 = 0.6;
+const LAST_PIECE_ERRORS: f64 = 0.5;
+/// Few changes are seen, so their mean square may be too small; and the part of it that the mean of a few snapshots has.
+const WALK: f64 = 1.5;
+const JITTER: f64 = 1.0;
+const LAG: usize = 3;
 /// How far above the present level a steady state would have to lie for objects that hardly any are freed of.
 const PLATEAU: f64 = 3.0;
 /// What part of the growth has to come from objects that stay longer rather than from more of them.
 const BY_RESIDENCE: f64 = 0.5;
+const RESIDENCE_ERRORS: f64 = 2.0;
 /// Growth in proportion to all allocations of the process is load, for so many seconds.
 const LOAD_SECONDS: f64 = 270.0;
-const BY_LOAD: f64 = 0.7;
+const BY_LOAD: f64 = 0.4;
+const LOAD_ERRORS: f64 = 2.0;
+/// See `is_no_filling`.
+const YOUNG: f64 = 0.5;
+const FILLING: f64 = 0.45;
+const FILLING_ERRORS: f64 = 1.5;
 /// Growth of sizes: at least so much of what is live.
 const LEAST_BYTES: f64 = 65_536.0;
 const LEAST_SHARE: f64 = 0.2;
+const BY_SIZE: f64 = 0.7;
 
 /// Why a stretch shows no growth. The later it stands here, the nearer it came.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
@@ -96,12 +114,17 @@ impl Evidence {
 struct Window<'a> {
     rows: &'a [Row],
     cuts: [Row; 4],
+    /// Mean square of the change from one snapshot to the next, beyond the trend.
+    change: f64,
+    /// The same over LAG snapshots, for one step: what of the changes does not turn back.
+    walk: f64,
+    /// When the callsite's first sample had been taken.
+    born: f64,
     unit: f64,
 }
 
 pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, Refusal> {
-    let rows = series.since(seconds);
-    let window = Window::new(rows, series.unit).ok_or(Refusal::TooFewSnapshots)?;
+    let window = Window::new(series, seconds).ok_or(Refusal::TooFewSnapshots)?;
     let by_size = match window.more_objects() {
         Ok(()) => false,
         Err(_) if window.larger_objects() => true,
@@ -116,20 +139,28 @@ pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, Refusal> 
         growth_count,
         seconds: window.seconds(),
         objects: objects * series.unit,
-        errors: objects / noise(first, last).sqrt(),
+        errors: objects / window.noise(first, last).sqrt(),
         stayed: objects / (last.taken - first.taken).max(f64::MIN_POSITIVE),
         by_size,
     })
 }
 
 impl<'a> Window<'a> {
-    fn new(rows: &'a [Row], unit: f64) -> Option<Window<'a>> {
+    fn new(series: &'a Series, seconds: f64) -> Option<Window<'a>> {
+        let rows = series.since(seconds);
         let (start, end) = (rows.first()?.at, rows.last()?.at);
         let (seconds, near) = (end - start, (end - start) / PIECES as f64);
         let at = |moment: f64| mean(rows, start + moment - near / 2.0, start + moment + near / 2.0);
         let cuts =
             [mean(rows, start, start + near), at(seconds / 3.0), at(seconds * 2.0 / 3.0), mean(rows, end - near, end)];
-        let window = Window { rows, cuts, unit };
+        let window = Window {
+            rows,
+            cuts,
+            change: change(rows, 1),
+            walk: change(rows, LAG) / LAG as f64,
+            born: series.born(),
+            unit: series.unit,
+        };
         let is_full = (0..3).all(|third| window.third(third).len() >= 3);
         is_full.then_some(window)
     }
@@ -161,7 +192,7 @@ impl<'a> Window<'a> {
     fn more_objects(&self) -> Result<(), Refusal> {
         let [first, second, third, last] = &self.cuts;
         let growth = last.live - first.live;
-        let error = noise(first, last).sqrt();
+        let error = self.noise(first, last).sqrt();
         if growth < WHOLE * error {
             return Err(Refusal::Chance(growth, error));
         }
@@ -170,10 +201,65 @@ impl<'a> Window<'a> {
         }
         let rate = |from: &Row, to: &Row| (to.live - from.live) / (to.at - from.at) * 60.0;
         let (before, lately) = (rate(first, third), rate(third, last));
-        if lately < CONTINUES * before || last.live - third.live < LAST_THIRD * noise(third, last).sqrt() {
+        let is_seen = last.live - third.live >= LAST_THIRD * self.noise(third, last).sqrt();
+        if lately < CONTINUES * before || !is_seen || !self.keeps_as_many() || !self.goes_on() {
             return Err(Refusal::Slows(before, lately));
         }
-        if self.hardly_frees() || self.stays_longer() { Ok(()) } else { Err(self.load_refusal()) }
+        if self.hardly_frees() {
+            return Ok(());
+        }
+        if growth < WHOLE_OF_CHURN * error {
+            return Err(Refusal::Chance(growth, error));
+        }
+        if last.at - self.born < CHURN_SECONDS || self.is_young() && !self.is_no_filling() {
+            return Err(Refusal::Slows(before, lately));
+        }
+        if self.stays_longer() { Ok(()) } else { Err(self.load_refusal()) }
+    }
+
+    /// Most of the callsite's life lies in the stretch.
+    fn is_young(&self) -> bool {
+        self.rows[0].at - self.born < YOUNG * self.seconds()
+    }
+
+    /// What fills at random and empties at random rises steeply, then less so: by 0.45 of the mean before when it is still
+    /// a fifth below its final level. More than that, beyond the error.
+    fn is_no_filling(&self) -> bool {
+        let [first, _, third, last] = &self.cuts;
+        let scale = FILLING * (last.at - third.at) / (third.at - first.at);
+        let beyond = last.live - third.live - scale * (third.live - first.live);
+        let variance = self.noise(third, last) + scale * scale * self.noise(first, third);
+        beyond >= FILLING_ERRORS * variance.sqrt()
+    }
+
+    /// As large a share of what is allocated stays as before: load that rises can hide that growth slows down.
+    fn keeps_as_many(&self) -> bool {
+        let [first, _, third, last] = &self.cuts;
+        let kept = |from: &Row, to: &Row| (to.live - from.live) / (to.taken - from.taken).max(f64::MIN_POSITIVE);
+        kept(third, last) >= CONTINUES * kept(first, third)
+    }
+
+    /// To the very end, as far as the few samples of that time can tell.
+    fn goes_on(&self) -> bool {
+        let (start, end) = (&self.rows[0], &self.rows[self.rows.len() - 1]);
+        let from = end.at - (end.at - start.at) * LAST_PIECE;
+        let before = &self.rows[self.rows.partition_point(|row| row.at <= from).saturating_sub(1)];
+        let expected = (end.live - start.live) / (end.at - start.at) * (end.at - before.at);
+        end.live - before.live >= LAST_PIECE_SHARE * expected - LAST_PIECE_ERRORS * self.noise(before, end).sqrt()
+    }
+
+    /// Variance, in samples, that chance gives the difference of two live numbers if nothing grows.
+    ///
+    /// Each event may as well not have been sampled, and there are no more of them than were taken and freed in between,
+    /// nor than live at both moments. Nor is it more than all the changes from snapshot to snapshot make up together, each
+    /// taken as independent, if those are small because most of what lives has been there all the time.
+    fn noise(&self, first: &Row, last: &Row) -> f64 {
+        let events = (last.taken - first.taken).max(0.0) + (last.freed() - first.freed()).max(0.0);
+        let steps = (last.at - first.at) / self.seconds() * (self.rows.len() - 1) as f64;
+        let walk = self.walk * steps * WALK;
+        // What goes up and down at random from snapshot to snapshot: a cut is the mean of a few of them.
+        let jitter = self.change / 2.0 * JITTER;
+        events.min(first.live + last.live).min(walk).max(jitter).max(1.0)
     }
 
     /// So few are freed that, if each were as likely to be freed at any time, the number would have to rise much further
@@ -183,29 +269,32 @@ impl<'a> Window<'a> {
         let freed = (last.freed() - first.freed()).max(0.0);
         // 95% of Poisson numbers with a mean above this are larger than `freed`.
         let at_most = freed + 1.64 * freed.sqrt() + 2.7;
-        let exposure: f64 = (0..3).map(|third| self.exposure(third)).sum();
-        let plateau = (last.taken - first.taken) / self.seconds() * exposure / at_most;
+        let mean = (0..3).map(|third| self.live(third)).sum::<f64>() / 3.0;
+        let plateau = (last.taken - first.taken) * mean / at_most;
         plateau >= PLATEAU * last.live
     }
 
     /// Live objects are rate times residence (Little). Half of the growth at least, beyond its error, is residence.
     fn stays_longer(&self) -> bool {
         let freed = |third: usize| (self.cuts[third + 1].freed() - self.cuts[third].freed()).max(0.0) + 0.5;
-        let residence = |third: usize| self.exposure(third) / freed(third);
+        let seconds = |third: usize| self.cuts[third + 1].at - self.cuts[third].at;
+        let residence = |third: usize| self.live(third) * seconds(third) / freed(third);
         let longer = (residence(2) / residence(0)).ln();
         let error = (1.0 / freed(0) + 1.0 / freed(2)).sqrt();
-        let more = (self.exposure(2) / self.exposure(0)).ln();
-        longer - 2.0 * error >= BY_RESIDENCE * more
+        longer - RESIDENCE_ERRORS * error >= BY_RESIDENCE * self.more()
     }
 
-    /// Sample-seconds that were lived in a third.
-    fn exposure(&self, third: usize) -> f64 {
-        let sum: f64 = self
-            .third(third)
-            .windows(2)
-            .map(|pair| (pair[1].at - pair[0].at) * f64::midpoint(pair[0].live, pair[1].live))
-            .sum();
-        sum.max(f64::MIN_POSITIVE)
+    /// How often live objects of the first third go into those of the last, as a logarithm.
+    fn more(&self) -> f64 {
+        (self.live(2) / self.live(0)).ln()
+    }
+
+    /// Mean of what lived during a third.
+    fn live(&self, third: usize) -> f64 {
+        let rows = self.third(third);
+        let lived: f64 =
+            rows.windows(2).map(|pair| (pair[1].at - pair[0].at) * f64::midpoint(pair[0].live, pair[1].live)).sum();
+        (lived / (rows[rows.len() - 1].at - rows[0].at)).max(0.5)
     }
 
     /// What opens with load and closes with it: for a while load and a leak under load look the same.
@@ -215,15 +304,20 @@ impl<'a> Window<'a> {
         if early <= 0.0 || late <= 0.0 || self.seconds() > LOAD_SECONDS {
             return Ok(());
         }
-        let more = (self.exposure(2) / self.exposure(0)).ln();
+        let more = self.more();
         let load = (late / (last.at - third.at) / (early / (second.at - first.at))).ln();
-        if load >= BY_LOAD * more { Err(Refusal::Load(load.exp(), more.exp())) } else { Ok(()) }
+        let error = (self.unit / early + self.unit / late).sqrt();
+        if load >= BY_LOAD * more && load > LOAD_ERRORS * error {
+            Err(Refusal::Load(load.exp(), more.exp()))
+        } else {
+            Ok(())
+        }
     }
 
     fn load_refusal(&self) -> Refusal {
         let [first, second, third, last] = &self.cuts;
         let load = (last.taken - third.taken) / (second.taken - first.taken).max(f64::MIN_POSITIVE);
-        Refusal::Load(load, self.exposure(2) / self.exposure(0))
+        Refusal::Load(load, self.more().exp())
     }
 
     /// Hardly more objects, but larger ones: a container that is reallocated as it grows.
@@ -239,15 +333,27 @@ impl<'a> Window<'a> {
             && second.bytes < third.bytes
             && rate(third, last) >= CONTINUES * rate(first, third)
             && trend(&self.floors(|row| row.bytes)) >= FLOORS_OF_BYTES
-            && self.unit >= 1.0
+            && (size(last) / size(first)).ln() >= BY_SIZE * (last.bytes / first.bytes).ln()
+            && trend(&self.floors(size)) >= FLOORS_OF_BYTES
     }
 }
 
-/// Variance, in samples, that chance gives the difference of two live numbers if nothing grows: each event is one that may
-/// as well not have been sampled. No more events than were taken and freed in between, nor than live at both moments.
-fn noise(first: &Row, last: &Row) -> f64 {
-    let events = (last.taken - first.taken).max(0.0) + (last.freed() - first.freed()).max(0.0);
-    events.min(first.live + last.live).max(1.0)
+/// Of one live object.
+fn size(row: &Row) -> f64 {
+    row.bytes / row.live.max(f64::MIN_POSITIVE)
+}
+
+/// Mean square of the change over so many snapshots, beyond the trend.
+fn change(rows: &[Row], lag: usize) -> f64 {
+    let (start, end) = (&rows[0], &rows[rows.len() - 1]);
+    let slope = (end.live - start.live) / (end.at - start.at);
+    let squares = rows.windows(lag + 1).map(|rows| {
+        let (one, other) = (&rows[0], &rows[lag]);
+        (other.live - one.live - slope * (other.at - one.at)).powi(2)
+    });
+    // The trend is drawn through the same rows.
+    let free = (rows.len() - 1) as f64 / (rows.len() - 1 - lag).max(1) as f64;
+    squares.sum::<f64>() / (rows.len() - lag) as f64 * free
 }
 
 /// Mann and Kendall's test: in how many pairs the later is larger, in standard errors; ties corrected (Hipel and McLeod).

@@ -8,7 +8,8 @@ use crate::verdict::{Judgement, Point, ProcessPoint, judge};
 /// Normal mode.
 pub(super) const GAPS: (u64, u64) = (16, 256);
 const TICK: f64 = 0.25;
-pub(super) const EVERY: f64 = 10.0;
+const EVERY: f64 = 10.0;
+const JITTER: f64 = 2.5;
 
 /// wyrand, as in the sampler.
 #[derive(Clone)]
@@ -89,7 +90,6 @@ impl Site {
             total_count: weight * self.taken as f64,
             samples_live: self.deaths.len() as u64,
             samples_total: self.taken,
-            weight,
         });
     }
 }
@@ -99,6 +99,7 @@ pub(super) struct Program {
     process: Vec<ProcessPoint>,
     random: Random,
     left: u64,
+    snapshots: f64,
     now: f64,
     gaps: (u64, u64),
 }
@@ -107,16 +108,18 @@ impl Program {
     pub(super) fn new(sites: Vec<Site>, gaps: (u64, u64), seed: u64) -> Program {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let left = 1 + random.word() % gaps.1;
-        Program { sites, process: Vec::new(), random, left, now: 0.0, gaps }
+        Program { sites, process: Vec::new(), random, left, snapshots: 0.0, now: 0.0, gaps }
     }
 
     fn weight(&self) -> f64 {
         (self.gaps.0 + self.gaps.1) as f64 / 2.0
     }
 
-    /// Runs until the next snapshot.
+    /// Runs until the next snapshot. They are not quite regular, so that what is regular in a program shows.
     pub(super) fn step(&mut self) {
-        for _ in 0..(EVERY / TICK) as usize {
+        self.snapshots += 1.0;
+        let next = self.snapshots * EVERY + self.random.between(-JITTER, JITTER);
+        while self.now < next {
             self.tick();
         }
         let weight = self.weight();
