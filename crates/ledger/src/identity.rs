@@ -19,11 +19,23 @@ impl FilePath {
         let mut path = FilePath { bytes: [0; 512], used: 0 };
         path.push(dir.to_bytes())?;
         path.push(b"/")?;
-        path.push_number(sys::pid().into())?;
-        path.push(b"-")?;
-        path.push_number(created)?;
-        path.push(b".heapql\0")?;
+        path.push_name(sys::pid(), created)?;
         Some(path)
+    }
+
+    /// In its directory.
+    pub(crate) fn name(pid: u32, created: u64) -> FilePath {
+        let mut path = FilePath { bytes: [0; 512], used: 0 };
+        // It is far shorter.
+        let _ = path.push_name(pid, created);
+        path
+    }
+
+    fn push_name(&mut self, pid: u32, created: u64) -> Option<()> {
+        self.push_number(pid.into())?;
+        self.push(b"-")?;
+        self.push_number(created)?;
+        self.push(b".heapql\0")
     }
 
     fn push(&mut self, text: &[u8]) -> Option<()> {

@@ -11,6 +11,7 @@ mod index;
 pub mod kernel;
 pub mod layout;
 mod lock;
+mod retention;
 mod sys;
 mod writer;
 

@@ -24,6 +24,108 @@ pub(crate) fn unlink(path: &CStr) {
     let _ = unsafe { call(libc::SYS_unlinkat, [HERE, path.as_ptr() as usize, 0]) };
 }
 
+pub(crate) fn unlink_in(dir: i32, name: &CStr) {
+    // SAFETY: `name` is a C string that lives through the call.
+    let _ = unsafe { call(libc::SYS_unlinkat, [dir as usize, name.as_ptr() as usize, 0]) };
+}
+
+/// Locks a file that was opened for writing. Not for this descriptor: as long as its open file description is there, which
+/// a mapping keeps when the descriptor is closed (fcntl(2), open file description locks).
+pub(crate) fn hold(fd: i32) {
+    let mut lock = whole_file();
+    // SAFETY: the kernel reads `lock`. Without locks the ledger is one that nobody holds.
+    let _ = unsafe { call(libc::SYS_fcntl, [fd as usize, F_OFD_SETLK, (&raw mut lock) as usize]) };
+}
+
+/// Whether some process has a file mapped that it has [`hold`]. One that cannot be asked is.
+pub(crate) fn is_held(dir: i32, name: &CStr) -> bool {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    // SAFETY: `name` is a C string that lives through the call.
+    let fd = unsafe { call(libc::SYS_openat, [dir as usize, name.as_ptr() as usize, flags as usize, 0]) };
+    fd.is_ok_and(|fd| {
+        let is_held = is_locked(fd as i32);
+        close(fd as i32);
+        is_held
+    })
+}
+
+/// As [`is_held`], of an open file.
+pub(crate) fn is_locked(fd: i32) -> bool {
+    let mut lock = whole_file();
+    // SAFETY: the kernel reads and fills `lock`.
+    let asked = unsafe { call(libc::SYS_fcntl, [fd as usize, F_OFD_GETLK, (&raw mut lock) as usize]) };
+    asked.is_err() || lock.l_type != libc::F_UNLCK as libc::c_short
+}
+
+const F_OFD_GETLK: usize = 36;
+const F_OFD_SETLK: usize = 37;
+
+fn whole_file() -> libc::flock {
+    // SAFETY: zeroes are valid, and with F_WRLCK say the whole file.
+    let mut lock: libc::flock = unsafe { core::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock
+}
+
+/// About how many entries a directory has, if it tells: one of tmpfs counts 20 bytes for each, two of its own included.
+/// Small ones need not be of tmpfs: with 20 bytes per entry no directory has more.
+pub(crate) fn entries(dir: &CStr, few: u64) -> Option<u64> {
+    let entries = (status(HERE, dir)?.st_size as u64 / 20).saturating_sub(2);
+    (entries <= few || is_in_memory(dir)).then_some(entries)
+}
+
+fn is_in_memory(dir: &CStr) -> bool {
+    const TMPFS: u64 = 0x0102_1994;
+    let mut system = core::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: `dir` is a C string, and the kernel fills `system`.
+    let done = unsafe { call(libc::SYS_statfs, [dir.as_ptr() as usize, system.as_mut_ptr() as usize]) };
+    // SAFETY: all zeroes is a valid `statfs`.
+    done.is_ok() && unsafe { system.assume_init() }.f_type as u64 == TMPFS
+}
+
+/// What a file takes of memory or disk; 0 if it is none.
+pub(crate) fn used_kib(dir: i32, name: &CStr) -> u32 {
+    status(dir as usize, name).map_or(0, |status| u32::try_from(status.st_blocks / 2).unwrap_or(u32::MAX))
+}
+
+fn status(dir: usize, name: &CStr) -> Option<libc::stat> {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    let arguments = [dir, name.as_ptr() as usize, status.as_mut_ptr() as usize, libc::AT_SYMLINK_NOFOLLOW as usize];
+    // SAFETY: `name` is a C string, and the kernel fills `status`.
+    unsafe { call(libc::SYS_newfstatat, arguments) }.ok()?;
+    // SAFETY: all zeroes is a valid `stat`.
+    Some(unsafe { status.assume_init() })
+}
+
+/// Whether there is a process of this number in this pid namespace.
+pub(crate) fn is_there(pid: u32) -> bool {
+    // SAFETY: signal 0 is none, and no memory is involved.
+    let asked = unsafe { call(libc::SYS_kill, [pid as usize, 0]) };
+    asked != Err(Errno(libc::ESRCH))
+}
+
+/// The next entries of a directory: how many bytes of `into` they take, 0 at its end.
+pub(crate) fn list(dir: i32, into: &mut [u64]) -> usize {
+    // SAFETY: the kernel writes at most so many bytes there.
+    unsafe { call(libc::SYS_getdents64, [dir as usize, into.as_mut_ptr() as usize, size_of_val(into)]) }.unwrap_or(0)
+}
+
+/// The names in the first `bytes` of what [`list`] has filled (getdents64(2), linux_dirent64).
+pub(crate) fn names(listed: &[u64], bytes: usize) -> impl Iterator<Item = &[u8]> {
+    const LENGTH_AT: usize = 16;
+    const NAME_AT: usize = 19;
+    // SAFETY: initialised memory, as bytes, within its bounds.
+    let listed = unsafe { core::slice::from_raw_parts(listed.as_ptr().cast::<u8>(), bytes.min(size_of_val(listed))) };
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        let entry = listed.get(at..)?;
+        let length = u16::from_ne_bytes([*entry.get(LENGTH_AT)?, *entry.get(LENGTH_AT + 1)?]);
+        let name = entry.get(NAME_AT..length as usize)?;
+        at += length as usize;
+        name.split(|&byte| byte == 0).next()
+    })
+}
+
 pub(crate) fn truncate(fd: i32, bytes: usize) -> Result<(), Errno> {
     // SAFETY: no memory is involved.
     unsafe { call(libc::SYS_ftruncate, [fd as usize, bytes]) }.map(drop)

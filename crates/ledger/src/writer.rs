@@ -12,6 +12,7 @@ use crate::identity;
 use crate::index::Index;
 use crate::layout::*;
 use crate::lock::TryLock;
+use crate::retention;
 use crate::sys::{self, Errno};
 
 /// How much of the callsites and of the words gets memory at a time.
@@ -157,12 +158,15 @@ impl Writer {
         let fd = sys::open(path.as_c_str(), flags, 0o600).map_err(|errno| OpenError { what: "create", errno })?;
         // SAFETY: this caller's promise.
         let mapped = unsafe { self.map_file(fd, bytes) };
+        // Before the descriptor is closed: the mapping holds it from then on.
+        sys::hold(fd);
         sys::close(fd);
         if let Err(error) = mapped {
             sys::unlink(path.as_c_str());
             return Err(error);
         }
         self.fill(settings, created, bytes);
+        retention::bound(settings.dir, created);
         Ok(())
     }
 

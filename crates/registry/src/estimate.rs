@@ -30,12 +30,10 @@ pub struct Estimate {
     independent: f64,
     /// The sum of the squares of what each sample stands for.
     squares: f64,
-    /// What even gaps take off the variance: of each shard alone, which adds up over whatever is added up.
-    spared: f64,
-    /// And of all shards of one label together: the root of it adds up within the label.
+    /// The roots of what even gaps spare of it, by shard: they add up within a label.
+    roots: [f32; SHARDS],
     label: u64,
-    root: f64,
-    /// Of the labels before the last.
+    /// What is spared of labels before the last.
     others: f64,
 }
 
@@ -46,9 +44,12 @@ impl Estimate {
         if self.value <= 0.0 {
             return 0.0;
         }
-        let spared = self.spared.max(self.others + self.root * self.root);
-        let variance = (self.independent - spared).max(self.independent * NARROWEST);
+        let variance = (self.independent - self.spared()).max(self.independent * NARROWEST);
         (variance * (1.0 + self.squares / (self.value * self.value))).sqrt()
+    }
+
+    fn spared(&self) -> f64 {
+        self.others + self.roots.iter().map(|&root| f64::from(root).powi(2)).sum::<f64>()
     }
 }
 
@@ -58,13 +59,12 @@ impl AddAssign for Estimate {
         self.value += other.value;
         self.independent += other.independent;
         self.squares += other.squares;
-        self.spared += other.spared;
-        self.others += other.others;
         if self.label == other.label {
-            self.root += other.root;
+            self.others += other.others;
+            self.roots.iter_mut().zip(other.roots).for_each(|(root, other)| *root += other);
         } else {
-            self.others += self.root * self.root;
-            (self.label, self.root) = (other.label, other.root);
+            self.others = self.spared() + other.others;
+            (self.label, self.roots) = (other.label, other.roots);
         }
     }
 }
@@ -83,39 +83,27 @@ impl Sum for Estimate {
     }
 }
 
-/// All that was sampled of a label, on one shard of threads or on all.
+/// All that was sampled of a label on one shard of threads.
 #[derive(Clone, Copy, Default)]
 struct Series {
     samples: f64,
     allocations: f64,
-    /// Samples that have no gap before them.
-    first: f64,
-    /// The largest that some of its gaps may have.
-    variation: f64,
+    /// The samples, each divided by what it spares.
+    hard: f64,
 }
 
 impl Series {
-    /// What the root of the spared variance is of an estimate of 1.
-    fn root(&self) -> f64 {
-        let spared = (1.0 - self.variation - self.samples / self.allocations).max(0.0);
-        let gaps = (self.samples - self.first).max(0.0);
-        if self.samples > 0.0 { (spared * gaps).sqrt() / self.samples } else { 0.0 }
-    }
-
-    fn add(&mut self, other: &Series) {
-        self.samples += other.samples;
-        self.allocations += other.allocations;
-        self.first += other.first;
-        self.variation = self.variation.max(other.variation);
+    /// What the root of the spared variance is of an estimate of 1, if `first` samples have no gap before them.
+    fn root(&self, first: f64) -> f64 {
+        let spared = (self.samples / self.hard - self.samples / self.allocations).max(0.0);
+        (spared * (self.samples - first).max(0.0)).sqrt() / self.samples
     }
 }
 
-/// Against what the records of one ledger are to be seen.
+/// Against what the records of one ledger are to be seen: what a sample spares, by label and shard.
 pub(crate) struct Context {
     source: u64,
-    /// Roots by label and shard, and by label.
-    shards: HashMap<(u16, u8), f64>,
-    labels: HashMap<u16, f64>,
+    roots: HashMap<(u16, u8), f64>,
 }
 
 impl Context {
@@ -123,48 +111,47 @@ impl Context {
     pub(crate) fn new(
         source: u64,
         records: &[CallsiteRecord],
-        series: &[u32; SHARDS],
+        begun: &[u32; SHARDS],
         intervals: Option<Intervals>,
     ) -> Context {
-        let mut shards: HashMap<(u16, u8), Series> = HashMap::new();
+        let mut all: HashMap<(u16, u8), Series> = HashMap::new();
         for record in records.iter().filter(|record| record.weight >= LEAST_WEIGHT && record.total_count > 0) {
-            let shard = shards.entry((record.label, record.shard)).or_default();
+            let series = all.entry((record.label, record.shard)).or_default();
             let samples = record.total_count as f64;
-            let variation = variation(record.weight, intervals);
-            shard.add(&Series { samples, allocations: samples * record.weight, first: 0.0, variation });
+            series.samples += samples;
+            series.allocations += samples * record.weight;
+            series.hard += samples / spared(record.weight, intervals);
         }
-        let mut labels_of = [0_u32; SHARDS];
-        let mut labels: HashMap<u16, Series> = HashMap::new();
-        for &(_, shard) in shards.keys() {
-            if let Some(count) = labels_of.get_mut(shard as usize) {
+        let mut labels = [0_u32; SHARDS];
+        for &(_, shard) in all.keys() {
+            if let Some(count) = labels.get_mut(shard as usize) {
                 *count += 1;
             }
         }
-        for (&(label, shard), of) in &mut shards {
+        let root = |(key, series): ((u16, u8), Series)| {
+            let shard = key.1 as usize;
             // Each other label of the shard has begun at least once.
-            let begun = series.get(shard as usize).zip(labels_of.get(shard as usize));
-            let begun = begun.map_or(u32::MAX, |(&begun, &labels)| begun.saturating_sub(labels.saturating_sub(1)));
-            of.first = f64::from(begun.max(1)).min(of.samples);
-            labels.entry(label).or_default().add(of);
-        }
-        Context {
-            source,
-            shards: shards.into_iter().map(|(key, series)| (key, series.root())).collect(),
-            labels: labels.into_iter().map(|(label, series)| (label, series.root())).collect(),
-        }
+            let first = begun.get(shard).zip(labels.get(shard));
+            let first =
+                first.map_or(u32::MAX, |(&begun, &labels)| begun.saturating_sub(labels.saturating_sub(1)).max(1));
+            (key, series.root(first.into()))
+        };
+        Context { source, roots: all.into_iter().map(root).collect() }
     }
 }
 
-/// That of the gaps of which samples of a weight came: those of the intervals in force, if they can be. Weights of larger
-/// allocations are powers of two.
-fn variation(weight: f64, intervals: Option<Intervals>) -> f64 {
+/// What even gaps spare of the variance of what a sample of a weight says: by the intervals in force, if it can have come
+/// of them. Larger allocations, whose weights are powers of two, are sampled in proportion by the other series of events.
+fn spared(weight: f64, intervals: Option<Intervals>) -> f64 {
     let of = |intervals: Intervals| {
         let (min, max) = (f64::from(intervals.min), f64::from(intervals.max));
         let mean = (min + max) / 2.0;
-        let now = ((max - min + 1.0).powi(2) - 1.0) / 12.0 / (mean * mean);
-        (weight == mean || weight.log2().fract() == 0.0).then_some(now.max(NARROWEST))
+        let variation = ((max - min + 1.0).powi(2) - 1.0) / 12.0 / (mean * mean);
+        let by_count = (weight / mean).min(1.0);
+        (weight == mean || weight.log2().fract() == 0.0)
+            .then(|| 1.0 / (by_count / (1.0 - variation.max(NARROWEST)) + (1.0 - by_count) / (1.0 - NARROWEST)))
     };
-    intervals.and_then(of).unwrap_or(WIDEST)
+    intervals.and_then(of).unwrap_or(1.0 - WIDEST)
 }
 
 /// Adds up the records of one callsite: its count and its bytes.
@@ -179,14 +166,14 @@ impl Builder {
     pub(crate) fn add(&mut self, record: &CallsiteRecord) {
         let (count, bytes) = (record.live_count as f64, record.live_bytes as f64);
         let weight = record.weight;
-        for (i, (sum, squares)) in [(count, count), (bytes, record.live_squares)].into_iter().enumerate() {
-            let estimate = &mut self.sums[i];
+        let both = [(count, count), (bytes, record.live_squares)];
+        for ((estimate, shards), (sum, squares)) in self.sums.iter_mut().zip(&mut self.shards).zip(both) {
             estimate.value += weight * sum;
             // An allocation so large that it is nearly certain may be counted a little less than once.
             estimate.independent += (weight * (weight - 1.0) * squares).max(0.0);
             estimate.squares += weight * weight * squares;
             if weight >= LEAST_WEIGHT
-                && let Some(shard) = self.shards[i].get_mut(record.shard as usize)
+                && let Some(shard) = shards.get_mut(record.shard as usize)
             {
                 *shard += weight * sum.max(0.0);
             }
@@ -196,12 +183,11 @@ impl Builder {
     /// Count and bytes of what `add` has seen, which was all of this label.
     pub(crate) fn finish(self, label: u16, context: &Context) -> [Estimate; 2] {
         let Builder { mut sums, shards } = self;
-        let of_label = context.labels.get(&label).copied().unwrap_or_default();
         for (estimate, shards) in sums.iter_mut().zip(shards) {
-            let of_shard = |shard: usize| context.shards.get(&(label, shard as u8)).copied().unwrap_or_default();
-            estimate.spared = shards.iter().enumerate().map(|(shard, sum)| (sum * of_shard(shard)).powi(2)).sum();
-            estimate.root = shards.iter().sum::<f64>() * of_label;
-            // Positive, so that no label is that of nothing.
+            for (shard, (root, sum)) in estimate.roots.iter_mut().zip(shards).enumerate() {
+                *root = (sum * context.roots.get(&(label, shard as u8)).copied().unwrap_or_default()) as f32;
+            }
+            // Never 0, which is nothing's.
             estimate.label = context.source ^ (u64::from(label) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
         sums

@@ -50,7 +50,7 @@ const RETENTION_EVERY: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Directory of ledgers and of `run-*` directories of ledgers.
     pub root: PathBuf,
-    /// Files of dead processes beyond these bounds are removed, the oldest first. `usize::MAX` and `u64::MAX` remove none.
+    /// Files of dead processes beyond these bounds are removed, first those that hold nothing, then the oldest. `usize::MAX` and `u64::MAX` remove none.
     pub keep_dead_files: usize,
     pub keep_dead_bytes: u64,
 }
@@ -150,7 +150,7 @@ impl Registry {
     }
 
     fn retain(&self, known: &mut Known, sources: &mut Vec<Arc<Source>>) {
-        let removed = retention::oldest_dead(&self.settings, sources);
+        let removed = retention::beyond(&self.settings, sources);
         self.forget(known, &removed);
         sources.retain(|source| !removed.iter().any(|gone| Arc::ptr_eq(gone, source)));
     }

@@ -1,20 +1,34 @@
-//! Bounds what dead processes leave behind.
+//! Bounds what dead processes leave behind: first those go that hold nothing, then the oldest.
 //!
-//! It chooses; `Registry` removes. It never chooses a live process or one that cannot be read. Called by `Registry::sources`, at most once a second.
+//! It chooses; `Registry` removes. It never chooses a live process, one that cannot be read, or a ledger that some process
+//! still has mapped, as one of another pid namespace has. Recorded processes do as much for themselves where there is no
+//! server (`ledger::retention`). Called by `Registry::sources`, at most once a second.
 
 use std::sync::Arc;
 
 use crate::Settings;
 use crate::source::{Source, State};
 
-/// The oldest dead sources beyond the bounds. `sources` are in the order of their creation.
-pub(crate) fn oldest_dead(settings: &Settings, sources: &[Arc<Source>]) -> Vec<Arc<Source>> {
-    let dead = sources.iter().filter(|source| source.state() == State::Dead);
-    let (mut files, mut bytes) = (0, 0);
-    let is_beyond = |source: &&Arc<Source>| {
-        files += 1;
-        bytes += source.ledger_bytes();
-        files > settings.keep_dead_files || bytes > settings.keep_dead_bytes
-    };
-    dead.rev().filter(is_beyond).cloned().collect()
+/// The dead sources beyond the bounds. `sources` are in the order of their creation.
+pub(crate) fn beyond(settings: &Settings, sources: &[Arc<Source>]) -> Vec<Arc<Source>> {
+    let mut dead: Vec<_> = sources.iter().filter(|source| source.state() == State::Dead).collect();
+    let (mut files, mut bytes) = (dead.len(), dead.iter().map(|source| source.ledger_bytes()).sum::<u64>());
+    let fits = |files, bytes| files <= settings.keep_dead_files && bytes <= settings.keep_dead_bytes;
+    if fits(files, bytes) {
+        return Vec::new();
+    }
+    // Stable: among each kind the oldest come first.
+    dead.sort_by_key(|source| !source.holds_nothing());
+    let mut chosen = Vec::new();
+    for source in dead {
+        if fits(files, bytes) {
+            break;
+        }
+        if !source.is_held() {
+            files -= 1;
+            bytes -= source.ledger_bytes().min(bytes);
+            chosen.push(source.clone());
+        }
+    }
+    chosen
 }

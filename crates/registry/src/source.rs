@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, ReadError, Sampling};
@@ -55,6 +55,8 @@ pub struct Source {
     id: u64,
     ledger: Option<Ledger>,
     state: Mutex<State>,
+    /// Of a dead process, once it was asked: nothing changes any more.
+    holds_nothing: OnceLock<bool>,
     kept: Mutex<Kept>,
     stack_bytes: Arc<AtomicUsize>,
 }
@@ -76,6 +78,7 @@ impl Source {
             id: id_of(path),
             ledger: Some(ledger),
             state: Mutex::new(State::Dead),
+            holds_nothing: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes,
         }
@@ -87,6 +90,7 @@ impl Source {
             id: id_of(path),
             ledger: None,
             state: Mutex::new(State::Unreadable(why.to_string())),
+            holds_nothing: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes: Arc::default(),
         }
@@ -149,6 +153,19 @@ impl Source {
 
     pub(crate) fn set_state(&self, state: State) {
         *self.state.lock() = state;
+    }
+
+    /// Whether some process has the ledger mapped.
+    pub(crate) fn is_held(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_held)
+    }
+
+    /// Whether nothing was live when the process died. False if that cannot be read.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        *self.holds_nothing.get_or_init(|| {
+            let records = self.ledger.as_ref().and_then(|ledger| ledger.callsites().ok());
+            records.is_some_and(|records| records.iter().all(|record| record.live_count == 0))
+        })
     }
 
     /// The tenant of allocations that set no scope.

@@ -9,6 +9,7 @@ mod control;
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -149,6 +150,11 @@ impl Ledger {
 
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whether some process has it mapped: its own, in whatever pid namespace, or a child of that which samples nothing.
+    pub fn is_held(&self) -> bool {
+        crate::sys::is_locked(self.file.as_raw_fd())
     }
 
     /// Size of the file, most of it usually a hole.
