@@ -14,7 +14,7 @@ use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::{Settings, State};
 use rustix::fs::statvfs;
 
-use crate::cli::DirArgument;
+use crate::cli::DoctorArguments;
 use crate::error::Error;
 use crate::launch::preload_list;
 use crate::listen::{MYSQL_PORT, POSTGRES_PORT};
@@ -34,9 +34,9 @@ enum Finding {
 
 use Finding::{Fail, Ok as Fine, Warn};
 
-pub(crate) fn run(arguments: DirArgument) -> Result<ExitCode, Error> {
+pub(crate) fn run(arguments: DoctorArguments) -> Result<ExitCode, Error> {
     let mut report = Report::default();
-    let root = place::ledger_root(arguments.dir.as_deref());
+    let root = place::ledger_root(arguments.dir.dir.as_deref());
     match &root {
         Ok(root) => {
             report.line("directory", Fine(format!("ledgers lie in '{}'", root.display())));
