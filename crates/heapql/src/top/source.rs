@@ -49,8 +49,7 @@ impl By {
     }
 
     /// Columns: key, name, bytes, count; the largest first.
-    fn query(self, pid: Option<u32>) -> String {
-        let only = pid.map(|pid| format!("WHERE c.pid = {pid}")).unwrap_or_default();
+    fn query(self, only: &str) -> String {
         let (key, name, from) = match self {
             By::Functions => {
                 let first = "split_part(c.back_trace, ' ', 1)";
@@ -70,7 +69,7 @@ impl By {
         };
         format!(
             "SELECT {key} AS key, {name} AS name, sum(c.est_bytes) AS bytes, sum(c.est_count) AS count \
-             FROM {from} {only} GROUP BY {key} ORDER BY bytes DESC LIMIT {MAX_LINES}"
+             FROM {from} WHERE {only} GROUP BY {key} ORDER BY bytes DESC LIMIT {MAX_LINES}"
         )
     }
 }
@@ -111,7 +110,13 @@ impl Source {
                 none.insert(Client::connect(&self.whom, self.password.as_deref()).await?)
             }
         };
-        match client.ask(&by.query(self.pid)).await? {
+        // The server's own memory is nobody's question unless they ask for it.
+        let only = match (self.pid, &self.whom) {
+            (Some(pid), _) => format!("c.pid = {pid}"),
+            (None, Whom::Server { pid: Some(own), .. }) => format!("c.pid <> {own}"),
+            (None, _) => "true".to_owned(),
+        };
+        match client.ask(&by.query(&only)).await? {
             Some(answer) => lines(answer).await,
             None => Ok(Vec::new()),
         }
