@@ -34,10 +34,14 @@ fn statements_and_commands() {
     terminal.send("2 AS answer;\r");
     terminal.shows(" answer");
     terminal.shows("     42");
-    terminal.send("\\x\rSELECT 1 AS one, 'two' AS two;\r");
+    terminal.send("\\x\r");
+    terminal.shows("one line per value: on");
+    terminal.send("SELECT 1 AS one, 'two' AS two;\r");
     terminal.shows("-[ 1 ]-");
     terminal.shows("two | two");
-    terminal.send("\\x\r\\d\r");
+    terminal.send("\\x\r");
+    terminal.shows("one line per value: off");
+    terminal.send("\\d\r");
     terminal.shows("callsites");
     terminal.send("\\d heapql.self_usage\r");
     terminal.shows("| Comment");
@@ -89,7 +93,7 @@ fn names_are_completed_and_lines_remembered() {
     terminal.shows("SELECT est_bytes_error FROM callsites");
     terminal.shows(" est_bytes_error\n");
     terminal.send("SET password = 'secret';\r");
-    terminal.shows("error: ");
+    terminal.shows("was ignored");
     terminal.send("\x04");
     assert_eq!(terminal.wait(), Ended::Status(0));
     let file = home.path().join("heapql/history");

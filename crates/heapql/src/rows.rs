@@ -177,7 +177,7 @@ impl<W: Write> Rows<W> {
 
     fn vertical(&mut self, number: usize, row: &[Cell]) -> io::Result<()> {
         let most = self.columns.iter().map(|name| width(name)).max().unwrap_or(0);
-        writeln!(self.out, "-[ {number} ]{}", "-".repeat(most.saturating_sub(4)))?;
+        writeln!(self.out, "-[ {number} ]-{}", "-".repeat(most.saturating_sub(5)))?;
         for (name, cell) in self.columns.iter().zip(row) {
             writeln!(self.out, "{} | {}", padded(name, most, false), one_line(cell.words("NULL")))?;
         }

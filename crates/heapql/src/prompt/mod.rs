@@ -39,7 +39,7 @@ pub(crate) fn run(flags: &AskFlags, layout: Layout) -> Result<ExitCode, Error> {
     editor.set_helper(Some(runtime.block_on(Names::of(&client))));
     say!("asking {}; \\? lists commands, Ctrl-D ends", whom.words());
     let history = History::open(&mut editor);
-    let mut prompt = Prompt { runtime, whom, password, client, layout };
+    let mut prompt = Prompt { runtime, whom, password, client, is_lost: false, layout };
     loop {
         match editor.readline("heapql> ") {
             Ok(line) => {
@@ -82,6 +82,8 @@ struct Prompt {
     whom: Whom,
     password: Option<String>,
     client: Client,
+    /// It waits for a statement that was given up.
+    is_lost: bool,
     layout: Layout,
 }
 
@@ -119,7 +121,7 @@ impl Prompt {
 
     /// Returns whether the next one may run.
     fn ask(&mut self, statement: &str, layout: Layout) -> bool {
-        if self.client.is_gone() && !self.connect_again() {
+        if (self.is_lost || self.client.is_gone()) && !self.connect_again() {
             return false;
         }
         match self.runtime.block_on(carry_out(&self.client, statement, layout)) {
@@ -129,6 +131,10 @@ impl Prompt {
                 false
             }
             Err(Stopped::Interrupted | Stopped::Reader) => false,
+            Err(Stopped::Abandoned) => {
+                self.is_lost = true;
+                false
+            }
         }
     }
 
@@ -137,6 +143,7 @@ impl Prompt {
             Ok(client) => {
                 say!("note: connected again; what was SET before is gone");
                 self.client = client;
+                self.is_lost = false;
                 true
             }
             Err(failed) => {

@@ -49,6 +49,9 @@ const KEYWORDS: [&str; 30] = [
     "WHERE",
 ];
 
+/// What only a table can follow.
+const BEFORE_TABLES: [&str; 5] = ["FROM", "JOIN", "DESC", "DESCRIBE", "\\d"];
+
 #[derive(Default)]
 pub(super) struct Names {
     columns_of: BTreeMap<String, Vec<String>>,
@@ -69,10 +72,14 @@ impl Names {
         names
     }
 
-    /// Columns are those of the tables that the statement names; before it names any, those of all.
-    fn candidates(&self, line: &str, word: &str) -> Vec<String> {
+    /// Names of tables where only they can stand. Columns are those of the tables that the statement names; before it names any, those of all.
+    fn candidates(&self, line: &str, before: &str, word: &str) -> Vec<String> {
         let wanted = word.to_lowercase();
         let begins = |name: &&str| name.to_lowercase().starts_with(&wanted);
+        let previous = before.split_whitespace().next_back().unwrap_or_default();
+        if BEFORE_TABLES.iter().any(|keyword| keyword.eq_ignore_ascii_case(previous)) {
+            return self.columns_of.keys().map(String::as_str).filter(begins).map(str::to_owned).collect();
+        }
         let mut named = line.split(|char: char| !is_part(char)).filter_map(|name| self.columns_of.get(name)).peekable();
         let columns: Vec<&String> = match named.peek() {
             Some(_) => named.flatten().collect(),
@@ -101,7 +108,7 @@ impl Completer for Names {
         let start = before
             .rfind(|char| !is_part(char))
             .map_or(0, |end| end + before[end..].chars().next().map_or(1, char::len_utf8));
-        Ok((start, self.candidates(line, &before[start..])))
+        Ok((start, self.candidates(line, &before[..start], &before[start..])))
     }
 }
 
@@ -137,11 +144,13 @@ mod tests {
     #[test]
     fn columns_are_those_of_the_tables_that_are_named() {
         let names = names();
-        assert_eq!(names.candidates("SELECT p", "p"), ["pid", "processes", "program"]);
-        assert_eq!(names.candidates("SELECT p FROM callsites", "p"), ["pid", "processes"]);
-        assert_eq!(names.candidates("SELECT sum(EST", "EST"), ["est_bytes"]);
-        assert_eq!(names.candidates("SELECT * fr", "fr"), ["from"]);
-        assert_eq!(names.candidates("SELECT * F", "F"), ["FROM"]);
+        let of = |line: &str, word: &str| names.candidates(line, line.split(word).next().unwrap_or_default(), word);
+        assert_eq!(of("SELECT p", "p"), ["pid", "processes", "program"]);
+        assert_eq!(of("SELECT p FROM callsites", "p"), ["pid", "processes"]);
+        assert_eq!(of("SELECT sum(EST", "EST"), ["est_bytes"]);
+        assert_eq!(of("SELECT * fr", "fr"), ["from"]);
+        assert_eq!(of("SELECT * F", "F"), ["FROM"]);
+        assert_eq!(of("SELECT * from p", "p"), ["processes"]);
     }
 
     #[test]

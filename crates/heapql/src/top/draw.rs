@@ -158,7 +158,8 @@ mod tests {
         let mut state = State::new("127.0.0.1:1".to_owned(), By::Labels, Duration::from_secs(2));
         let line = |name: &str, bytes| Line { key: name.to_owned(), name: name.to_owned(), bytes, count: 7 };
         let lines = vec![line("glibc_malloc", 5 << 20), line("evil\x1b[2J", 900), line("b", 0)];
-        state.take(Look { by: By::Labels, found: Ok(lines) });
+        let whom = "127.0.0.1:1".to_owned();
+        state.take(Look { by: By::Labels, whom, found: Ok(lines) });
         state
     }
 

@@ -36,6 +36,8 @@ const MAX_KEYS: usize = 64;
 /// What one look found, or why there was none.
 struct Look {
     by: By,
+    /// Who was asked, in words.
+    whom: String,
     found: Result<Vec<Line>, String>,
 }
 
@@ -112,7 +114,8 @@ async fn keep_looking(
         let Asked { by, is_paused } = *wanted.borrow_and_update();
         if !is_paused {
             let found = source.look(by).await.map_err(|failed| failed.words());
-            if looks.send(Look { by, found }).await.is_err() {
+            let whom = source.words();
+            if looks.send(Look { by, whom, found }).await.is_err() {
                 return;
             }
         }

@@ -92,6 +92,7 @@ impl State {
         if look.by != self.by {
             return;
         }
+        self.whom = look.whom;
         match look.found {
             Ok(lines) => {
                 let grown = self.growth[self.view()].of(&lines, Instant::now());
@@ -199,8 +200,12 @@ mod tests {
 
     fn state() -> State {
         let mut state = State::new("nobody".to_owned(), By::Labels, Duration::from_secs(2));
-        state.take(Look { by: By::Labels, found: Ok(vec![line("b", 3, 1), line("a", 2, 2), line("Cache", 1, 3)]) });
+        state.take(look(By::Labels, Ok(vec![line("b", 3, 1), line("a", 2, 2), line("Cache", 1, 3)])));
         state
+    }
+
+    fn look(by: By, found: Result<Vec<Line>, String>) -> Look {
+        Look { by, whom: "nobody".to_owned(), found }
     }
 
     fn press(state: &mut State, keys: &str) -> bool {
@@ -238,7 +243,7 @@ mod tests {
         let mut state = state();
         press(&mut state, "3");
         assert!(state.is_waiting());
-        state.take(Look { by: By::Labels, found: Ok(vec![line("b", 3, 1)]) });
+        state.take(look(By::Labels, Ok(vec![line("b", 3, 1)])));
         assert!(state.is_waiting());
         state.press(KeyCode::Left.into());
         assert_eq!(state.by, By::Labels);
@@ -251,16 +256,16 @@ mod tests {
         assert!(state.asked().is_paused);
         press(&mut state, "4");
         assert!(!state.asked().is_paused);
-        state.take(Look { by: By::Callsites, found: Ok(vec![]) });
+        state.take(look(By::Callsites, Ok(vec![])));
         assert!(state.asked().is_paused);
     }
 
     #[test]
     fn what_failed_leaves_the_earlier_lines() {
         let mut state = state();
-        state.take(Look { by: By::Labels, found: Err("gone".to_owned()) });
+        state.take(look(By::Labels, Err("gone".to_owned())));
         assert_eq!((state.failed.as_deref(), names(&state).len()), (Some("gone"), 3));
-        state.take(Look { by: By::Labels, found: Ok(vec![]) });
+        state.take(look(By::Labels, Ok(vec![])));
         assert_eq!((state.failed.as_deref(), names(&state).len()), (None, 0));
     }
 }

@@ -5,9 +5,11 @@
 
 use std::io::{self, BufWriter, IsTerminal, Read};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use heapql_catalog::Dialect;
 use tokio::signal::ctrl_c;
+use tokio::time::sleep;
 
 use crate::cli::{AskFlags, SqlArguments};
 use crate::client::{self, Answer, Client, Failed, Whom};
@@ -19,6 +21,8 @@ use crate::talk::say;
 
 /// 128 and SIGINT, as a shell has it.
 const INTERRUPTED: u8 = 130;
+/// Until a statement heeds it.
+const CANCEL_EVERY: Duration = Duration::from_millis(200);
 /// Rows after which others get a turn, a key among them.
 const TURN: usize = 256;
 
@@ -36,7 +40,7 @@ pub(crate) fn run(arguments: SqlArguments) -> Result<ExitCode, Error> {
                 Ok(()) => {}
                 // Whoever reads our rows has enough of them.
                 Err(Stopped::Reader) => break,
-                Err(Stopped::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
+                Err(Stopped::Interrupted | Stopped::Abandoned) => return Ok(ExitCode::from(INTERRUPTED)),
                 Err(Stopped::Error(error)) => return Err(error),
             }
         }
@@ -70,6 +74,8 @@ pub(crate) enum Stopped {
     Error(Error),
     /// By Ctrl-C.
     Interrupted,
+    /// By a second one. The connection still waits for the end of the statement.
+    Abandoned,
     Reader,
 }
 
@@ -95,21 +101,21 @@ pub(crate) async fn carry_out(client: &Client, statement: &str, layout: Layout) 
         done = &mut work => return done,
         _ = ctrl_c() => {}
     }
-    let cancelled = async {
+    loop {
+        // More than once: it may have come between two steps of the statement.
         client.canceller().cancel().await?;
-        work.await
-    };
-    tokio::select! {
-        done = cancelled => match done {
-            // It was over before.
-            Ok(()) => Ok(()),
-            Err(Stopped::Error(error)) => {
-                say!("canceled: {error}");
-                Err(Stopped::Interrupted)
-            }
-            Err(stopped) => Err(stopped),
-        },
-        _ = ctrl_c() => Err(Stopped::Interrupted),
+        tokio::select! {
+            // It may also have been over before.
+            done = &mut work => return done.map_err(|stopped| match stopped {
+                Stopped::Error(error) => {
+                    say!("canceled: {error}");
+                    Stopped::Interrupted
+                }
+                stopped => stopped,
+            }),
+            () = sleep(CANCEL_EVERY) => {}
+            _ = ctrl_c() => return Err(Stopped::Abandoned),
+        }
     }
 }
 
