@@ -14,6 +14,7 @@ mod clients;
 mod columns;
 mod company;
 mod confinement;
+mod doctor;
 mod errors;
 mod full_mode;
 mod garbage;

@@ -27,7 +27,7 @@ fn served() -> (Arc<TempDir>, Server) {
 #[test]
 fn statements_and_commands() {
     let (home, server) = served();
-    let mut terminal = prompt(&home, (120, 40));
+    let mut terminal = prompt(&home, (160, 40));
     let before = terminal.settings();
     terminal.shows(&format!("asking {}", server.endpoints.postgres));
     terminal.send("SELECT 40 +\r");

@@ -16,6 +16,7 @@ mod banner;
 mod cli;
 mod client;
 mod config;
+mod doctor;
 mod endpoints;
 mod error;
 mod intervals;

@@ -17,7 +17,7 @@ use rustix::process::geteuid;
 
 use crate::error::Error;
 
-pub(crate) use library::{LIBRARY_PREFIX, unpack};
+pub(crate) use library::{LIBRARY, LIBRARY_PREFIX, unpack};
 pub(crate) use run_dir::{RunDir, forget_own_ledgers, remove_finished_runs};
 pub(crate) use server_file::{Running, ServerFile, running_servers};
 
