@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
@@ -17,11 +18,14 @@ Examples:
   heapql demo                                 a small leaking program, recorded
   heapql run -- ./app args                    the same for yours
   heapql run --min 1 --max 1 -- ./app         record every allocation
+  heapql top                                  what is live, and growing
+  heapql doctor ./app                         why nothing of it is recorded
   eval \"$(heapql env)\"; heapql serve          record whatever this shell starts
 
 Environment:
   HEAPQL_DIR       where ledgers lie (default: $XDG_RUNTIME_DIR/heapql, else /dev/shm/heapql-UID)
   HEAPQL_CHILDREN  0: what a recorded program execs is not recorded (default: 1)
+  HEAPQL_PASSWORD  of root@sys, for sql, set and top, unless --password-file names a file
   HEAPQL_LOG       filter of the server's log on stderr, such as info or heapql_wire=debug
   NO_COLOR         no colour in the log";
 
@@ -43,14 +47,16 @@ pub(crate) enum Verb {
     Serve(ServeArguments),
     /// Print the environment that has programs recorded, for eval
     Env(EnvArguments),
-    /// Answer a query from the ledgers, without a client
+    /// Ask in SQL: the running server, else the ledgers themselves
     Sql(SqlArguments),
+    /// Watch what is live, and how fast it grows
+    Top(TopArguments),
     /// List the recorded processes
     Ps(PsArguments),
     /// Change system parameters, as ALTER SYSTEM SET does
     Set(SetArguments),
-    /// Check what recording and serving need on this host
-    Doctor(DirArgument),
+    /// Say why nothing is recorded: of this host, of a process, of a program
+    Doctor(DoctorArguments),
     /// Print a completion script for a shell
     Completions(CompletionsArguments),
     /// The program that `demo` records
@@ -170,15 +176,85 @@ pub(crate) enum Api {
     Python,
 }
 
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub(crate) struct AskFlags {
+    /// Ask this server (host:port of its PostgreSQL protocol), not the one found; `off` = read the ledgers
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) server: Option<ListenAddress>,
+    /// File whose first line is the password of root@sys on that server
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) dir: DirArgument,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SqlArguments {
-    /// One or several statements; without them they are read from stdin
+    /// One or several statements; without them they are read from stdin, a terminal gets a prompt
+    // A statement may begin with a comment.
+    #[arg(allow_hyphen_values = true, value_parser = query)]
     pub(crate) query: Option<String>,
     /// How rows are printed
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
     #[command(flatten)]
-    pub(crate) dir: DirArgument,
+    pub(crate) ask: AskFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArguments {
+    /// Only this process
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// Between two looks: 500ms, 2s, 1m
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// What is listed first
+    #[arg(long, value_enum, default_value_t = By::Functions)]
+    pub(crate) by: By,
+    /// Print one table and end, as without a terminal
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) ask: AskFlags,
+}
+
+/// What `top` adds up live memory by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum By {
+    Functions,
+    Labels,
+    Processes,
+    Callsites,
+}
+
+/// A comment that is all of the query is a misspelt flag.
+fn query(text: &str) -> Result<String, String> {
+    if text.starts_with('-') && !text.contains(char::is_whitespace) {
+        return Err("there is no such flag".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A number and its unit; seconds without one.
+fn interval(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time from 100ms to 1h, such as 500ms, 2s or 1m".to_owned();
+    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match &text[digits..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    let interval = number.checked_mul(unit).map(Duration::from_millis).ok_or_else(wrong)?;
+    if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(wrong())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -203,6 +279,18 @@ pub(crate) struct SetArguments {
     /// Such as _min_malloc_sample_interval=16; several are all checked before any is applied
     #[arg(value_name = "NAME=VALUE", required = true)]
     pub(crate) assignments: Vec<String>,
+    #[command(flatten)]
+    pub(crate) ask: AskFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// A program, or a script, that is to be recorded
+    #[arg(value_name = "PROGRAM", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) program: Option<OsString>,
+    /// A process that is not recorded
+    #[arg(long, value_name = "PID", conflicts_with = "program")]
+    pub(crate) pid: Option<u32>,
     #[command(flatten)]
     pub(crate) dir: DirArgument,
 }
@@ -236,6 +324,29 @@ mod tests {
             let arguments = run(line).expect("parsed");
             assert_eq!(arguments.command, ["ls", "--quiet", "--", "-l"]);
             assert!(arguments.keep && !arguments.quiet);
+        }
+    }
+
+    #[test]
+    fn a_query_may_begin_with_a_comment() {
+        for line in
+            [&["heapql", "sql", "-- one\nSELECT 1"][..], &["heapql", "sql", "-f", "csv", "--", "-- one\nSELECT 1"]]
+        {
+            let Verb::Sql(arguments) = Cli::try_parse_from(line).expect("parsed").verb else { panic!("{line:?}") };
+            assert_eq!(arguments.query.as_deref(), Some("-- one\nSELECT 1"));
+        }
+        assert!(Cli::try_parse_from(["heapql", "sql", "--no-such-flag"]).is_err());
+    }
+
+    #[test]
+    fn intervals_have_units() {
+        let millis = |text: &str| interval(text).ok().map(|interval| interval.as_millis());
+        assert_eq!(
+            (millis("500ms"), millis("2s"), millis("2"), millis("1m")),
+            (Some(500), Some(2000), Some(2000), Some(60_000))
+        );
+        for wrong in ["", "s", "1d", "99ms", "2h", "-1s", "1.5s", "99999999999999999999h"] {
+            assert_eq!(millis(wrong), None, "{wrong}");
         }
     }
 

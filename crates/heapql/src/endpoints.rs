@@ -7,12 +7,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
 /// One field per listener that exists, and the server's process id.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Endpoints {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mysql: Option<SocketAddr>,

@@ -4,8 +4,9 @@
 //! here: SQL (`catalog`), protocols (`wire`), ledgers (`registry`), recording (`sampler`, `preload`). Called by people.
 //!
 //! ```text
-//! cli  ->  verbs::{run, demo, serve, env, sql, ps, set, doctor, completions}
+//! cli  ->  verbs::{run, demo, serve, env, sql, top, ps, set, doctor, completions}
 //!                 |-> service   listeners + server, from start to stop
+//!                 |-> client    asks a server, or one inside this process: prompt, top
 //!                 |-> launch    the target and its environment, signals, its end
 //!                 `-> place     directories: ledgers, one per run, the unpacked library
 //! ```
@@ -13,7 +14,9 @@
 
 mod banner;
 mod cli;
+mod client;
 mod config;
+mod doctor;
 mod endpoints;
 mod error;
 mod intervals;
@@ -21,15 +24,16 @@ mod labels;
 mod launch;
 mod listen;
 mod logging;
-mod offline;
 mod password;
 mod place;
+mod prompt;
 mod rows;
 mod service;
 mod shell;
 mod signals;
 mod talk;
 mod target;
+mod top;
 mod verbs;
 
 use std::alloc::System;
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Serve(arguments) => verbs::serve::run(arguments),
         Verb::Env(arguments) => verbs::env::run(arguments),
         Verb::Sql(arguments) => verbs::sql::run(arguments),
+        Verb::Top(arguments) => verbs::top::run(arguments),
         Verb::Ps(arguments) => verbs::ps::run(arguments),
         Verb::Set(arguments) => verbs::set::run(arguments),
         Verb::Doctor(arguments) => verbs::doctor::run(arguments),

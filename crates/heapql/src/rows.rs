@@ -1,8 +1,10 @@
 //! Rows on stdout: an aligned table, CSV, JSON or Markdown.
 //!
-//! Not the wire's encodings: this is for people and pipes. Called by `sql` and `ps`.
+//! Not the wire's encodings: this is for people and pipes. Called by `sql`, `ps` and `top`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::mem;
 
 use crate::cli::Format;
 
@@ -17,7 +19,7 @@ pub(crate) enum Cell {
 
 impl Cell {
     /// `null` is what stands for no value.
-    fn words<'a>(&'a self, null: &'a str) -> &'a str {
+    pub(crate) fn words<'a>(&'a self, null: &'a str) -> &'a str {
         match self {
             Cell::Null => null,
             Cell::Bare(text) | Cell::Text(text) => text,
@@ -33,20 +35,52 @@ impl Cell {
     }
 }
 
-/// Prints one result. Tables are printed when it is complete, since their widths are known only then; everything else row
-/// by row.
+/// How a result is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Layout {
+    pub(crate) format: Format,
+    /// A table with one line per cell.
+    pub(crate) vertical: bool,
+    /// A table that is wider becomes vertical.
+    pub(crate) columns: Option<usize>,
+}
+
+impl From<Format> for Layout {
+    fn from(format: Format) -> Layout {
+        Layout { format, vertical: false, columns: None }
+    }
+}
+
+/// What the first rows of a table decide its widths on. Later ones that are wider stand out.
+const KEPT_ROWS: usize = 1000;
+const KEPT_BYTES: usize = 4 << 20;
+
+/// What was printed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Printed {
+    pub(crate) count: usize,
+    /// What is not as it was asked for, or as it looks.
+    pub(crate) note: Option<String>,
+}
+
+/// Prints one result row by row. A table begins when its first rows have come, since they tell its widths.
 pub(crate) struct Rows<W> {
     out: W,
-    format: Format,
+    layout: Layout,
     columns: Vec<String>,
-    /// Of a table only.
+    /// Of a table whose widths are not known yet.
     kept: Vec<Vec<Cell>>,
+    kept_bytes: usize,
+    /// Of a table that has begun.
+    widths: Option<Vec<usize>>,
     count: usize,
+    note: Option<String>,
 }
 
 impl<W: Write> Rows<W> {
-    pub(crate) fn begin(mut out: W, format: Format, columns: Vec<String>) -> io::Result<Rows<W>> {
-        match format {
+    pub(crate) fn begin(mut out: W, layout: impl Into<Layout>, columns: Vec<String>) -> io::Result<Rows<W>> {
+        let layout = layout.into();
+        match layout.format {
             Format::Table => {}
             Format::Csv => writeln!(out, "{}", joined(&columns, ",", |name| csv(name)))?,
             Format::Json => out.write_all(b"[")?,
@@ -55,56 +89,97 @@ impl<W: Write> Rows<W> {
                 writeln!(out, "|{}", "---|".repeat(columns.len()))?;
             }
         }
-        Ok(Rows { out, format, columns, kept: Vec::new(), count: 0 })
+        Ok(Rows { out, layout, columns, kept: Vec::new(), kept_bytes: 0, widths: None, count: 0, note: None })
     }
 
     pub(crate) fn row(&mut self, cells: Vec<Cell>) -> io::Result<()> {
         self.count += 1;
-        match self.format {
-            Format::Table => self.kept.push(cells),
-            Format::Csv => writeln!(self.out, "{}", joined(&cells, ",", |cell| csv(cell.words(""))))?,
-            Format::Md => writeln!(self.out, "| {} |", joined(&cells, " | ", |cell| markdown(cell.words("NULL"))))?,
+        match self.layout.format {
+            Format::Table if self.layout.vertical => self.vertical(self.count, &cells),
+            Format::Table => self.table_row(cells),
+            Format::Csv => writeln!(self.out, "{}", joined(&cells, ",", |cell| csv(cell.words("")))),
+            Format::Md => writeln!(self.out, "| {} |", joined(&cells, " | ", |cell| markdown(cell.words("NULL")))),
             Format::Json => {
                 let separator = if self.count == 1 { "\n" } else { ",\n" };
                 let fields: Vec<_> = self.columns.iter().zip(&cells).collect();
                 let field = |(name, cell): &(&String, &Cell)| {
                     format!("{}:{}", serde_json::Value::from(name.as_str()), cell.json())
                 };
-                write!(self.out, "{separator}{{{}}}", joined(&fields, ",", field))?;
+                write!(self.out, "{separator}{{{}}}", joined(&fields, ",", field))
             }
         }
-        Ok(())
     }
 
-    /// How many rows there were.
-    pub(crate) fn end(mut self) -> io::Result<usize> {
-        match self.format {
-            Format::Table => self.table()?,
+    pub(crate) fn end(mut self) -> io::Result<Printed> {
+        match self.layout.format {
+            Format::Table if self.layout.vertical => {}
+            Format::Table => self.settle()?,
             Format::Json => self.out.write_all(if self.count == 0 { b"]\n" } else { b"\n]\n" })?,
             Format::Csv | Format::Md => {}
         }
         self.out.flush()?;
-        Ok(self.count)
+        Ok(Printed { count: self.count, note: self.note })
     }
 
-    fn table(&mut self) -> io::Result<()> {
-        let mut widths: Vec<usize> = self.columns.iter().map(|name| width(name)).collect();
-        for row in &self.kept {
-            for (most, cell) in widths.iter_mut().zip(row) {
-                *most = (*most).max(width(&one_line(cell.words("NULL"))));
-            }
+    fn table_row(&mut self, cells: Vec<Cell>) -> io::Result<()> {
+        if self.widths.is_some() {
+            return self.line(&cells);
+        }
+        self.kept_bytes += cells.iter().map(|cell| cell.words("").len()).sum::<usize>();
+        self.kept.push(cells);
+        if self.kept.len() == KEPT_ROWS || self.kept_bytes > KEPT_BYTES {
+            self.note = Some(format!("columns are as wide as the first {} rows", self.kept.len()));
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Prints the heading and the rows that were kept, unless that is done.
+    fn settle(&mut self) -> io::Result<()> {
+        if self.widths.is_some() || self.layout.vertical {
+            return Ok(());
+        }
+        let kept = mem::take(&mut self.kept);
+        let widths = self.measured(&kept);
+        let width = widths.iter().map(|most| most + 3).sum::<usize>().saturating_sub(1);
+        if let Some(columns) = self.layout.columns.filter(|&columns| width > columns) {
+            self.note = Some(format!("the table is {width} columns wide, the terminal {columns}: one line per value"));
+            self.layout.vertical = true;
+            return kept.iter().enumerate().try_for_each(|(index, row)| self.vertical(index + 1, row));
         }
         let heading = self.columns.iter().zip(&widths).map(|(name, &most)| padded(name, most, false));
         let heading: Vec<_> = heading.collect();
         let rule: Vec<_> = widths.iter().map(|&most| "-".repeat(most + 2)).collect();
         writeln!(self.out, " {}", heading.join(" | ").trim_end())?;
         writeln!(self.out, "{}", rule.join("+"))?;
-        for row in &self.kept {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, &most)| padded(&one_line(cell.words("NULL")), most, matches!(cell, Cell::Bare(_))));
-            writeln!(self.out, " {}", cells.collect::<Vec<_>>().join(" | ").trim_end())?;
+        self.widths = Some(widths);
+        kept.iter().try_for_each(|row| self.line(row))
+    }
+
+    fn measured(&self, rows: &[Vec<Cell>]) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.columns.iter().map(|name| width(name)).collect();
+        for row in rows {
+            for (most, cell) in widths.iter_mut().zip(row) {
+                *most = (*most).max(width(&one_line(cell.words("NULL"))));
+            }
+        }
+        widths
+    }
+
+    fn line(&mut self, row: &[Cell]) -> io::Result<()> {
+        let cells = row
+            .iter()
+            .zip(self.widths.iter().flatten())
+            .map(|(cell, &most)| padded(&one_line(cell.words("NULL")), most, matches!(cell, Cell::Bare(_))));
+        let line = cells.collect::<Vec<_>>().join(" | ");
+        writeln!(self.out, " {}", line.trim_end())
+    }
+
+    fn vertical(&mut self, number: usize, row: &[Cell]) -> io::Result<()> {
+        let most = self.columns.iter().map(|name| width(name)).max().unwrap_or(0);
+        writeln!(self.out, "-[ {number} ]-{}", "-".repeat(most.saturating_sub(5)))?;
+        for (name, cell) in self.columns.iter().zip(row) {
+            writeln!(self.out, "{} | {}", padded(name, most, false), one_line(cell.words("NULL")))?;
         }
         Ok(())
     }
@@ -123,9 +198,15 @@ fn padded(text: &str, most: usize, to_the_right: bool) -> String {
     if to_the_right { fill + text } else { text.to_owned() + &fill }
 }
 
-/// A cell with line breaks would tear the table.
-fn one_line(text: &str) -> String {
-    text.replace('\n', "\\n").replace('\r', "\\r")
+/// A cell with line breaks would tear the table; one with escape sequences (a command line may hold any) would reach the
+/// terminal.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let written =
+        text.chars().map(|char| if char.is_control() { char.escape_default().to_string() } else { char.into() });
+    written.collect::<String>().into()
 }
 
 /// RFC 4180.
@@ -141,15 +222,20 @@ fn markdown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn printed(format: Format, rows: &[&[Cell]]) -> String {
+    fn printed_with_note(layout: Layout, rows: &[&[Cell]]) -> (String, Option<String>) {
         let mut out = Vec::new();
         let columns = vec!["name".to_owned(), "count".to_owned()];
-        let mut printer = Rows::begin(&mut out, format, columns).expect("begun");
+        let mut printer = Rows::begin(&mut out, layout, columns).expect("begun");
         for row in rows {
             printer.row(row.to_vec()).expect("printed");
         }
-        assert_eq!(printer.end().expect("ended"), rows.len());
-        String::from_utf8(out).expect("text")
+        let printed = printer.end().expect("ended");
+        assert_eq!(printed.count, rows.len());
+        (String::from_utf8(out).expect("text"), printed.note)
+    }
+
+    fn printed(format: Format, rows: &[&[Cell]]) -> String {
+        printed_with_note(format.into(), rows).0
     }
 
     fn text(text: &str) -> Cell {
@@ -167,6 +253,34 @@ mod tests {
         let table = lines.join("\n");
         assert_eq!(printed(Format::Table, rows), table);
         assert_eq!(printed(Format::Table, &[]), " name | count\n------+-------\n");
+    }
+
+    #[test]
+    fn a_table_that_does_not_fit_is_vertical_and_says_so() {
+        let rows: &[&[Cell]] = &[&[text("a"), number(7)], &[text("b\x1b[2J"), Cell::Null]];
+        let fits = Layout { columns: Some(20), ..Format::Table.into() };
+        let (table, note) = printed_with_note(fits, rows);
+        assert!(table.starts_with(" name       | count\n"), "{table}");
+        assert_eq!(note, None);
+        let narrow = Layout { columns: Some(10), ..Format::Table.into() };
+        let (vertical, note) = printed_with_note(narrow, rows);
+        let lines = ["-[ 1 ]-", "name  | a", "count | 7", "-[ 2 ]-", "name  | b\\u{1b}[2J", "count | NULL", ""];
+        assert_eq!(vertical, lines.join("\n"));
+        assert!(note.expect("a note").contains("the terminal 10"));
+        let asked = Layout { vertical: true, ..Format::Table.into() };
+        assert_eq!(printed_with_note(asked, rows), (vertical, None));
+    }
+
+    #[test]
+    fn the_first_rows_decide_how_wide_a_long_table_is() {
+        let (short, long) = ([text("a"), number(1)], [text("longer than before"), number(2)]);
+        let mut rows: Vec<&[Cell]> = vec![&short; KEPT_ROWS];
+        assert_eq!(printed_with_note(Format::Table.into(), &rows[1..]).1, None);
+        rows.push(&long);
+        let (table, note) = printed_with_note(Format::Table.into(), &rows);
+        assert_eq!(table.lines().count(), KEPT_ROWS + 3);
+        assert_eq!(table.lines().last(), Some(" longer than before |     2"));
+        assert!(note.expect("a note").contains("1000"));
     }
 
     #[test]

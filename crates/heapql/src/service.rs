@@ -21,7 +21,7 @@ use crate::endpoints::{Endpoints, EndpointsFile};
 use crate::error::Error;
 use crate::listen::{self, IfTaken};
 use crate::password;
-use crate::place::forget_own_ledgers;
+use crate::place::{ServerFile, forget_own_ledgers};
 
 /// The engine recurses over plans and expressions, unoptimised in the dev profile.
 const STACK_BYTES: usize = 32 << 20;
@@ -44,8 +44,8 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Service {
     endpoints: Endpoints,
     has_password: bool,
-    /// Gone, with its file, when the service is.
-    _file: Option<EndpointsFile>,
+    /// Gone, with their files, when the service is.
+    _files: (Option<EndpointsFile>, Option<ServerFile>),
     registry: Arc<Registry>,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<()>,
@@ -91,7 +91,9 @@ impl Service {
         if let Some(file) = &mut file {
             file.write(&endpoints)?;
         }
-        Ok(Service { endpoints, has_password, _file: file, registry, shutdown, serving, looking })
+        // Without it clients must be told where to connect, which is no reason to fail.
+        let found = ServerFile::write(plan.dir, &endpoints).inspect_err(|error| tracing::warn!("{error}")).ok();
+        Ok(Service { endpoints, has_password, _files: (file, found), registry, shutdown, serving, looking })
     }
 
     pub(crate) fn endpoints(&self) -> &Endpoints {

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! Listeners::bind(..)  ->  bound addresses, printed by the CLI  ->  Listeners::serve(server, shutdown)
+//! converse(server, pipe)                                            a verb that asks without a server
 //! ```
 //!
 //! Whatever a client does, the process lives on and its memory is bounded: 256 connections (the catalog counts them),
@@ -25,4 +26,4 @@ mod postgres;
 mod verb;
 
 pub use address::{BindError, Protocol, check_bind};
-pub use listen::Listeners;
+pub use listen::{Listeners, converse};

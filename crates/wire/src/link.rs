@@ -10,9 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use heapql_catalog::{Session, Slot};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 use tokio::task::block_in_place;
@@ -58,9 +56,12 @@ impl From<Malformed> for LinkError {
     }
 }
 
+/// The two halves of a stream: of a socket, or of a pipe inside this process.
+pub(crate) type Halves = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
+
 pub(crate) struct Link {
-    read: OwnedReadHalf,
-    write: OwnedWriteHalf,
+    read: Box<dyn AsyncRead + Send + Unpin>,
+    write: Box<dyn AsyncWrite + Send + Unpin>,
     pub(crate) input: BytesMut,
     pub(crate) output: BytesMut,
     /// Of one incoming message.
@@ -73,12 +74,11 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(
-        stream: TcpStream,
+        (read, write): Halves,
         peer: SocketAddr,
         slot: Option<Slot>,
         shutdown: watch::Receiver<bool>,
     ) -> Link {
-        let (read, write) = stream.into_split();
         Link {
             read,
             write,

@@ -3,12 +3,13 @@
 
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use heapql_catalog::{Server, Slot};
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{DuplexStream, split};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -17,7 +18,7 @@ use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::address::{BindError, Protocol, check_bind};
 use crate::codes::code;
-use crate::link::Link;
+use crate::link::{Halves, Link};
 use crate::mysql::Mysql;
 use crate::postgres::Postgres;
 
@@ -99,6 +100,25 @@ impl Listeners {
     }
 }
 
+/// One conversation in the PostgreSQL protocol over a pipe inside this process, until its other end is closed. No socket
+/// is involved, so that nobody else can take part.
+pub async fn converse(server: Arc<Server>, stream: DuplexStream) {
+    server.set_error_numbers(|kind| code(kind).mysql_errno);
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let Ok(slot) = server.connections().admit(&peer.to_string()) else {
+        return;
+    };
+    let (_never, shutdown) = watch::channel(false);
+    let (read, write) = split(stream);
+    let link = Link::new((Box::new(read), Box::new(write)), peer, Some(slot), shutdown);
+    Postgres::new(server).serve(link).await;
+}
+
+fn halves(stream: TcpStream) -> Halves {
+    let (read, write) = stream.into_split();
+    (Box::new(read), Box::new(write))
+}
+
 async fn resolve(protocol: Protocol, address: &str) -> Result<SocketAddr, BindError> {
     let failed = |source| BindError::Resolve { protocol, address: address.to_owned(), source };
     let mut found = lookup_host(address).await.map_err(failed)?;
@@ -151,7 +171,7 @@ impl Hall {
     fn serve(&mut self, protocol: Protocol, stream: TcpStream, peer: SocketAddr, slot: Slot) {
         let span =
             info_span!("connection", protocol = protocol.name(), %peer, id = slot.id(), user = tracing::field::Empty);
-        let link = Link::new(stream, peer, Some(slot), self.shutdown.clone());
+        let link = Link::new(halves(stream), peer, Some(slot), self.shutdown.clone());
         let (mysql, postgres) = (Arc::clone(&self.mysql), Arc::clone(&self.postgres));
         let work = async move {
             match protocol {
@@ -166,7 +186,7 @@ impl Hall {
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else {
             return;
         };
-        let link = Link::new(stream, peer, None, self.shutdown.clone());
+        let link = Link::new(halves(stream), peer, None, self.shutdown.clone());
         let server = Arc::clone(&self.server);
         self.tasks.spawn(async move {
             let refusal = async {

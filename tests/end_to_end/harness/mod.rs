@@ -12,6 +12,7 @@ mod mysql;
 mod postgres;
 mod record;
 mod server;
+mod terminal;
 mod tool;
 
 pub(crate) use answer::{Answer, SqlError};
@@ -24,6 +25,7 @@ pub(crate) use mysql::{Mysql, connect as connect_mysql, text_answer};
 pub(crate) use postgres::{Postgres, connect as connect_postgres, extended_answer, simple_answer};
 pub(crate) use record::{Ledger, record_into};
 pub(crate) use server::{Ended, Endpoints, Server, kill, ledger_files};
+pub(crate) use terminal::Terminal;
 pub(crate) use tool::{Output, tool};
 
 use std::path::PathBuf;

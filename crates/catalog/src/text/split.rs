@@ -3,7 +3,7 @@
 use crate::session::Dialect;
 
 /// The statements of a text, trimmed, without empty ones. A quote that never ends takes the rest of the text.
-pub(crate) fn statements(text: &str, dialect: Dialect) -> Vec<String> {
+pub fn statements(text: &str, dialect: Dialect) -> Vec<String> {
     let mut parts = Vec::new();
     let mut start = 0;
     let mut at = 0;

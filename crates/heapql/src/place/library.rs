@@ -15,7 +15,7 @@ use rustix::process::geteuid;
 use super::{of_user, private};
 use crate::error::Error;
 
-static LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libheapql_preload.so"));
+pub(crate) static LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libheapql_preload.so"));
 /// Every file of ours that may stand in LD_PRELOAD begins like this.
 pub(crate) const LIBRARY_PREFIX: &str = "libheapql_preload";
 const FILE: &str = concat!("libheapql_preload-", env!("HEAPQL_PRELOAD_HASH"), ".so");

@@ -5,6 +5,7 @@
 
 mod library;
 mod run_dir;
+mod server_file;
 
 use std::env;
 use std::fs::{self, DirBuilder};
@@ -16,8 +17,9 @@ use rustix::process::geteuid;
 
 use crate::error::Error;
 
-pub(crate) use library::{LIBRARY_PREFIX, unpack};
+pub(crate) use library::{LIBRARY, LIBRARY_PREFIX, unpack};
 pub(crate) use run_dir::{RunDir, forget_own_ledgers, remove_finished_runs};
+pub(crate) use server_file::{Running, ServerFile, running_servers};
 
 const VARIABLE: &str = "HEAPQL_DIR";
 /// The recorder builds a ledger's path in 512 bytes, of which the file's name takes up to 50.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use heapql_registry::{INTERVALS_FILE, RUN_PREFIX};
 
+use super::server_file;
 use crate::error::Error;
 
 const LEDGER: &str = "heapql";
@@ -81,6 +82,7 @@ fn remove_if_unused(dir: &Path) {
         return;
     }
     let _ = fs::remove_file(dir.join(INTERVALS_FILE));
+    server_file::remove_stale(dir);
     // Fails, as it should, if a process has just begun a ledger.
     let _ = fs::remove_dir(dir);
 }

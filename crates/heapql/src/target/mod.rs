@@ -3,6 +3,7 @@
 //! It only explains and protects: a program that is judged wrongly still runs. Called by `launch` and its verbs.
 
 mod elf;
+mod facts;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{getgid, getuid};
 
 use elf::{Elf, Linkage};
+pub(crate) use facts::{Facts, glibc_needed, glibc_version};
 
 /// A script's interpreter may be a script; the kernel goes no deeper than this either.
 const MAX_SCRIPTS: usize = 4;
@@ -43,8 +45,8 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// What recording `program` would come to. A file that cannot be read counts as recordable.
-pub(crate) fn judge(program: &Path) -> Verdict {
+/// The program that runs a script, through all scripts in between; other programs run themselves.
+pub(crate) fn run_by(program: &Path) -> PathBuf {
     let mut program = program.to_owned();
     for _ in 0..MAX_SCRIPTS {
         match interpreter(&program) {
@@ -52,6 +54,12 @@ pub(crate) fn judge(program: &Path) -> Verdict {
             None => break,
         }
     }
+    program
+}
+
+/// What recording `program` would come to. A file that cannot be read counts as recordable.
+pub(crate) fn judge(program: &Path) -> Verdict {
+    let program = run_by(program);
     let metadata = fs::metadata(&program);
     if metadata.is_ok_and(|metadata| gains_privileges(&program, &metadata)) {
         return Verdict::Ignores(

@@ -10,3 +10,4 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod set;
 pub(crate) mod sql;
+pub(crate) mod top;

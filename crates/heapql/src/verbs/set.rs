@@ -1,22 +1,40 @@
 //! `heapql set NAME=VALUE..`: ALTER SYSTEM SET without a client.
 //!
-//! Names, values and ranges are the catalog's to check.
+//! Every server that runs over the ledgers is told, so that what it shows, and keeps in its parameter file, is what the
+//! processes do. Names, values and ranges are the catalog's to check.
 
 use std::process::ExitCode;
 
-use crate::cli::SetArguments;
+use crate::cli::{AskFlags, SetArguments};
+use crate::client::{self, Client, Whom};
 use crate::error::Error;
-use crate::offline::Offline;
+use crate::place;
 use crate::service;
+use crate::talk::say;
 
 pub(crate) fn run(arguments: SetArguments) -> Result<ExitCode, Error> {
     let statement = statement(&arguments.assignments)?;
+    let password = client::password(&arguments.ask)?;
     service::runtime()?.block_on(async {
-        let offline = Offline::open(arguments.dir.dir.as_deref())?;
-        offline.execute(&statement).await?;
-        offline.print_warnings();
+        for whom in told(&arguments.ask)? {
+            let client = Client::connect(&whom, password.as_deref()).await?;
+            client.ask(&statement).await?;
+            client.take_notices().iter().for_each(|notice| say!("{notice}"));
+        }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn told(flags: &AskFlags) -> Result<Vec<Whom>, Error> {
+    if flags.server.is_some() {
+        return Ok(vec![Whom::of(flags)?]);
+    }
+    let root = place::ledger_root(flags.dir.dir.as_deref())?;
+    let (servers, is_one_left_out) = Whom::all(&root);
+    if is_one_left_out {
+        say!("warning: a server without a PostgreSQL listener goes on showing the values it had");
+    }
+    Ok(if servers.is_empty() { vec![Whom::Ledgers(root)] } else { servers })
 }
 
 fn statement(assignments: &[String]) -> Result<String, Error> {

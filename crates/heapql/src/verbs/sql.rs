@@ -1,39 +1,56 @@
 //! `heapql sql`: statements without a client. Rows go to stdout, everything else to stderr.
 //!
-//! It reads the ledgers itself, so it needs no server, and answers as one would.
+//! Statements of the command line or of stdin; on a terminal without either, a prompt (`prompt`). The running server is
+//! asked if there is one; otherwise the ledgers are read, with the same answers.
 
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::DataType;
-use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::execution::SendableRecordBatchStream;
-use futures::StreamExt;
-use heapql_catalog::{Failure, Outcome};
+use heapql_catalog::Dialect;
+use tokio::signal::ctrl_c;
+use tokio::time::sleep;
 
-use crate::cli::{Format, SqlArguments};
+use crate::cli::{AskFlags, SqlArguments};
+use crate::client::{self, Answer, Client, Failed, Whom};
 use crate::error::Error;
-use crate::offline::Offline;
-use crate::rows::{Cell, Rows};
+use crate::prompt;
+use crate::rows::{Layout, Printed, Rows};
 use crate::service;
 use crate::talk::say;
 
+/// 128 and SIGINT, as a shell has it.
+const INTERRUPTED: u8 = 130;
+/// Until a statement heeds it.
+const CANCEL_EVERY: Duration = Duration::from_millis(200);
+/// Rows after which others get a turn, a key among them.
+const TURN: usize = 256;
+
 pub(crate) fn run(arguments: SqlArguments) -> Result<ExitCode, Error> {
-    let text = arguments.query.map_or_else(from_stdin, Ok)?;
+    let layout = Layout { format: arguments.format, vertical: false, columns: terminal_columns() };
+    let text = match arguments.query {
+        Some(query) => query,
+        None if io::stdin().is_terminal() && io::stdout().is_terminal() => return prompt::run(&arguments.ask, layout),
+        None => from_stdin()?,
+    };
     service::runtime()?.block_on(async {
-        let offline = Offline::open(arguments.dir.dir.as_deref())?;
-        for statement in offline.statements(&text)? {
-            match answer(&offline, &statement, arguments.format).await {
-                Ok(()) => offline.print_warnings(),
+        let client = connect(&arguments.ask).await?;
+        for statement in heapql_catalog::statements(&text, Dialect::Postgres) {
+            match carry_out(&client, &statement, layout).await {
+                Ok(()) => {}
                 // Whoever reads our rows has enough of them.
                 Err(Stopped::Reader) => break,
+                Err(Stopped::Interrupted | Stopped::Abandoned) => return Ok(ExitCode::from(INTERRUPTED)),
                 Err(Stopped::Error(error)) => return Err(error),
             }
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+pub(crate) async fn connect(flags: &AskFlags) -> Result<Client, Error> {
+    let whom = Whom::of(flags)?;
+    Ok(Client::connect(&whom, client::password(flags)?.as_deref()).await?)
 }
 
 fn from_stdin() -> Result<String, Error> {
@@ -46,15 +63,25 @@ fn from_stdin() -> Result<String, Error> {
     Ok(text)
 }
 
+/// How wide a table may be; `None` where nobody sees it.
+fn terminal_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+}
+
 /// Why a statement's rows were not all printed.
-enum Stopped {
+pub(crate) enum Stopped {
     Error(Error),
+    /// By Ctrl-C.
+    Interrupted,
+    /// By a second one. The connection still waits for the end of the statement.
+    Abandoned,
     Reader,
 }
 
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Stopped {
-        Stopped::Error(error)
+impl From<Failed> for Stopped {
+    fn from(failed: Failed) -> Stopped {
+        Stopped::Error(failed.into())
     }
 }
 
@@ -67,74 +94,60 @@ impl From<io::Error> for Stopped {
     }
 }
 
-async fn answer(offline: &Offline, statement: &str, format: Format) -> Result<(), Stopped> {
-    match offline.execute(statement).await? {
-        Outcome::Done { tag } => say!("{tag}"),
-        Outcome::Rows { schema, stream } => {
-            let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
-            let out = BufWriter::new(io::stdout().lock());
-            let count = print(stream, Rows::begin(out, format, columns)?).await?;
-            if io::stderr().is_terminal() {
-                say!("({count} row{})", if count == 1 { "" } else { "s" });
-            }
+/// Runs one statement and prints what it gives. Ctrl-C has the server stop it; a second one does not wait for that.
+pub(crate) async fn carry_out(client: &Client, statement: &str, layout: Layout) -> Result<(), Stopped> {
+    let mut work = Box::pin(print(client, statement, layout));
+    tokio::select! {
+        done = &mut work => return done,
+        _ = ctrl_c() => {}
+    }
+    loop {
+        // More than once: it may have come between two steps of the statement.
+        client.canceller().cancel().await?;
+        tokio::select! {
+            // It may also have been over before.
+            done = &mut work => return done.map_err(|stopped| match stopped {
+                Stopped::Error(error) => {
+                    say!("canceled: {error}");
+                    Stopped::Interrupted
+                }
+                stopped => stopped,
+            }),
+            () = sleep(CANCEL_EVERY) => {}
+            _ = ctrl_c() => return Err(Stopped::Abandoned),
         }
+    }
+}
+
+async fn print(client: &Client, statement: &str, layout: Layout) -> Result<(), Stopped> {
+    let asked = client.ask(statement).await;
+    let done = match asked {
+        Ok(Some(answer)) => rows(answer, layout).await,
+        Ok(None) => {
+            say!("done");
+            Ok(())
+        }
+        Err(failed) => Err(failed.into()),
+    };
+    client.take_notices().iter().for_each(|notice| say!("{notice}"));
+    done
+}
+
+async fn rows(mut answer: Answer, layout: Layout) -> Result<(), Stopped> {
+    let columns = answer.columns.iter().map(|column| column.name.clone()).collect();
+    let mut rows = Rows::begin(BufWriter::new(io::stdout()), layout, columns)?;
+    let mut count = 0;
+    while let Some(row) = answer.next().await? {
+        rows.row(row)?;
+        count += 1;
+        if count % TURN == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let Printed { count, note } = rows.end()?;
+    if io::stderr().is_terminal() {
+        let note = note.map(|note| format!("; {note}")).unwrap_or_default();
+        say!("({count} row{}{note})", if count == 1 { "" } else { "s" });
     }
     Ok(())
-}
-
-async fn print<W: Write>(mut stream: SendableRecordBatchStream, mut rows: Rows<W>) -> Result<usize, Stopped> {
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(|error| Error::from(Failure::from_datafusion(error)))?;
-        for row in cells(&batch).map_err(|error| Error::new(format!("cannot print the rows: {error}")))? {
-            rows.row(row)?;
-        }
-    }
-    Ok(rows.end()?)
-}
-
-/// A batch's rows in words.
-fn cells(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, ArrowError> {
-    let options = FormatOptions::new();
-    let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    let cell = |column: usize, row: usize| {
-        let array = batch.column(column);
-        if array.is_null(row) || array.data_type() == &DataType::Null {
-            return Ok(Cell::Null);
-        }
-        let text = columns[column].value(row).try_to_string()?;
-        Ok(if is_bare(array.data_type(), &text) { Cell::Bare(text) } else { Cell::Text(text) })
-    };
-    (0..batch.num_rows()).map(|row| (0..columns.len()).map(|column| cell(column, row)).collect()).collect()
-}
-
-/// NaN and infinity are no numbers in JSON.
-fn is_bare(kind: &DataType, text: &str) -> bool {
-    let is_finite = || text.parse::<f64>().is_ok_and(f64::is_finite);
-    *kind == DataType::Boolean || (kind.is_numeric() && (!kind.is_floating() || is_finite()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use datafusion::arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
-    use std::sync::Arc;
-
-    #[test]
-    fn numbers_are_bare_and_null_is_null() {
-        let columns: [(&str, ArrayRef); 4] = [
-            ("count", Arc::new(Int64Array::from(vec![Some(7), None]))),
-            ("name", Arc::new(StringArray::from(vec![Some("7"), None]))),
-            ("est", Arc::new(Float64Array::from(vec![1.5, f64::NAN]))),
-            ("is_new", Arc::new(BooleanArray::from(vec![true, false]))),
-        ];
-        let batch = RecordBatch::try_from_iter(columns).expect("a batch");
-        let bare = |text: &str| Cell::Bare(text.to_owned());
-        let text = |text: &str| Cell::Text(text.to_owned());
-        let expected = vec![
-            vec![bare("7"), text("7"), bare("1.5"), bare("true")],
-            vec![Cell::Null, Cell::Null, text("NaN"), bare("false")],
-        ];
-        assert_eq!(cells(&batch).expect("cells"), expected);
-    }
 }

@@ -1,0 +1,77 @@
+//! How fast each line grows, from what earlier looks of this view have seen of it.
+//!
+//! Not the server's history, which knows more than the last minute.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::source::Line;
+
+/// Growth is that over this time, or over as much of it as there was.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Looks that are closer to the last one kept are not kept: 31 numbers at most for a line.
+const APART: Duration = Duration::from_secs(2);
+
+/// Of one view's lines; those that are not seen any more are forgotten.
+#[derive(Default)]
+pub(super) struct Growth {
+    seen: HashMap<String, VecDeque<(Instant, i64)>>,
+}
+
+impl Growth {
+    /// Bytes per minute of each line; `None` where there is nothing to compare with.
+    pub(super) fn of(&mut self, lines: &[Line], now: Instant) -> Vec<Option<f64>> {
+        let mut before = std::mem::take(&mut self.seen);
+        let mut grown = Vec::with_capacity(lines.len());
+        for line in lines {
+            let mut seen = before.remove(&line.key).unwrap_or_default();
+            while seen.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
+                seen.pop_front();
+            }
+            grown.push(seen.front().and_then(|&(at, bytes)| per_minute(line.bytes - bytes, now.duration_since(at))));
+            if seen.back().is_none_or(|(at, _)| now.duration_since(*at) >= APART) {
+                seen.push_back((now, line.bytes));
+            }
+            self.seen.insert(line.key.clone(), seen);
+        }
+        grown
+    }
+}
+
+fn per_minute(bytes: i64, within: Duration) -> Option<f64> {
+    (within > Duration::ZERO).then(|| bytes as f64 * 60.0 / within.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(bytes: i64) -> Line {
+        Line { key: "a".to_owned(), name: "a".to_owned(), bytes, count: 1 }
+    }
+
+    #[test]
+    fn it_is_that_of_the_last_minute() {
+        let mut growth = Growth::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(growth.of(&[line(100)], start), [None]);
+        assert_eq!(growth.of(&[line(200)], at(30)), [Some(200.0)]);
+        assert_eq!(growth.of(&[line(200)], at(60)), [Some(100.0)]);
+        // The first look is too long ago now.
+        assert_eq!(growth.of(&[line(200)], at(90)), [Some(0.0)]);
+        assert_eq!(growth.of(&[line(100)], at(91)), [Some(-100.0 * 60.0 / 31.0)]);
+    }
+
+    #[test]
+    fn it_is_bounded_and_forgets() {
+        let mut growth = Growth::default();
+        let start = Instant::now();
+        for tenths in 0..1000 {
+            growth.of(&[line(1)], start + Duration::from_millis(100 * tenths));
+        }
+        assert!(growth.seen["a"].len() <= 31, "{}", growth.seen["a"].len());
+        growth.of(&[], start);
+        assert!(growth.seen.is_empty());
+    }
+}
