@@ -9,6 +9,7 @@ mod frames;
 pub(crate) mod growth;
 mod history;
 mod information_schema;
+mod leak_suspects;
 mod listed;
 mod malloc_sample_info;
 mod parameter_stat;

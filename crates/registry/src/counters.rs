@@ -3,6 +3,8 @@
 //! A stack and label may have several records in the ledger (one for each shard of threads, and for each weight): their sum
 //! is what everyone outside the ledger sees. It knows neither stacks nor labels. Called by `source`.
 
+use std::iter::Sum;
+
 use heapql_ledger::{CallsiteRecord, Ledger, ReadError};
 
 use crate::estimate::{Builder, Context, Estimate};
@@ -31,6 +33,24 @@ impl Counters {
         self.total_bytes = self.total_bytes.saturating_add(record.total_bytes);
         self.est_total_count += record.weight * record.total_count as f64;
         self.est_total_bytes += record.weight * record.total_bytes as f64;
+    }
+}
+
+/// Of several callsites together.
+impl Sum for Counters {
+    fn sum<I: Iterator<Item = Counters>>(all: I) -> Counters {
+        let all: Vec<Counters> = all.collect();
+        let ints = |get: fn(&Counters) -> i64| all.iter().map(get).fold(0, i64::saturating_add);
+        Counters {
+            live_count: ints(|counters| counters.live_count),
+            live_bytes: ints(|counters| counters.live_bytes),
+            total_count: ints(|counters| counters.total_count),
+            total_bytes: ints(|counters| counters.total_bytes),
+            est_count: all.iter().map(|counters| counters.est_count).sum(),
+            est_bytes: all.iter().map(|counters| counters.est_bytes).sum(),
+            est_total_count: all.iter().map(|counters| counters.est_total_count).sum(),
+            est_total_bytes: all.iter().map(|counters| counters.est_total_bytes).sum(),
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{Counters, Usage};
 
 /// More marks are refused: each keeps a snapshot for as long as the server runs.
 pub const MAX_MARKS: usize = 64;
+/// No callsite has this number.
+pub(crate) const WHOLE: u64 = u64::MAX;
 /// What a series costs beside its points.
 const SERIES_BYTES: usize = 96;
 
@@ -50,6 +52,7 @@ pub struct Snapshot {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Change {
     pub process: ProcessKey,
+    /// [`WHOLE`]: all callsites of the process together.
     pub callsite_id: u64,
     pub point: Point,
 }
@@ -70,6 +73,8 @@ pub struct Track {
     /// The first snapshot that has it.
     pub since: SystemTime,
     series: HashMap<u64, Vec<Point>>,
+    /// All callsites together, those of which nothing was ever seen live included.
+    whole: Vec<Point>,
 }
 
 #[derive(Default)]
@@ -201,7 +206,10 @@ impl History {
                 // Nearer to its end nothing is known.
                 track.ended_at = (*state == State::Dead).then_some(snapshot.at);
                 let point = Point { snapshot: snapshot.number, ..point };
-                track.series.entry(callsite_id).or_default().push(point);
+                match callsite_id {
+                    WHOLE => track.whole.push(point),
+                    id => track.series.entry(id).or_default().push(point),
+                }
             }
             kept.next = kept.next.max(snapshot.number + 1);
             kept.snapshots.push(snapshot);
@@ -236,6 +244,10 @@ pub struct TooMany;
 
 impl Track {
     fn add(&mut self, number: u32, counters: &[(u64, Counters)]) {
+        let whole = Point::of(number, &counters.iter().map(|(_, counters)| *counters).sum());
+        if !self.whole.last().is_some_and(|last| last.is_same(&whole)) {
+            self.whole.push(whole);
+        }
         for (id, counters) in counters {
             let point = Point::of(number, counters);
             match self.series.get_mut(id) {
@@ -246,6 +258,11 @@ impl Track {
                 None => drop(self.series.insert(*id, vec![point])),
             }
         }
+    }
+
+    /// All callsites together, those of which nothing was ever seen live included.
+    pub fn whole(&self) -> &[Point] {
+        &self.whole
     }
 
     /// Each callsite with its points, the oldest first; between two points nothing changed.
@@ -280,7 +297,7 @@ impl Kept {
 
     /// The track of a process, which may be new since then.
     fn track(&mut self, process: ProcessKey, since: SystemTime) -> &mut Track {
-        let new = || Arc::new(Track { process, ended_at: None, since, series: HashMap::new() });
+        let new = || Arc::new(Track { process, ended_at: None, since, series: HashMap::new(), whole: Vec::new() });
         Arc::make_mut(self.tracks.entry(process).or_insert_with(new))
     }
 
@@ -293,9 +310,9 @@ impl Kept {
     fn snapshot_with_changes(&self, number: u32) -> Option<(Snapshot, Vec<Change>)> {
         let at = self.snapshots.binary_search_by_key(&number, |snapshot| snapshot.number).ok()?;
         let changes = self.tracks.values().flat_map(|track| {
-            track.series.iter().filter_map(move |(callsite_id, points)| {
+            track.series().chain([(WHOLE, track.whole())]).filter_map(move |(callsite_id, points)| {
                 let at = points.binary_search_by_key(&number, |point| point.snapshot).ok()?;
-                Some(Change { process: track.process, callsite_id: *callsite_id, point: points[at] })
+                Some(Change { process: track.process, callsite_id, point: points[at] })
             })
         });
         Some((self.snapshots[at].clone(), changes.collect()))

@@ -11,8 +11,8 @@ use datafusion::error::Result;
 use super::provider::Provider;
 use super::{Scope, SystemTable};
 use super::{
-    callsites, frames, history, information_schema, malloc_sample_info, parameter_stat, postgres_information_schema,
-    process_memory, processes, self_usage, snapshots, view,
+    callsites, frames, history, information_schema, leak_suspects, malloc_sample_info, parameter_stat,
+    postgres_information_schema, process_memory, processes, self_usage, snapshots, view,
 };
 
 pub(crate) const OCEANBASE: &str = "oceanbase";
@@ -42,6 +42,8 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
                 Arc::new(snapshots::Snapshots),
                 Arc::new(history::History),
                 Arc::new(frames::Frames),
+                Arc::new(leak_suspects::Judged { suspects_only: true }),
+                Arc::new(leak_suspects::Judged { suspects_only: false }),
                 Arc::new(process_memory::ProcessMemory),
             ])),
         ),

@@ -122,6 +122,7 @@ impl Kept {
         let next = |number: u32| kept.get(kept.partition_point(|kept| *kept < number)).copied();
         for track in self.tracks.values_mut() {
             let track = Arc::make_mut(track);
+            compact(&mut track.whole, next);
             track.series.retain(|_, points| {
                 compact(points, next);
                 // What has been empty since the first snapshot that is kept is like one that was never there.

@@ -1,0 +1,254 @@
+//! `heapql.leak_suspects` and `heapql.leak_verdicts`: which callsites leak, with the reason; and what was found of the others.
+//!
+//! The statistics are `heapql_registry::verdict`'s; here the history becomes its input. Rows come in the order of their rank,
+//! so that `LIMIT 1` is the first suspect.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use datafusion::arrow::array::ArrayRef;
+use datafusion::error::Result;
+use heapql_registry::verdict::{self, Judgement, ProcessPoint, Verdict};
+use heapql_registry::{Callsite, Point, ProcessKey, Snapshot, Source, State, Track, as_of};
+
+use super::batch::{batches, floats, ints, ints_or_null, same_int, same_text, texts, times};
+use super::{Batches, Column, Request, Scope, SystemTable, sources};
+use crate::failure::Warning;
+use crate::names::Namers;
+
+const COLUMNS: &[Column] = &[
+    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
+    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
+    Column::int("rank", "1 is the first suspect: that which grows most, for certain; living processes come first"),
+    Column::text("verdict", "varchar(16)", "growing, saturating, steady, new (too little history) or shrinking"),
+    Column::text("app_frame", "varchar(4096)", "the innermost frame of the user's own code, with file and line"),
+    Column::text("why", "varchar(4096)", "the reason for the verdict, with the numbers"),
+    Column::int("est_live_bytes", "estimate of the live requested bytes"),
+    Column::int("est_live_bytes_error", "standard error of est_live_bytes"),
+    Column::float("est_growth_per_minute", "estimate of how many bytes a minute it grows by"),
+    Column::float("est_growth_error", "standard error of est_growth_per_minute"),
+    Column::float("est_count_growth_per_minute", "the same in objects"),
+    Column::time("first_seen_at", "when the first object was sampled here, UTC"),
+    Column::int("oldest_age_seconds", "some live sample is at least this old").or_null(),
+    Column::text("label", "varchar(16)", "module label"),
+    Column::int("pid", "process that allocated"),
+    Column::text("state", "varchar(16)", "alive or dead"),
+    Column::text("command", "varchar(4096)", "command line of the process"),
+    Column::int(
+        "callsite_id",
+        "number of the callsite inside its process's ledger; callsites and frames have its stack",
+    ),
+];
+
+/// One table under two names: the suspects, or every callsite that is judged.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) suspects_only: bool,
+}
+
+struct Row {
+    rank: i64,
+    source: Arc<Source>,
+    callsite: Callsite,
+    judgement: Judgement,
+    live: Point,
+    app_frame: String,
+}
+
+impl SystemTable for Judged {
+    fn name(&self) -> &'static str {
+        if self.suspects_only { "leak_suspects" } else { "leak_verdicts" }
+    }
+
+    fn comment(&self) -> &'static str {
+        if self.suspects_only {
+            "callsites that leak, the worst first, with the reason"
+        } else {
+            "every callsite with what its history says of it"
+        }
+    }
+
+    fn columns(&self) -> &[Column] {
+        COLUMNS
+    }
+
+    fn pushed(&self) -> &'static [&'static str] {
+        &["pid", "callsite_id", "label"]
+    }
+
+    fn is_slow(&self, _: &Column) -> bool {
+        true
+    }
+
+    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
+        let (suspects_only, scope, request) = (self.suspects_only, scope.clone(), request.clone());
+        // Only when the first row is wanted: it takes a while.
+        Ok(Box::new(std::iter::once(()).flat_map(move |()| {
+            let rows = rows(suspects_only, &scope, &request);
+            let server = Arc::clone(&scope.server);
+            batches(COLUMNS, &request, rows, move |column, rows| match column {
+                "svr_ip" => same_text(rows.len(), server.svr_ip()),
+                "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
+                _ => cells(column, rows),
+            })
+        })))
+    }
+}
+
+fn rows(suspects_only: bool, scope: &Scope, request: &Request) -> Vec<Row> {
+    let (tracks, snapshots) = scope.server.history().tracks();
+    let tracks: HashMap<ProcessKey, Arc<Track>> = tracks.into_iter().map(|track| (track.process, track)).collect();
+    let is_asked_for = request.wanted("pid").next().is_some();
+    let own = i32::try_from(std::process::id()).unwrap_or(-1);
+    let (mut rows, mut counts, mut oldest) = (Vec::new(), HashMap::new(), Duration::ZERO);
+    for (source, callsites) in sources::readable_where(scope, |_| true) {
+        // The server's own history grows until it is full; who wants to know asks for its pid.
+        let is_wanted = request.passes_int("pid", source.pid().into()) && (is_asked_for || source.pid() != own);
+        let Some(track) = tracks.get(&ProcessKey::of(&source)).filter(|_| is_wanted) else {
+            continue;
+        };
+        let history = Watched::new(&source, track, &snapshots);
+        oldest = oldest.max(history.seconds());
+        for callsite in callsites {
+            let passes = scope.tenant.sees(callsite.tenant_id)
+                && request.passes_int("callsite_id", callsite.callsite_id.cast_signed())
+                && request.passes_text("label", &callsite.label);
+            let Some(points) = track.points(callsite.callsite_id).filter(|_| passes) else {
+                continue;
+            };
+            let judgement = history.judge(points);
+            *counts.entry(judgement.verdict.name()).or_insert(0_usize) += 1;
+            if !suspects_only || judgement.is_suspect {
+                let (source, app_frame) = (Arc::clone(&source), String::new());
+                let live = points.last().copied().unwrap_or_else(|| Point::of(0, &callsite.counters));
+                rows.push(Row { rank: 0, source, callsite, judgement, live, app_frame });
+            }
+        }
+    }
+    if rows.is_empty() {
+        scope.diagnostics.push(Warning::note(&nothing(&counts, oldest, snapshots.len())));
+    }
+    rows.sort_by(|one, other| order(other).partial_cmp(&order(one)).unwrap_or(std::cmp::Ordering::Equal));
+    // As many as are asked for are named.
+    rows.truncate(request.limit.unwrap_or(usize::MAX));
+    let mut namers = Namers::new(&scope.server);
+    let named = request.columns.iter().any(|&index| COLUMNS[index].name == "app_frame");
+    for (rank, row) in (1..).zip(&mut rows) {
+        row.rank = rank;
+        if named {
+            let namer = namers.of(&row.source);
+            row.app_frame = namer.app_frame_text(&row.callsite.stack, row.callsite.module_generation);
+        }
+    }
+    rows
+}
+
+/// Suspects of living processes first, then of dead ones, then what is no suspect.
+fn order(row: &Row) -> (bool, bool, f64, f64) {
+    let Judgement { is_suspect, rank_key, .. } = row.judgement;
+    (is_suspect, row.source.state() == State::Alive, if is_suspect { rank_key } else { 0.0 }, row.live.est_bytes)
+}
+
+/// Why there is no row.
+fn nothing(counts: &HashMap<&'static str, usize>, oldest: Duration, snapshots: usize) -> String {
+    if snapshots == 0 {
+        return "no suspects: there is no history; a running server (heapql run, heapql serve) keeps one".to_owned();
+    }
+    if counts.is_empty() {
+        return "no suspects: no process with a live sample has been looked at; SELECT * FROM processes lists what there is"
+            .to_owned();
+    }
+    let mut found: Vec<_> = counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+    found.sort();
+    format!(
+        "no suspects among {} callsites ({}); the longest history is {} s, and a verdict takes about 100 s of it",
+        counts.values().sum::<usize>(),
+        found.join(", "),
+        oldest.as_secs()
+    )
+}
+
+/// The history of one process as the statistics take it.
+struct Watched<'a> {
+    created_at: SystemTime,
+    now: f64,
+    /// Those of the process, while it lived.
+    snapshots: Vec<(&'a Snapshot, f64)>,
+    totals: Vec<ProcessPoint>,
+}
+
+impl<'a> Watched<'a> {
+    fn new(source: &Source, track: &Track, snapshots: &'a [Snapshot]) -> Watched<'a> {
+        let created_at = source.started_at();
+        let since = |at: SystemTime| at.duration_since(created_at).unwrap_or_default().as_secs_f64();
+        let until = track.ended_at.unwrap_or_else(SystemTime::now);
+        let lived = |snapshot: &&Snapshot| snapshot.at >= track.since && snapshot.at <= until;
+        let snapshots: Vec<_> = snapshots.iter().filter(lived).map(|snapshot| (snapshot, since(snapshot.at))).collect();
+        let total = |(snapshot, at): &(&Snapshot, f64)| {
+            let point = as_of(track.whole(), snapshot.number)?;
+            Some(ProcessPoint { at: *at, total_count: point.est_total_count })
+        };
+        let totals = snapshots.iter().filter_map(total).collect();
+        Watched { created_at, now: since(until), snapshots, totals }
+    }
+
+    fn seconds(&self) -> Duration {
+        let first = self.snapshots.first().map_or(self.now, |(_, at)| *at);
+        Duration::try_from_secs_f64(self.now - first).unwrap_or_default()
+    }
+
+    /// With a point at every snapshot since the callsite is there.
+    fn judge(&self, points: &[Point]) -> Judgement {
+        let mut left = points;
+        let mut last: Option<&Point> = None;
+        let mut expanded = Vec::with_capacity(self.snapshots.len());
+        for (snapshot, at) in &self.snapshots {
+            while let Some((point, rest)) = left.split_first().filter(|(point, _)| point.snapshot <= snapshot.number) {
+                (last, left) = (Some(point), rest);
+            }
+            expanded.extend(last.map(|point| input(point, *at)));
+        }
+        let mut judgement = verdict::judge(&expanded, &self.totals, self.now);
+        if judgement.verdict == Verdict::New && self.snapshots.len() <= 1 && self.created_at < SystemTime::now() {
+            // A process that was dead when the server came has no history at all.
+            judgement.why = format!("{}; it was looked at {} time", judgement.why, self.snapshots.len());
+        }
+        judgement
+    }
+}
+
+fn input(point: &Point, at: f64) -> verdict::Point {
+    verdict::Point {
+        at,
+        live_count: point.est_count.into(),
+        live_bytes: point.est_bytes,
+        live_count_variance: point.count_variance.into(),
+        live_bytes_variance: point.bytes_variance.into(),
+        total_count: point.est_total_count,
+        samples_live: point.live_count.into(),
+        samples_total: point.total_count.into(),
+    }
+}
+
+fn cells(column: &str, rows: &[Row]) -> ArrayRef {
+    let rate = |value: f64| (value * 10.0).round() / 10.0;
+    match column {
+        "rank" => ints(rows, |row| row.rank),
+        "verdict" => texts(rows, |row| row.judgement.verdict.name()),
+        "app_frame" => texts(rows, |row| &row.app_frame),
+        "why" => texts(rows, |row| &row.judgement.why),
+        "est_live_bytes" => ints(rows, |row| row.callsite.counters.est_bytes.value.round() as i64),
+        "est_live_bytes_error" => ints(rows, |row| row.callsite.counters.est_bytes.error().round() as i64),
+        "est_growth_per_minute" => floats(rows, |row| rate(row.judgement.growth.per_minute)),
+        "est_growth_error" => floats(rows, |row| rate(row.judgement.growth.error)),
+        "est_count_growth_per_minute" => floats(rows, |row| rate(row.judgement.growth_count.per_minute)),
+        "first_seen_at" => times(rows, |row| row.callsite.first_seen_at),
+        "oldest_age_seconds" => ints_or_null(rows, |row| row.judgement.oldest_age.map(|age| age as i64)),
+        "label" => texts(rows, |row| &row.callsite.label),
+        "pid" => ints(rows, |row| row.source.pid().into()),
+        "state" => texts(rows, |row| sources::state_name(&row.source)),
+        "command" => texts(rows, |row| row.source.command()),
+        _ => ints(rows, |row| row.callsite.callsite_id.cast_signed()),
+    }
+}
