@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use addr2line::{Context, FrameIter};
-use gimli::{Dwarf, SectionId};
+use gimli::{DwLang, Dwarf, SectionId};
 
 use crate::Frame;
 use crate::elf::Elf;
@@ -42,6 +42,15 @@ pub(crate) struct DebugInfo {
     /// What parsing may still read.
     allowance: u64,
     read: u64,
+}
+
+/// What the debug info says of an address.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// Innermost first; empty if it says nothing.
+    pub frames: Vec<Frame>,
+    /// The outermost function is C++ and its name lacks the namespace: GCC does so for functions of one file only.
+    pub is_bare: bool,
 }
 
 /// Why there is none, for the reader of a note.
@@ -126,7 +135,7 @@ impl DebugInfo {
     }
 
     /// Innermost first; empty if nothing is known of the address.
-    pub(crate) fn frames(&mut self, address: u64, interner: &mut Interner) -> Result<Vec<Frame>, Failure> {
+    pub(crate) fn frames(&mut self, address: u64, interner: &mut Interner) -> Result<Found, Failure> {
         let total = self.allowance + READS_PER_ADDRESS;
         let granted = Allowance::give(total);
         let frames = self.find(address, interner);
@@ -139,11 +148,13 @@ impl DebugInfo {
         frames.map_err(|_| Failure::Address)
     }
 
-    fn find(&self, address: u64, interner: &mut Interner) -> Result<Vec<Frame>, gimli::Error> {
+    fn find(&self, address: u64, interner: &mut Interner) -> Result<Found, gimli::Error> {
         let mut found: FrameIter<'_, Bytes> = self.context.find_frames(address).skip_all_loads()?;
-        let mut frames: Vec<Frame> = Vec::new();
+        let (mut frames, mut is_bare) = (Vec::new(), false);
         while let Some(frame) = found.next()? {
             let name = frame.function.as_ref().map(|f| f.raw_name()).transpose()?;
+            let is_cpp = frame.function.as_ref().and_then(|f| f.language).is_some_and(is_cpp);
+            is_bare = is_cpp && name.as_ref().is_some_and(|name| !name.starts_with("_Z"));
             let location = frame.location;
             frames.push(Frame {
                 function: name.filter(|name: &Cow<str>| !name.is_empty()).map(|name| interner.name(&name)),
@@ -158,6 +169,12 @@ impl DebugInfo {
         if let Some(last) = frames.last_mut() {
             last.is_inline = false;
         }
-        Ok(frames)
+        Ok(Found { frames, is_bare })
     }
+}
+
+fn is_cpp(language: DwLang) -> bool {
+    let versions = [gimli::DW_LANG_C_plus_plus, gimli::DW_LANG_C_plus_plus_03, gimli::DW_LANG_C_plus_plus_11];
+    let later = [gimli::DW_LANG_C_plus_plus_14, gimli::DW_LANG_C_plus_plus_17, gimli::DW_LANG_C_plus_plus_20];
+    versions.contains(&language) || later.contains(&language)
 }

@@ -1,7 +1,7 @@
 //! The rules of `app_frame`, readable as documentation: the first that matches a frame says whose code it is. Used by `rules`.
 //!
 //! A glob on Module is matched against the module's path and its last component; on Function against the demangled name
-//! without return type and parameters, and against all of it; on File against the path of the source file.
+//! without return type and parameters; on File against the path of the source file.
 use crate::rules::Field::{self, File, Function, Module};
 use crate::rules::Kind::{self, Allocator, Library, Runtime};
 
@@ -31,6 +31,10 @@ pub(crate) const TABLE: &[(Kind, Field, &str)] = &[
     (Allocator, Function, "__libc_realloc*"),
     (Allocator, Function, "__libc_free*"),
     (Allocator, Function, "__libc_memalign*"),
+    (Allocator, Function, "__GI___libc_malloc"),
+    (Allocator, Function, "__GI___libc_realloc"),
+    (Allocator, Function, "__GI___libc_free"),
+    (Allocator, Function, "__GI___libc_memalign"),
     (Allocator, Function, "_int_malloc"),
     (Allocator, Function, "_int_realloc"),
     (Allocator, Function, "_int_free*"),

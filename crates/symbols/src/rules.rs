@@ -24,7 +24,7 @@ pub enum Kind {
 pub(crate) enum Field {
     /// The path of the module, or its last component.
     Module,
-    /// The function's name without return type and parameters, or all of it.
+    /// The function's name without return type and parameters.
     Function,
     /// The source file.
     File,
@@ -90,7 +90,6 @@ impl Rules {
         let frame = Described {
             path,
             module: path.rsplit('/').next().unwrap_or(path),
-            function: function.unwrap_or_default(),
             name: function.map(plain_name).unwrap_or_default(),
             file: file.unwrap_or_default(),
         };
@@ -123,7 +122,6 @@ impl Rules {
 struct Described<'a> {
     path: &'a str,
     module: &'a str,
-    function: &'a str,
     name: &'a str,
     file: &'a str,
 }
@@ -133,9 +131,9 @@ impl Described<'_> {
         let any = |texts: &[&str]| texts.iter().any(|text| !text.is_empty() && matches(glob, text));
         match field {
             Field::Module => any(&[self.module, self.path]),
-            Field::Function => any(&[self.name, self.function]),
+            Field::Function => any(&[self.name]),
             Field::File => any(&[self.file]),
-            Field::Any => any(&[self.module, self.path, self.name, self.function, self.file]),
+            Field::Any => any(&[self.module, self.path, self.name, self.file]),
         }
     }
 }
@@ -254,6 +252,147 @@ mod tests {
         ];
         for (name, plain) in names {
             assert_eq!(plain_name(name), plain, "{name}");
+        }
+    }
+
+    /// Stacks as the recorder sees them, innermost first: (module, function, file), and which is the user's own.
+    #[test]
+    fn first_frame_of_the_user() {
+        const APP: &str = "/opt/shop/bin/shop";
+        const LIBC: &str = "/usr/lib/x86_64-linux-gnu/libc.so.6";
+        const PRELOAD: &str = "/tmp/heapql/libheapql_preload.so";
+        type Stack<'a> = &'a [(&'a str, &'a str, &'a str)];
+        let stacks: [(Stack<'_>, usize); 11] = [
+            (&[(PRELOAD, "malloc", ""), (LIBC, "strdup", ""), (APP, "load_config", "conf.c"), (APP, "main", "")], 2),
+            (
+                &[
+                    (APP, "operator new(unsigned long)", ""),
+                    (
+                        APP,
+                        "std::__new_allocator<int>::allocate(unsigned long, void const*)",
+                        "/usr/include/c++/12/bits/new_allocator.h",
+                    ),
+                    (APP, "void std::vector<int, std::allocator<int> >::_M_realloc_insert<int>(int*, int&&)", ""),
+                    (APP, "__push_heap<shop::Item>", "/usr/include/c++/12/bits/stl_heap.h"),
+                    (APP, "std::unique_ptr<shop::Basket> shop::fill<int>(int)", "shop.cpp"),
+                ],
+                4,
+            ),
+            (
+                &[
+                    (APP, "__rustc::__rust_alloc", ""),
+                    (APP, "alloc::alloc::Global::alloc_impl", "/rustc/123/library/alloc/src/alloc.rs"),
+                    (APP, "<u8 as alloc::slice::hack::ConvertVec>::to_vec", "/rustc/123/library/alloc/src/slice.rs"),
+                    (APP, "<alloc::vec::Vec<u8> as core::clone::Clone>::clone", ""),
+                    (APP, "<shop::Item as core::clone::Clone>::clone", "src/item.rs"),
+                    (APP, "core::ops::function::FnOnce::call_once", ""),
+                ],
+                4,
+            ),
+            // The interpreter is not the user's; its extension is.
+            (
+                &[
+                    (PRELOAD, "malloc", ""),
+                    ("/usr/bin/python3.11", "PyObject_Malloc", ""),
+                    ("/usr/bin/python3.11", "_PyEval_EvalFrameDefault", ""),
+                    ("/usr/lib/python3/dist-packages/fast.cpython-311-x86_64-linux-gnu.so", "grow", ""),
+                    ("/usr/bin/python3.11", "", ""),
+                ],
+                3,
+            ),
+            // Nothing of the user: the first that is not the allocator's.
+            (
+                &[
+                    (PRELOAD, "malloc", ""),
+                    ("/usr/bin/python3.11", "PyObject_Malloc", ""),
+                    ("/usr/bin/python3.11", "PyList_Append", ""),
+                    (LIBC, "__libc_start_main", ""),
+                ],
+                2,
+            ),
+            (&[(PRELOAD, "malloc", "")], 0),
+            (
+                &[
+                    (PRELOAD, "malloc", ""),
+                    ("/usr/lib/x86_64-linux-gnu/libglib-2.0.so.0.7400.6", "g_malloc", ""),
+                    ("/usr/lib/x86_64-linux-gnu/libglib-2.0.so.0.7400.6", "g_strdup_printf", ""),
+                    ("/usr/bin/evince", "", ""),
+                ],
+                3,
+            ),
+            (
+                &[
+                    ("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "", ""),
+                    ("/usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30", "operator new(unsigned long)", ""),
+                    (APP, "main", ""),
+                ],
+                2,
+            ),
+            (
+                &[
+                    (PRELOAD, "calloc", ""),
+                    ("/lib64/ld-linux-x86-64.so.2", "_dl_allocate_tls", ""),
+                    (LIBC, "pthread_create", ""),
+                    (APP, "start_workers", ""),
+                ],
+                3,
+            ),
+            // Generated code, in no module.
+            (
+                &[
+                    (PRELOAD, "malloc", ""),
+                    ("", "", ""),
+                    ("/usr/bin/node", "", ""),
+                    ("/srv/app/addon.node", "Init", ""),
+                ],
+                3,
+            ),
+            (&[(PRELOAD, "malloc", ""), ("/srv/app (deleted)", "", "")], 1),
+        ];
+        let rules = Rules::default();
+        let some = |text: &'static str| (!text.is_empty()).then_some(text);
+        for (stack, expected) in stacks {
+            let kinds: Vec<Kind> =
+                stack.iter().map(|(module, name, file)| rules.kind(module, some(name), some(file))).collect();
+            assert_eq!(Rules::app_frame(kinds.iter().copied()), Some(expected), "{stack:?}: {kinds:?}");
+        }
+        assert_eq!(Rules::app_frame([]), None);
+    }
+
+    #[test]
+    fn names_that_only_look_alike_are_the_users() {
+        let names = [
+            "malloc_report",
+            "freedom",
+            "stdlib_init",
+            "shop::std::f()",
+            "core_init",
+            "allocate(int)",
+            "je_suis",
+            "mi_app",
+            "operator_new_order(int)",
+        ];
+        for name in names {
+            assert_eq!(Rules::default().kind("/opt/shop", Some(name), Some("shop.c")), Kind::Application, "{name}");
+        }
+    }
+
+    #[test]
+    fn own_rules_come_first() {
+        let rules =
+            "app:/opt/vendor/*; runtime:mylib.so; library:boost::*; allocator:function=pool_*; app:file=/rustc/*";
+        let rules = Rules::parse(rules).unwrap();
+        let kinds = [
+            (("/opt/vendor/libstdc++.so.6", None, None), Kind::Application),
+            (("/usr/lib/mylib.so", Some("f"), None), Kind::Runtime),
+            (("/opt/shop", Some("void boost::f<int>(int)"), None), Kind::Library),
+            (("/opt/shop", Some("pool_get"), None), Kind::Allocator),
+            (("/opt/pool_get", Some("main"), None), Kind::Application),
+            (("/opt/shop", Some("core::f"), Some("/rustc/1/library/core/src/lib.rs")), Kind::Application),
+            (("/opt/shop", Some("std::f()"), None), Kind::Library),
+        ];
+        for ((module, function, file), kind) in kinds {
+            assert_eq!(rules.kind(module, function, file), kind, "{module} {function:?}");
         }
     }
 
