@@ -39,6 +39,7 @@ if [ ${#files[@]} = 0 ]; then
   [ ! -x target/debug/heapql ] || files+=(target/debug/heapql)
 fi
 for file in "${files[@]}"; do
-  echo "== $file: $(stat -c %s "$file") bytes, debug info $(readelf -SW "$file" | awk '/ \.debug_info /{sub(/.*PROGBITS/, ""); print strtonum("0x" $3)}') bytes"
+  info=$(readelf -SW "$file" | sed -n 's/.* \.debug_info *PROGBITS *[0-9a-f]* [0-9a-f]* \([0-9a-f]*\) .*/\1/p')
+  echo "== $file: $(stat -c %s "$file") bytes, .debug_info in it $((16#${info:-0})) bytes"
   "$symbolize" --measure 10000 "$file"
 done
