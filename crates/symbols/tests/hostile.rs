@@ -146,6 +146,18 @@ fn nesting_without_end() {
     assert_eq!(note(&resolved), "debug info takes too much work to read; name from the symbol table");
 }
 
+/// Twenty thousand units, all of which claim every address and read one line program of a million rows, not one of which is of
+/// the address: each would take 24 MB, for nothing.
+#[test]
+fn one_table_for_all_units() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = compile("cc", "units.s", directory.path(), "units", &[]);
+    let resolved = resolve(&path, &build_id(&path), symbol(&path, "main").0);
+    assert_eq!(name(&resolved), "main");
+    assert_eq!(note(&resolved), "debug info takes too much work to read; name from the symbol table");
+    assert!(peak_mib() < 1000, "{} MiB", peak_mib());
+}
+
 /// All that is installed here, as far as time allows: every library is read, and none breaks the answer.
 #[test]
 fn real_libraries() {

@@ -167,14 +167,14 @@ fn rust_without_debug_info() {
         "core::ptr::drop_in_place<shop::Item>",
         "<alloc::vec::Vec<T> as alloc::vec::spec_from_iter::SpecFromIter<T,I>>::from_iter",
     ];
-    library.map(|name| assert_eq!(kind(name), Kind::Library, "{name}"));
+    library.into_iter().for_each(|name| assert_eq!(kind(name), Kind::Library, "{name}"));
     let users = [
         "shop::main",
         "<shop::Item as core::clone::Clone>::clone",
         "<a::B as core::fmt::Debug>::fmt",
         "<shop::Item>::new",
     ];
-    users.map(|name| assert_eq!(kind(name), Kind::Application, "{name}"));
+    users.into_iter().for_each(|name| assert_eq!(kind(name), Kind::Application, "{name}"));
 }
 
 #[test]
