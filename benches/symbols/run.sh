@@ -33,7 +33,7 @@ files=("$@")
 if [ ${#files[@]} = 0 ]; then
   directory=$(mktemp -d)
   trap 'rm -rf "$directory"' EXIT
-  generate 150 >"$directory/large.cpp"
+  generate 30 >"$directory/large.cpp"
   g++ -g -O2 -std=c++17 "$directory/large.cpp" -o "$directory/large"
   files=("$directory/large" "$(realpath /lib/x86_64-linux-gnu/libc.so.6)")
   [ ! -x target/debug/heapql ] || files+=(target/debug/heapql)
