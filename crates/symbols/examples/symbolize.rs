@@ -1,14 +1,14 @@
 //! Prints the frames of addresses of a file, or measures how long many take and how much memory.
 //!
 //!   symbolize FILE ADDRESS..      addresses of the file, in hexadecimal, as `addr2line -i -f -C -e FILE` takes them
-//!   symbolize --measure N FILE    N distinct addresses spread over the file's code: cold, then warm, then peak memory
+//!   symbolize --measure N FILE    N distinct addresses spread over the file's code: cold, then warm, then the rules, then memory
 //!
 //! Used by people and by benches/symbols/run.sh.
 use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use heapql_symbols::{Module, Resolved, Rules, Settings, Symbols, unnamed};
+use heapql_symbols::{Kind, Module, Resolved, Rules, Settings, Symbols, unnamed};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -70,13 +70,19 @@ fn measure(path: &str, count: u64) -> ExitCode {
     let build_id = build_id(path);
     let module = Module { path, build_id: &build_id, pid: None };
     let before = memory("VmRSS:");
+    let mut resolved = Vec::new();
     for run in ["cold", "warm"] {
         let start = Instant::now();
-        let resolved = symbols.resolve(&module, &addresses);
+        resolved = symbols.resolve(&module, &addresses);
         let named = resolved.iter().filter(|r| r.frames.iter().all(|f| f.function.is_some())).count();
         let frames: usize = resolved.iter().map(|r| r.frames.len()).sum();
         println!("{run}: {:.3} s, {named} of {count} named, {frames} frames", start.elapsed().as_secs_f64());
     }
+    let (rules, start) = (Rules::default(), Instant::now());
+    let kinds =
+        resolved.iter().flat_map(|r| &r.frames).map(|f| rules.kind(path, f.function.as_deref(), f.file.as_deref()));
+    let users = kinds.filter(|kind| *kind == Kind::Application).count();
+    println!("rules: {:.3} s, {users} frames are the user's own", start.elapsed().as_secs_f64());
     println!("memory: peak {} MiB, at the end {} MiB, before {} MiB", memory("VmHWM:"), memory("VmRSS:"), before);
     for row in symbols.usage() {
         println!("{} = {} {}", row.name, row.value, row.unit);

@@ -8,16 +8,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use addr2line::{Context, FrameIter};
-use gimli::{Dwarf, SectionId};
+use gimli::{DwLang, Dwarf, SectionId};
 
 use crate::Frame;
 use crate::elf::Elf;
 use crate::names::demangle;
 use crate::reader::{Allowance, Bytes};
 
-/// A whole parse reads about twice what the sections have; the rest is for strings and abbreviations read over again.
+/// What a whole parse reads, for each byte of the sections: measured, libc 3.
+const READS_OF_A_PARSE: u64 = 3;
+/// What it may.
 const READS_PER_BYTE: u64 = 6;
-const READS_AT_LEAST: u64 = 16 << 20;
+const READS_AT_LEAST: u64 = 2 << 20;
 /// For one address, beyond what is parsed once.
 const READS_PER_ADDRESS: u64 = 64 << 10;
 /// Functions inlined into each other; a file that claims more is cut off here.
@@ -41,7 +43,17 @@ pub(crate) struct DebugInfo {
     section_bytes: u64,
     /// What parsing may still read.
     allowance: u64,
+    /// What was read so far.
     read: u64,
+}
+
+/// What the debug info says of an address.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// Innermost first; empty if it says nothing.
+    pub frames: Vec<Frame>,
+    /// The outermost function is C++ and its name lacks the namespace: GCC does so for functions of one file only.
+    pub is_bare: bool,
 }
 
 /// Why there is none, for the reader of a note.
@@ -120,13 +132,15 @@ impl DebugInfo {
         Ok(DebugInfo { context, section_bytes, allowance, read })
     }
 
-    /// About what it holds: the sections, and what was parsed out of them.
+    /// About what it holds: the sections, and what was parsed out of them, which is about as much as was read for it. Reading
+    /// beyond a whole parse leaves nothing behind.
     pub(crate) fn bytes(&self) -> usize {
-        self.section_bytes.saturating_add(self.read.saturating_mul(2)) as usize
+        let parsed = self.read.min(self.section_bytes.saturating_mul(READS_OF_A_PARSE));
+        self.section_bytes.saturating_add(parsed) as usize
     }
 
     /// Innermost first; empty if nothing is known of the address.
-    pub(crate) fn frames(&mut self, address: u64, interner: &mut Interner) -> Result<Vec<Frame>, Failure> {
+    pub(crate) fn frames(&mut self, address: u64, interner: &mut Interner) -> Result<Found, Failure> {
         let total = self.allowance + READS_PER_ADDRESS;
         let granted = Allowance::give(total);
         let frames = self.find(address, interner);
@@ -139,11 +153,13 @@ impl DebugInfo {
         frames.map_err(|_| Failure::Address)
     }
 
-    fn find(&self, address: u64, interner: &mut Interner) -> Result<Vec<Frame>, gimli::Error> {
+    fn find(&self, address: u64, interner: &mut Interner) -> Result<Found, gimli::Error> {
         let mut found: FrameIter<'_, Bytes> = self.context.find_frames(address).skip_all_loads()?;
-        let mut frames: Vec<Frame> = Vec::new();
+        let (mut frames, mut is_bare) = (Vec::new(), false);
         while let Some(frame) = found.next()? {
             let name = frame.function.as_ref().map(|f| f.raw_name()).transpose()?;
+            let is_cpp = frame.function.as_ref().and_then(|f| f.language).is_some_and(is_cpp);
+            is_bare = is_cpp && name.as_ref().is_some_and(|name| !name.starts_with("_Z"));
             let location = frame.location;
             frames.push(Frame {
                 function: name.filter(|name: &Cow<str>| !name.is_empty()).map(|name| interner.name(&name)),
@@ -158,6 +174,12 @@ impl DebugInfo {
         if let Some(last) = frames.last_mut() {
             last.is_inline = false;
         }
-        Ok(frames)
+        Ok(Found { frames, is_bare })
     }
+}
+
+fn is_cpp(language: DwLang) -> bool {
+    let versions = [gimli::DW_LANG_C_plus_plus, gimli::DW_LANG_C_plus_plus_03, gimli::DW_LANG_C_plus_plus_11];
+    let later = [gimli::DW_LANG_C_plus_plus_14, gimli::DW_LANG_C_plus_plus_17, gimli::DW_LANG_C_plus_plus_20];
+    versions.contains(&language) || later.contains(&language)
 }

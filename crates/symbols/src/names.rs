@@ -29,7 +29,7 @@ pub fn demangle(name: &str) -> String {
     // A version as in `memcpy@@GLIBC_2.14` is no part of the name.
     let plain = name.split_once('@').map_or(name, |(plain, _)| if plain.is_empty() { name } else { plain });
     if plain.len() <= MANGLED_BYTES
-        && let Some(text) = rust(plain).or_else(|| cpp(plain))
+        && let Some(text) = rust(plain).or_else(|| cpp(plain)).or_else(|| qualified(plain))
     {
         return text;
     }
@@ -56,6 +56,50 @@ fn cpp(name: &str) -> Option<String> {
     if text.0.is_empty() { None } else { Some(finish(text, complete)) }
 }
 
+/// Whose return type is often such an expression.
+const OPERATORS: [(&str, &str); 14] = [
+    ("eq", "operator=="),
+    ("ne", "operator!="),
+    ("lt", "operator<"),
+    ("gt", "operator>"),
+    ("le", "operator<="),
+    ("ge", "operator>="),
+    ("pl", "operator+"),
+    ("mi", "operator-"),
+    ("ng", "operator-"),
+    ("ml", "operator*"),
+    ("dv", "operator/"),
+    ("ls", "operator<<"),
+    ("rs", "operator>>"),
+    ("aS", "operator="),
+];
+
+/// The qualified name at the start of a C++ name that cpp_demangle cannot read as a whole (it lacks parts of the grammar of
+/// expressions, which std::swap's return type needs): "std::swap<...>", without template arguments and parameters.
+fn qualified(name: &str) -> Option<String> {
+    let mut rest = name.strip_prefix("_Z")?;
+    rest = rest.strip_prefix('N').map_or(rest, |nested| nested.trim_start_matches(['r', 'V', 'K', 'R', 'O']));
+    let mut parts: Vec<&str> = Vec::new();
+    if let Some(after) = rest.strip_prefix("St") {
+        parts.push("std");
+        rest = after;
+    }
+    loop {
+        rest = rest.strip_prefix('L').unwrap_or(rest);
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let Ok(length) = rest[..digits].parse::<usize>() else { break };
+        let part = rest.get(digits..digits.checked_add(length)?)?;
+        parts.push(if part.starts_with("_GLOBAL__N") { "(anonymous namespace)" } else { part });
+        rest = &rest[digits + length..];
+    }
+    if let Some((_, operator)) = OPERATORS.iter().find(|(code, _)| rest.starts_with(code)) {
+        parts.push(operator);
+        rest = &rest[2..];
+    }
+    let named = parts.last().is_some_and(|last| *last != "std");
+    named.then(|| format!("{}{}", parts.join("::"), if rest.starts_with('I') { "<...>" } else { "" }))
+}
+
 fn finish(text: Bounded, complete: bool) -> String {
     if complete { text.0 } else { text.0 + CUT }
 }
@@ -78,6 +122,13 @@ mod tests {
             "std::vector<int, std::allocator<int> >::push_back(int const&)"
         );
         assert_eq!(demangle("_Znwm"), "operator new(unsigned long)");
+        let swap = "_ZSt4swapIN4shop4ItemEENSt9enable_ifIXsrSt6__and_IJSt6__not_ISt15__is_tuple_likeIT_EESt21is_move_\
+                    constructibleIS6_ESt18is_move_assignableIS6_EEE5valueEvE4typeERS6_SG_";
+        assert_eq!(demangle(swap), "std::swap<...>");
+        let equal = "_ZSteqIcEN9__gnu_cxx11__enable_ifIXsrSt9__is_charIT_E7__valueEbE6__typeERKNSt7__cxx1112basic_string\
+                     IS3_St11char_traitsIS3_ESaIS3_EEESE_";
+        assert_eq!(demangle(equal), "std::operator==<...>");
+        assert_eq!(demangle("_ZN12_GLOBAL__N_13app1fE!"), "(anonymous namespace)::app::f");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! names. What it needs is read at the first address that needs it. Called by `resolve`, on a thread of its own.
 use std::sync::Arc;
 
-use crate::debug_info::{self, DebugInfo, Interner, Unusable};
+use crate::debug_info::{self, DebugInfo, Failure, Interner, Unusable};
 use crate::elf::{Elf, SHT_DYNSYM, SHT_SYMTAB};
 use crate::search::Found;
 use crate::symbol_table::SymbolTable;
@@ -47,41 +47,46 @@ impl OpenModule {
     }
 
     pub(crate) fn resolve(&mut self, address: u64, interner: &mut Interner) -> Resolved {
-        let mut frames = self.frames(address, interner);
-        let mut note = self.found.note.map(str::to_owned);
-        if frames.last().is_none_or(|outermost| outermost.function.is_none()) {
-            let why = match &self.info {
-                Info::None(why) => why.clone(),
-                _ => "no debug info for this address".to_owned(),
-            };
-            let (name, from) = self.symbol(address);
-            let poorer = format!("{why}; {from}");
-            note = Some(note.map_or(poorer.clone(), |note| format!("{note}; {poorer}")));
-            if frames.is_empty() {
-                frames.push(Frame { function: None, file: None, line: None, is_inline: false });
+        let mut found = self.find(address, interner);
+        let mut notes: Vec<String> = self.found.note.iter().map(|note| (*note).to_owned()).collect();
+        if found.is_bare {
+            let mangled = self.symbol(address).0.filter(|name| name.starts_with("_Z"));
+            if let (Some(name), Some(outermost)) = (mangled, found.frames.last_mut()) {
+                outermost.function = Some(interner.name(&name));
             }
-            if let (Some(name), Some(outermost)) = (name, frames.last_mut()) {
+        } else if found.frames.last().is_none_or(|outermost| outermost.function.is_none()) {
+            let (name, from) = self.symbol(address);
+            // With a line and a name nothing is missing: compilers can be told to write lines only.
+            if name.is_none() || found.frames.is_empty() {
+                let why = if let Info::None(why) = &self.info { why } else { "no debug info for this address" };
+                notes.push(format!("{why}; {from}"));
+            }
+            if found.frames.is_empty() {
+                found.frames.push(Frame { function: None, file: None, line: None, is_inline: false });
+            }
+            if let (Some(name), Some(outermost)) = (name, found.frames.last_mut()) {
                 outermost.function = Some(interner.name(&name));
             }
         }
-        Resolved { frames, note: note.map(|note| interner.text(&note)) }
+        let note = (!notes.is_empty()).then(|| interner.text(&notes.join("; ")));
+        Resolved { frames: found.frames, note }
     }
 
     fn with_debug_info(&self) -> Option<&Elf> {
         [&self.found.debug, &self.found.binary].into_iter().flatten().find(|elf| debug_info::is_in(elf))
     }
 
-    fn frames(&mut self, address: u64, interner: &mut Interner) -> Vec<Frame> {
+    fn find(&mut self, address: u64, interner: &mut Interner) -> debug_info::Found {
         if matches!(self.info, Info::Unread) {
             self.info = self.read_info();
         }
-        let Info::Read(info) = &mut self.info else { return Vec::new() };
+        let Info::Read(info) = &mut self.info else { return debug_info::Found::default() };
         match info.frames(address, interner) {
-            Ok(frames) => frames,
-            Err(debug_info::Failure::Address) => Vec::new(),
-            Err(debug_info::Failure::File(why)) => {
+            Ok(found) => found,
+            Err(Failure::Address) => debug_info::Found::default(),
+            Err(Failure::File(why)) => {
                 self.info = Info::None(why);
-                Vec::new()
+                debug_info::Found::default()
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The rules of `app_frame`, readable as documentation: the first that matches a frame says whose code it is. Used by `rules`.
 //!
 //! A glob on Module is matched against the module's path and its last component; on Function against the demangled name
-//! without return type and parameters, and against all of it; on File against the path of the source file.
+//! without return type and parameters; on File against the path of the source file.
 use crate::rules::Field::{self, File, Function, Module};
 use crate::rules::Kind::{self, Allocator, Library, Runtime};
 
@@ -31,6 +31,10 @@ pub(crate) const TABLE: &[(Kind, Field, &str)] = &[
     (Allocator, Function, "__libc_realloc*"),
     (Allocator, Function, "__libc_free*"),
     (Allocator, Function, "__libc_memalign*"),
+    (Allocator, Function, "__GI___libc_malloc"),
+    (Allocator, Function, "__GI___libc_realloc"),
+    (Allocator, Function, "__GI___libc_free"),
+    (Allocator, Function, "__GI___libc_memalign"),
     (Allocator, Function, "_int_malloc"),
     (Allocator, Function, "_int_realloc"),
     (Allocator, Function, "_int_free*"),
@@ -136,11 +140,40 @@ pub(crate) const TABLE: &[(Kind, Field, &str)] = &[
     (Library,   Function, "<core::*"),
     (Library,   Function, "<alloc::*"),
     (Library,   Function, "<std::*"),
+    // Its traits for generic and primitive types: a type of the user's has a "::" and so more than three letters, and its
+    // methods are the user's code, whoever defined the trait.
     (Library,   Function, "<? as core::*"),
     (Library,   Function, "<? as alloc::*"),
     (Library,   Function, "<? as std::*"),
-    (Library,   Function, "<&? as core::*"),
+    (Library,   Function, "<?? as core::*"),
+    (Library,   Function, "<?? as alloc::*"),
+    (Library,   Function, "<?? as std::*"),
+    (Library,   Function, "<??? as core::*"),
+    (Library,   Function, "<??? as alloc::*"),
+    (Library,   Function, "<??? as std::*"),
+    (Library,   Function, "<bool as core::*"),
+    (Library,   Function, "<bool as alloc::*"),
+    (Library,   Function, "<bool as std::*"),
+    (Library,   Function, "<char as core::*"),
+    (Library,   Function, "<char as alloc::*"),
+    (Library,   Function, "<char as std::*"),
+    (Library,   Function, "<&str as core::*"),
+    (Library,   Function, "<&str as alloc::*"),
+    (Library,   Function, "<&str as std::*"),
+    (Library,   Function, "<usize as core::*"),
+    (Library,   Function, "<usize as alloc::*"),
+    (Library,   Function, "<usize as std::*"),
+    (Library,   Function, "<isize as core::*"),
+    (Library,   Function, "<isize as alloc::*"),
+    (Library,   Function, "<isize as std::*"),
+    (Library,   Function, "<?128 as core::*"),
+    (Library,   Function, "<?128 as alloc::*"),
+    (Library,   Function, "<?128 as std::*"),
     (Library,   Function, "<[*] as core::*"),
+    (Library,   Function, "<[*] as alloc::*"),
+    (Library,   Function, "<[*] as std::*"),
+    (Library,   Function, "<[*]>::*"),
+    (Library,   Function, "<str>::*"),
     (Library,   Function, "hashbrown::*"),
     (Library,   Function, "<hashbrown::*"),
     (Runtime,   Function, "__rust_begin_short_backtrace"),

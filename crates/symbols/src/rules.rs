@@ -24,7 +24,7 @@ pub enum Kind {
 pub(crate) enum Field {
     /// The path of the module, or its last component.
     Module,
-    /// The function's name without return type and parameters, or all of it.
+    /// The function's name without return type and parameters.
     Function,
     /// The source file.
     File,
@@ -90,7 +90,6 @@ impl Rules {
         let frame = Described {
             path,
             module: path.rsplit('/').next().unwrap_or(path),
-            function: function.unwrap_or_default(),
             name: function.map(plain_name).unwrap_or_default(),
             file: file.unwrap_or_default(),
         };
@@ -123,7 +122,6 @@ impl Rules {
 struct Described<'a> {
     path: &'a str,
     module: &'a str,
-    function: &'a str,
     name: &'a str,
     file: &'a str,
 }
@@ -133,9 +131,9 @@ impl Described<'_> {
         let any = |texts: &[&str]| texts.iter().any(|text| !text.is_empty() && matches(glob, text));
         match field {
             Field::Module => any(&[self.module, self.path]),
-            Field::Function => any(&[self.name, self.function]),
+            Field::Function => any(&[self.name]),
             Field::File => any(&[self.file]),
-            Field::Any => any(&[self.module, self.path, self.name, self.function, self.file]),
+            Field::Any => any(&[self.module, self.path, self.name, self.file]),
         }
     }
 }
@@ -218,55 +216,4 @@ fn is_operator(text: &[u8], start: usize, at: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn globs() {
-        for (glob, text) in
-            [("*", ""), ("a*c", "abbc"), ("a?c", "abc"), ("*.so*", "libx.so.1"), ("a", "a"), ("*a*b*", "xaxbx")]
-        {
-            assert!(matches(glob, text), "{glob} {text}");
-        }
-        for (glob, text) in [("a", "ab"), ("a?", "a"), ("*.so", "libx.so.1"), ("", "a"), ("a*b*c", "acb")] {
-            assert!(!matches(glob, text), "{glob} {text}");
-        }
-        // Work that is a product, not a power.
-        assert!(!matches(&"*a".repeat(1000), &"a".repeat(999)));
-    }
-
-    #[test]
-    fn names_without_types() {
-        let names = [
-            ("void std::sort<int*>(int*, int*)", "std::sort<int*>"),
-            ("std::enable_if<true, int>::type app::f<int>(int)", "app::f<int>"),
-            ("app::(anonymous namespace)::g(int)", "app::(anonymous namespace)::g"),
-            ("(anonymous namespace)::g(int)", "(anonymous namespace)::g"),
-            ("std::ostream& operator<< <int>(std::ostream&, X<int>)", "operator<< <int>(std::ostream&, X<int>)"),
-            ("operator new(unsigned long)", "operator new(unsigned long)"),
-            ("app::X::operator()(int) const", "app::X::operator()(int) const"),
-            ("<app::Foo as core::fmt::Display>::fmt", "<app::Foo as core::fmt::Display>::fmt"),
-            ("alloc::vec::Vec<u8>::push", "alloc::vec::Vec<u8>::push"),
-            ("std::function<void (int)>::operator()(int) const", "std::function<void (int)>::operator()(int) const"),
-            ("main", "main"),
-            ("operators(int)", "operators"),
-            ("", ""),
-        ];
-        for (name, plain) in names {
-            assert_eq!(plain_name(name), plain, "{name}");
-        }
-    }
-
-    #[test]
-    fn errors_say_what_is_wrong_and_what_is_right() {
-        for (text, problem) in
-            [("boost", "no kind"), ("mine:boost::*", "unknown"), ("app:", "nothing after"), ("app:file=", "nothing")]
-        {
-            let said = Rules::parse(text).err().unwrap().to_string();
-            assert!(said.contains(problem) && said.contains(text) && said.contains("KIND:GLOB"), "{said}");
-        }
-        assert!(Rules::parse(&"app:x;".repeat(257)).is_err());
-        assert!(Rules::parse(&"x".repeat(20_000)).is_err());
-        assert!(Rules::parse(" ; \n").unwrap().extra.is_empty());
-    }
-}
+mod tests;

@@ -48,9 +48,11 @@ impl SymbolTable {
         let symbols = elf.data(table, cap).ok()?;
         let mut found: Vec<_> =
             symbols.chunks_exact(ENTRY).filter_map(|s| candidate(s, &elf.sections, &names)).collect();
-        found.sort_unstable_by(|a, b| (a.start, rank(a, &names)).cmp(&(b.start, rank(b, &names))));
-        found.dedup_by_key(|s| s.start);
-        let functions: Box<[Function]> = (0..found.len()).map(|i| function(&found, i)).collect();
+        found.sort_unstable_by_key(|s| s.start);
+        // Ranks read names: only where there is a choice.
+        let same_start = found.chunk_by(|a, b| a.start == b.start);
+        let best: Vec<&Candidate> = same_start.filter_map(|same| same.iter().min_by_key(|s| rank(s, &names))).collect();
+        let functions: Box<[Function]> = (0..best.len()).map(|i| function(&best, i)).collect();
         (!functions.is_empty()).then(|| SymbolTable { functions, names: names.into_boxed_slice() })
     }
 
@@ -96,8 +98,8 @@ fn rank<'a>(symbol: &Candidate, names: &'a [u8]) -> (bool, bool, bool, usize, bo
     (symbol.kind == STT_NOTYPE, symbol.bytes == 0, local, underscores, symbol.binding != STB_GLOBAL, name.len(), name)
 }
 
-fn function(sorted: &[Candidate], at: usize) -> Function {
-    let symbol = &sorted[at];
+fn function(sorted: &[&Candidate], at: usize) -> Function {
+    let symbol = sorted[at];
     let end = if symbol.bytes > 0 {
         symbol.start.saturating_add(symbol.bytes).min(symbol.section_end)
     } else {
