@@ -1,4 +1,4 @@
--- What is live by function: allocated by the function itself, and with everything that it called.
+-- What is live by function: allocated by the function itself, and with everything that it called; without the server's own heap.
 -- column function varchar(4096): name of the function, or module+offset
 -- column module varchar(4096): file that its code lies in
 -- column state varchar(16): alive or dead: the processes that hold it
@@ -15,4 +15,5 @@ SELECT function, module, state, min(kind) AS kind,
        sum(CASE WHEN is_repeat THEN 0 ELSE est_bytes END) AS total_bytes,
        sum(CASE WHEN is_repeat THEN 0 ELSE est_count END) AS total_count
 FROM heapql.frames
+WHERE NOT is_server
 GROUP BY function, module, state

@@ -1,4 +1,4 @@
--- What is live by module label, of every tenant and context.
+-- What is live by module label, of every tenant and context; without the server's own heap.
 -- column tenant_id bigint: tenant of the samples
 -- column ctx_name varchar(256): memory context
 -- column label varchar(16): module label
@@ -17,4 +17,5 @@ SELECT tenant_id, ctx_name, label, state,
        sqrt(sum(power(est_bytes_error, 2))) AS est_bytes_error,
        sum(sampled_live_count) AS sampled_live_count
 FROM heapql.callsites
+WHERE NOT is_server
 GROUP BY tenant_id, ctx_name, label, state

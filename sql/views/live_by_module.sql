@@ -1,4 +1,4 @@
--- What is live by the file whose code allocated it: the program, or a shared library.
+-- What is live by the file whose code allocated it: the program, or a shared library; without the server's own heap.
 -- column module varchar(4096): file of the innermost frame that is not an allocator's
 -- column state varchar(16): alive or dead: the processes that hold it
 -- column process_count bigint: how many processes hold some
@@ -11,5 +11,5 @@ SELECT module, state,
        sum(est_count) AS est_count,
        sum(est_bytes) AS est_bytes
 FROM heapql.frames
-WHERE is_self
+WHERE is_self AND NOT is_server
 GROUP BY module, state

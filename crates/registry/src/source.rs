@@ -200,7 +200,11 @@ impl Source {
 
     /// The modules that stacks pass through, as far as they are known now.
     pub fn modules(&self) -> Result<Modules, ReadError> {
-        let records = self.ledger.as_ref().map_or(Ok(Vec::new()), Ledger::modules)?;
+        let mut records = self.ledger.as_ref().map_or(Ok(Vec::new()), Ledger::modules)?;
+        // The loader has no name for the program.
+        for program in records.iter_mut().filter(|module| module.is_program && module.path.is_empty()) {
+            self.program().clone_into(&mut program.path);
+        }
         Ok(Modules::new(records))
     }
 

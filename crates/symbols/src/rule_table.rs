@@ -46,6 +46,12 @@ pub(crate) const TABLE: &[(Kind, Field, &str)] = &[
     (Allocator, Function, "tcache_*"),
     (Allocator, Function, "arena_get*"),
 
+    // Rust: functions of these files have short names in debug info.
+    (Allocator, File,     "*/library/std/src/sys/alloc/*"),
+    (Allocator, File,     "*/library/std/src/alloc.rs"),
+    (Allocator, File,     "*/library/alloc/src/alloc.rs"),
+    (Allocator, File,     "*crates/sampler/src/*"),
+
     // C++.
     (Allocator, Function, "operator new*"),
     (Allocator, Function, "operator delete*"),

@@ -9,7 +9,7 @@ use heapql_registry::{Callsite, Source};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 
-use super::batch::{batches, ints, same_int, same_text, texts, times, written};
+use super::batch::{batches, bools, ints, same_int, same_text, texts, times, written};
 use super::contexts::context_name;
 use super::malloc_sample_info::write_addresses;
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
@@ -21,6 +21,7 @@ const COLUMNS: &[Column] = &[
     Column::int("pid", "process that allocated"),
     Column::time("process_started_at", "when recording of the process began, UTC"),
     Column::text("state", "varchar(16)", "alive or dead"),
+    Column::bool("is_server", "the process is the server itself, which records its own heap too"),
     Column::int("callsite_id", "number of the callsite inside its process's ledger"),
     Column::int("tenant_id", "tenant of the samples"),
     Column::int("ctx_id", "memory context"),
@@ -69,7 +70,7 @@ impl SystemTable for Callsites {
     }
 
     fn pushed(&self) -> &'static [&'static str] {
-        &["pid", "tenant_id", "ctx_id", "label"]
+        &["pid", "is_server", "tenant_id", "ctx_id", "label", "callsite_id"]
     }
 
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
@@ -78,10 +79,12 @@ impl SystemTable for Callsites {
                 && request.passes_int("tenant_id", callsite.tenant_id)
                 && request.passes_int("ctx_id", callsite.ctx_id)
                 && request.passes_text("label", &callsite.label)
+                && request.passes_int("callsite_id", callsite.callsite_id.cast_signed())
         };
         let rows: Vec<Row> = sources::readable(scope)
             .into_iter()
             .filter(|(source, _)| request.passes_int("pid", source.pid().into()))
+            .filter(|(source, _)| request.passes_bool("is_server", sources::is_server(source)))
             .flat_map(|(source, callsites)| callsites.into_iter().map(move |callsite| (Arc::clone(&source), callsite)))
             .filter(|(_, callsite)| keep(callsite))
             .map(|(source, callsite)| Row { source, callsite, app_frame: String::new(), stack: String::new() })
@@ -131,6 +134,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "callsite_id" => ints(rows, |row| row.callsite.callsite_id.cast_signed()),
         "tenant_id" => ints(rows, |row| row.callsite.tenant_id),
         "ctx_id" => ints(rows, |row| row.callsite.ctx_id),
+        "is_server" => bools(rows, |row| sources::is_server(&row.source)),
         "ctx_name" => written(rows, |row, text| text.push_str(&context_name(row.callsite.ctx_id))),
         "label" => texts(rows, |row| &row.callsite.label),
         "depth" => ints(rows, |row| i64::try_from(row.callsite.stack.len()).unwrap_or(i64::MAX)),

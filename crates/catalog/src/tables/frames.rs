@@ -20,6 +20,7 @@ const COLUMNS: &[Column] = &[
     Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
     Column::int("pid", "process that allocated"),
     Column::text("state", "varchar(16)", "alive or dead"),
+    Column::bool("is_server", "the process is the server itself, which records its own heap too"),
     Column::int("callsite_id", "number of the callsite inside its process's ledger"),
     Column::text("label", "varchar(16)", "module label"),
     Column::int("frame", "place in the stack, 0 is the innermost; inlined functions have places of their own"),
@@ -50,6 +51,7 @@ pub(crate) struct Frames;
 struct Row {
     pid: i64,
     state: &'static str,
+    is_server: bool,
     callsite: Arc<Callsite>,
     frame: i64,
     named: Named,
@@ -73,7 +75,7 @@ impl SystemTable for Frames {
     }
 
     fn pushed(&self) -> &'static [&'static str] {
-        &["pid", "callsite_id", "label"]
+        &["pid", "is_server", "callsite_id", "label"]
     }
 
     fn is_slow(&self, _: &Column) -> bool {
@@ -88,7 +90,8 @@ impl SystemTable for Frames {
                     && request.passes_int("callsite_id", callsite.callsite_id.cast_signed())
                     && request.passes_text("label", &callsite.label)
             });
-            if request.passes_int("pid", source.pid().into()) {
+            let passes = request.passes_bool("is_server", sources::is_server(&source));
+            if passes && request.passes_int("pid", source.pid().into()) {
                 let chunks = callsites.chunks(STACKS_AT_ONCE);
                 pieces.extend(chunks.map(|chunk| (Arc::clone(&source), chunk.to_vec())));
             }
@@ -96,8 +99,8 @@ impl SystemTable for Frames {
         let (server, request) = (Arc::clone(&scope.server), request.clone());
         let mut namers = Namers::new(&server);
         Ok(Box::new(pieces.into_iter().flat_map(move |(source, callsites)| {
-            let (namer, state) = (namers.of(&source), sources::state_name(&source));
-            let of = |callsite| rows(source.pid().into(), state, namer, Arc::new(callsite));
+            let namer = namers.of(&source);
+            let of = |callsite| rows(&source, namer, Arc::new(callsite));
             let rows = callsites.into_iter().flat_map(of).collect();
             let server = Arc::clone(&server);
             batches(COLUMNS, &request, rows, move |column, rows| match column {
@@ -109,7 +112,8 @@ impl SystemTable for Frames {
     }
 }
 
-fn rows(pid: i64, state: &'static str, namer: &mut Namer, callsite: Arc<Callsite>) -> Vec<Row> {
+fn rows(source: &Source, namer: &mut Namer, callsite: Arc<Callsite>) -> Vec<Row> {
+    let (state, is_server) = (sources::state_name(source), sources::is_server(source));
     let named = namer.stack(&callsite.stack, callsite.module_generation);
     let app_frame = Rules::app_frame(named.iter().map(|named| named.kind));
     let own = named.iter().position(|named| named.kind != Kind::Allocator).unwrap_or(0);
@@ -118,8 +122,9 @@ fn rows(pid: i64, state: &'static str, namer: &mut Namer, callsite: Arc<Callsite
         let function = named.function();
         let is_repeat = !seen.insert((function.clone(), Arc::clone(&named.module)));
         Row {
-            pid,
+            pid: source.pid().into(),
             state,
+            is_server,
             callsite: Arc::clone(&callsite),
             frame: i64::try_from(index).unwrap_or(i64::MAX),
             named,
@@ -136,6 +141,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
     let hex = |value: u64, text: &mut String| text.push_str(&format!("{value:#x}"));
     match column {
         "pid" => ints(rows, |row| row.pid),
+        "is_server" => bools(rows, |row| row.is_server),
         "state" => texts(rows, |row| row.state),
         "callsite_id" => ints(rows, |row| row.callsite.callsite_id.cast_signed()),
         "label" => texts(rows, |row| &row.callsite.label),

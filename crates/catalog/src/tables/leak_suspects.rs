@@ -100,11 +100,11 @@ fn rows(suspects_only: bool, scope: &Scope, request: &Request) -> Vec<Row> {
     let (tracks, snapshots) = scope.server.history().tracks();
     let tracks: HashMap<ProcessKey, Arc<Track>> = tracks.into_iter().map(|track| (track.process, track)).collect();
     let is_asked_for = request.wanted("pid").next().is_some();
-    let own = i32::try_from(std::process::id()).unwrap_or(-1);
     let (mut rows, mut counts, mut oldest) = (Vec::new(), HashMap::new(), Duration::ZERO);
     for (source, callsites) in sources::readable_where(scope, |_| true) {
         // The server's own history grows until it is full; who wants to know asks for its pid.
-        let is_wanted = request.passes_int("pid", source.pid().into()) && (is_asked_for || source.pid() != own);
+        let is_wanted =
+            request.passes_int("pid", source.pid().into()) && (is_asked_for || !sources::is_server(&source));
         let Some(track) = tracks.get(&ProcessKey::of(&source)).filter(|_| is_wanted) else {
             continue;
         };

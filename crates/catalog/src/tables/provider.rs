@@ -136,6 +136,7 @@ fn shown(name: &str, literal: &Literal) -> String {
     match literal {
         Literal::Text(text) => format!("{name} = '{text}'"),
         Literal::Int(value) => format!("{name} = {value}"),
+        Literal::Bool(value) => format!("{name} = {value}"),
     }
 }
 

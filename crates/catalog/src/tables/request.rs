@@ -1,5 +1,6 @@
 //! What one scan is asked for, and which filters of a query a table takes upon itself.
 
+use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::scalar::ScalarValue;
 
@@ -8,6 +9,7 @@ use datafusion::scalar::ScalarValue;
 pub(crate) enum Literal {
     Text(String),
     Int(i64),
+    Bool(bool),
 }
 
 /// By which column rows come, smallest first unless it says otherwise.
@@ -37,14 +39,31 @@ impl Request {
         self.wanted(column).all(|literal| *literal == Literal::Int(value))
     }
 
+    /// Whether a row with this truth in `column` passes.
+    pub(crate) fn passes_bool(&self, column: &str, value: bool) -> bool {
+        self.wanted(column).all(|literal| *literal == Literal::Bool(value))
+    }
+
     /// All literals that `column` must equal.
     pub(crate) fn wanted<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a Literal> {
         self.equal.iter().filter(move |(name, _)| name == column).map(|(_, literal)| literal)
     }
 }
 
-/// `column = literal` or `literal = column`, if that is what the filter says about one of `columns`.
+/// `column = literal` or `literal = column`, if that is what the filter says about one of `columns`. A condition that is a
+/// column is the same as one that equals true.
 pub(crate) fn equality(filter: &Expr, columns: &[&str]) -> Option<(String, Literal)> {
+    let is = |column: &Column, value| {
+        columns.contains(&column.name.as_str()).then(|| (column.name.clone(), Literal::Bool(value)))
+    };
+    match filter {
+        Expr::Column(column) => return is(column, true),
+        Expr::Not(inner) => match inner.as_ref() {
+            Expr::Column(column) => return is(column, false),
+            _ => return None,
+        },
+        _ => {}
+    }
     let Expr::BinaryExpr(binary) = filter else {
         return None;
     };
@@ -65,6 +84,7 @@ fn literal(value: &ScalarValue) -> Option<Literal> {
         return text.map(|text| Literal::Text(text.to_owned()));
     }
     match value {
+        ScalarValue::Boolean(Some(value)) => Some(Literal::Bool(*value)),
         ScalarValue::Int8(Some(value)) => Some(Literal::Int(i64::from(*value))),
         ScalarValue::Int16(Some(value)) => Some(Literal::Int(i64::from(*value))),
         ScalarValue::Int32(Some(value)) => Some(Literal::Int(i64::from(*value))),
@@ -91,6 +111,10 @@ mod tests {
             equality(&lit(500i64).eq(col("tenant_id")), &columns),
             Some(("tenant_id".into(), Literal::Int(500)))
         );
+        let pushed = ["is_server"];
+        assert_eq!(equality(&!col("is_server"), &pushed), Some(("is_server".into(), Literal::Bool(false))));
+        assert_eq!(equality(&col("is_server"), &pushed), Some(("is_server".into(), Literal::Bool(true))));
+        assert_eq!(equality(&!col("is_server"), &columns), None);
         assert_eq!(equality(&col("alloc_bytes").eq(lit(1i64)), &columns), None);
         assert_eq!(equality(&col("mod_name").not_eq(lit("a")), &columns), None);
         assert_eq!(equality(&col("mod_name").eq(lit(ScalarValue::Utf8(None))), &columns), None);
