@@ -11,6 +11,8 @@ use super::series::{Row, Series, mean};
 const WHOLE: f64 = 4.5;
 /// Where objects are freed too, some may only not have reached their age yet: more evidence, and a longer life.
 const WHOLE_OF_CHURN: f64 = 5.0;
+/// And a share of what lives: where a few objects live for very long, the number of live ones rises a little for very long.
+const SHARE_OF_CHURN: f64 = 0.15;
 const CHURN_SECONDS: f64 = 150.0;
 const LAST_THIRD: f64 = 2.5;
 /// The same for single bytes tracks, where the variance of sizes is only known from the series itself.
@@ -41,6 +43,8 @@ const LOAD_ERRORS: f64 = 2.0;
 const YOUNG: f64 = 0.5;
 const FILLING: f64 = 0.45;
 const FILLING_ERRORS: f64 = 1.5;
+/// 1.4 MiB a day.
+const LEAST_BYTES_PER_MINUTE: f64 = 1024.0;
 /// Growth of sizes: at least so much of what is live.
 const LEAST_BYTES: f64 = 65_536.0;
 const LEAST_SHARE: f64 = 0.2;
@@ -57,6 +61,8 @@ pub(super) enum Refusal {
     Slows(f64, f64),
     /// By how much load and live objects grew.
     Load(f64, f64),
+    /// Bytes per minute.
+    Little(f64),
 }
 
 /// What a stretch of growth says.
@@ -80,13 +86,17 @@ impl Refusal {
         let objects = series.unit;
         match self {
             Refusal::TooFewSnapshots => "too few snapshots".to_owned(),
-            Refusal::Chance(growth, error) => {
-                format!("growth of {:.0} live objects, +-{:.0} is chance", growth * objects, error * objects)
-            }
-            Refusal::Falls => "live objects fall back to where they were".to_owned(),
+            Refusal::Chance(_, _) if series.last().live == 0.0 => "nothing of it is live".to_owned(),
+            Refusal::Chance(growth, error) => format!(
+                "live objects changed by {:.0} +-{:.0}, which may be chance: {WHOLE} times the error would not",
+                growth * objects,
+                error * objects
+            ),
+            Refusal::Falls => "live objects rise and fall back".to_owned(),
             Refusal::Slows(before, last) => {
                 format!("grew by {:.0} objects per minute, lately by {:.0}", before * objects, last * objects)
             }
+            Refusal::Little(rate) => format!("grows by {rate:.0} bytes per minute, too little to matter"),
             Refusal::Load(load, live) => format!("live objects grew {live:.1}-fold, but load {load:.1}-fold"),
         }
     }
@@ -133,6 +143,9 @@ pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, Refusal> 
     window.not_by_load()?;
     let [first, .., last] = &window.cuts;
     let (growth, growth_count) = series.rates(first, last);
+    if growth.per_minute < LEAST_BYTES_PER_MINUTE {
+        return Err(Refusal::Little(growth.per_minute));
+    }
     let objects = last.live - first.live;
     Ok(Evidence {
         growth,
@@ -208,7 +221,7 @@ impl<'a> Window<'a> {
         if self.hardly_frees() {
             return Ok(());
         }
-        if growth < WHOLE_OF_CHURN * error {
+        if growth < (WHOLE_OF_CHURN * error).max(SHARE_OF_CHURN * first.live) {
             return Err(Refusal::Chance(growth, error));
         }
         if last.at - self.born < CHURN_SECONDS || self.is_young() && !self.is_no_filling() {
