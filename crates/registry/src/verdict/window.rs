@@ -166,15 +166,10 @@ impl<'a> Window<'a> {
         let at = |moment: f64| mean(rows, start + moment - near / 2.0, start + moment + near / 2.0);
         let cuts =
             [mean(rows, start, start + near), at(seconds / 3.0), at(seconds * 2.0 / 3.0), mean(rows, end - near, end)];
-        let window = Window {
-            rows,
-            cuts,
-            change: change(rows, 1),
-            walk: change(rows, LAG) / LAG as f64,
-            born: series.born(),
-            unit: series.unit,
-        };
+        let mut window = Window { rows, cuts, change: 0.0, walk: 0.0, born: series.born(), unit: series.unit };
         let is_full = (0..3).all(|third| window.third(third).len() >= 3);
+        window.change = change(rows, 1)?;
+        window.walk = change(rows, LAG)? / LAG as f64;
         is_full.then_some(window)
     }
 
@@ -357,16 +352,17 @@ fn size(row: &Row) -> f64 {
 }
 
 /// Mean square of the change over so many snapshots, beyond the trend.
-fn change(rows: &[Row], lag: usize) -> f64 {
-    let (start, end) = (&rows[0], &rows[rows.len() - 1]);
+fn change(rows: &[Row], lag: usize) -> Option<f64> {
+    let (start, end) = (rows.first()?, rows.last()?);
+    // The trend is drawn through the same rows.
+    let free = rows.len().checked_sub(lag + 1).filter(|&free| free > 0)?;
     let slope = (end.live - start.live) / (end.at - start.at);
     let squares = rows.windows(lag + 1).map(|rows| {
         let (one, other) = (&rows[0], &rows[lag]);
         (other.live - one.live - slope * (other.at - one.at)).powi(2)
     });
-    // The trend is drawn through the same rows.
-    let free = (rows.len() - 1) as f64 / (rows.len() - 1 - lag).max(1) as f64;
-    squares.sum::<f64>() / (rows.len() - lag) as f64 * free
+    let mean = squares.sum::<f64>() / (free + 1) as f64;
+    Some(mean * (rows.len() - 1) as f64 / free as f64)
 }
 
 /// Mann and Kendall's test: in how many pairs the later is larger, in standard errors; ties corrected (Hipel and McLeod).

@@ -125,6 +125,14 @@ pub(super) const STEADY: &[Kind] = &[
         });
         sites.chain([requests(2000.0)]).collect()
     }),
+    steady("batches cleared every 10, 5 or 2 s, nearly", |seed| {
+        let mut random = random(seed);
+        let sites = [10.0, 5.0, 2.0].into_iter().map(|period| {
+            let (rate, period) = (random.magnitude(100.0, 5000.0), period * random.between(0.99, 1.01));
+            site(move |_| rate, move |at: f64, _| ((at / period).floor() + 1.0) * period)
+        });
+        sites.chain([requests(2000.0)]).collect()
+    }),
     steady("load that rises for 150 s and stays, residence 1..60 s", |seed| {
         let mut random = random(seed);
         let load = |at: f64| 0.1 + 0.9 * (at / 150.0).min(1.0);
