@@ -3,11 +3,13 @@
 //! Pure functions: no clock, no file, no symbols. A verdict is a statistical statement about one callsite; what each test
 //! demands, and where its threshold comes from, is in docs/leaks.md. Called by `catalog` for `leak_suspects`.
 
+mod reason;
 mod series;
+mod thresholds;
 mod window;
 
+use reason::{Evidence, Refusal};
 use series::Series;
-use window::{Evidence, Refusal};
 
 /// What was estimated of one callsite (a stack and label of one process) at one snapshot, over all allocations.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,6 +1,6 @@
 //! The kinds of programs that are simulated: rates and lifetimes, drawn anew for each seed.
 
-use super::simulator::{Random, Site, site};
+use super::simulator::{Death, Random, Site, site};
 
 const NEVER: f64 = f64::INFINITY;
 
@@ -70,7 +70,7 @@ pub(super) const LEAKS: &[Kind] = &[
 ];
 
 /// Random lifetimes around a mean.
-fn lifetimes(kind: u64, mean: f64) -> Box<dyn FnMut(f64, &mut Random) -> f64> {
+fn lifetimes(kind: u64, mean: f64) -> Death {
     match kind % 4 {
         0 => Box::new(move |at, random| at + random.exponential(mean)),
         // First in, first out: rings, queues, TTLs.

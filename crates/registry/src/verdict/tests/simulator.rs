@@ -55,7 +55,7 @@ impl Random {
 }
 
 type Rate = Box<dyn Fn(f64) -> f64>;
-type Death = Box<dyn FnMut(f64, &mut Random) -> f64>;
+pub(super) type Death = Box<dyn FnMut(f64, &mut Random) -> f64>;
 
 /// A callsite: how many objects per second at a moment, and when one that is born at a moment dies.
 pub(super) struct Site {
