@@ -62,15 +62,16 @@ impl Evidence {
     pub(super) fn sentence(&self) -> String {
         let Evidence { growth, seconds, objects, errors, stayed, .. } = self;
         let minutes = seconds / 60.0;
-        let (rate, error) = (growth.per_minute / 1024.0, growth.error / 1024.0);
+        let (scale, unit) = if growth.per_minute < 1048576.0 { (1024.0, "KiB") } else { (1048576.0, "MiB") };
+        let (rate, error) = (growth.per_minute / scale, growth.error / scale);
         if self.by_size {
             return format!(
-                "{rate:.1} +-{error:.1} KiB more per minute for {minutes:.1} min, in objects that get larger"
+                "{rate:.1} +-{error:.1} {unit} more per minute for {minutes:.1} min, in objects that get larger"
             );
         }
         let stayed = (100.0 * stayed).clamp(0.0, 100.0);
         format!(
-            "{rate:.1} +-{error:.1} KiB more per minute for {minutes:.1} min without slowing down: {objects:.0} more live \
+            "{rate:.1} +-{error:.1} {unit} more per minute for {minutes:.1} min without slowing down: {objects:.0} more live \
              objects, {errors:.0} times what chance explains; {stayed:.1}% of what was allocated stayed"
         )
     }

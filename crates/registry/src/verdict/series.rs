@@ -76,6 +76,11 @@ impl Series {
         self.rows.get(first.saturating_sub(1)).map_or(0.0, |row| row.at)
     }
 
+    /// For how long there is something to look at.
+    pub(super) fn age(&self) -> f64 {
+        self.last().at - self.born()
+    }
+
     pub(super) fn last(&self) -> Row {
         self.rows.last().copied().unwrap_or_default()
     }

@@ -172,6 +172,15 @@ fn nothing_is_said_of_a_short_history_but_what_is_missing() {
 }
 
 #[test]
+fn a_callsite_is_new_in_an_old_process_and_where_nobody_looked_often() {
+    let judgement = judged(&history(1, 60, |at| (at - 550.0).max(0.0), |at| (at - 550.0).max(0.0)));
+    assert_eq!(judgement.why, "50 s of history, a verdict takes 48 s more");
+    let few: Vec<_> = history(1, 30, |at| at, |at| at).into_iter().step_by(6).collect();
+    assert_eq!(judged(&few).verdict, Verdict::New);
+    assert!(judged(&few).why.starts_with("too few snapshots"), "{}", judged(&few).why);
+}
+
+#[test]
 fn a_leak_grows_and_says_by_how_much() {
     let judgement = judged(&history(1, 12, |at| at, |at| at));
     assert_eq!(judgement.verdict, Verdict::Growing, "{}", judgement.why);
