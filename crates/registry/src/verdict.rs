@@ -3,11 +3,13 @@
 //! Pure functions: no clock, no file, no symbols. A verdict is a statistical statement about one callsite; what each test
 //! demands, and where its threshold comes from, is in docs/leaks.md. Called by `catalog` for `leak_suspects`.
 
+mod reason;
 mod series;
+mod thresholds;
 mod window;
 
+use reason::{Evidence, Refusal};
 use series::Series;
-use window::{Evidence, Refusal};
 
 /// What was estimated of one callsite (a stack and label of one process) at one snapshot, over all allocations.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -91,8 +93,8 @@ pub fn judge(points: &[Point], process: &[ProcessPoint], now: f64) -> Judgement 
     let series = Series::new(points, process);
     let oldest_age = oldest_age(points, now);
     let mut judgement = match series.duration() {
-        Some(seconds) if seconds >= LEAST_SECONDS => of_history(&series, seconds),
-        seconds => too_new(&series, seconds.unwrap_or(0.0)),
+        Some(seconds) if series.age() >= LEAST_SECONDS => of_history(&series, seconds),
+        _ => unknown(&series, too_new(series.age())),
     };
     judgement.oldest_age = oldest_age;
     judgement
@@ -114,6 +116,9 @@ fn of_history(series: &Series, seconds: f64) -> Judgement {
     }
     match best {
         Some(evidence) => growing(&evidence),
+        None if refusal == Some(Refusal::TooFewSnapshots) => {
+            unknown(series, format!("too few snapshots in {seconds:.0} s of history, a verdict takes ten"))
+        }
         None => not_growing(series, refusal),
     }
 }
@@ -152,12 +157,16 @@ fn not_growing(series: &Series, refusal: Option<Refusal>) -> Judgement {
     }
 }
 
-fn too_new(series: &Series, seconds: f64) -> Judgement {
-    let missing = (LEAST_SECONDS - seconds).ceil().max(1.0);
+fn too_new(seconds: f64) -> String {
+    let missing = (LEAST_SECONDS - seconds).ceil();
+    format!("{seconds:.0} s of history, a verdict takes {missing:.0} s more")
+}
+
+fn unknown(series: &Series, why: String) -> Judgement {
     let (growth, growth_count) = series.recent();
     Judgement {
         verdict: Verdict::New,
-        why: format!("{seconds:.0} s of history, a verdict takes {missing:.0} s more"),
+        why,
         growth,
         growth_count,
         oldest_age: None,

@@ -48,7 +48,7 @@ impl Series {
             while let Some(point) = rest.next_if(|point| point.at <= process.at) {
                 now = Series::row(point, unit);
             }
-            rows.push(Row { at: process.at, load: process.total_count, ..now });
+            rows.push(Row { at: process.at, load: sane(process.total_count), ..now });
         }
         rows.extend(rest.map(|point| Series::row(point, unit)));
         Series { rows, unit }
@@ -57,11 +57,11 @@ impl Series {
     fn row(point: &Point, unit: f64) -> Row {
         Row {
             at: point.at,
-            live: point.live_count / unit,
-            taken: point.total_count / unit,
-            bytes: point.live_bytes,
-            count_variance: point.live_count_variance,
-            bytes_variance: point.live_bytes_variance,
+            live: sane(point.live_count) / unit,
+            taken: sane(point.total_count) / unit,
+            bytes: sane(point.live_bytes),
+            count_variance: sane(point.live_count_variance),
+            bytes_variance: sane(point.live_bytes_variance),
             load: 0.0,
         }
     }
@@ -74,6 +74,11 @@ impl Series {
     pub(super) fn born(&self) -> f64 {
         let first = self.rows.partition_point(|row| row.taken <= 0.0);
         self.rows.get(first.saturating_sub(1)).map_or(0.0, |row| row.at)
+    }
+
+    /// For how long there is something to look at.
+    pub(super) fn age(&self) -> f64 {
+        self.last().at - self.born()
     }
 
     pub(super) fn last(&self) -> Row {
@@ -120,6 +125,11 @@ impl Series {
     }
 }
 
+/// A damaged ledger may say anything.
+fn sane(number: f64) -> f64 {
+    if number.is_finite() { number.clamp(0.0, 1e18) } else { 0.0 }
+}
+
 /// How many samples a weight is the mean of.
 const SAMPLES_OF_A_WEIGHT: u64 = 16;
 
@@ -130,12 +140,12 @@ fn unit(points: &[Point]) -> f64 {
     for point in points {
         let samples = point.samples_total.saturating_sub(since.samples_total);
         if samples >= SAMPLES_OF_A_WEIGHT {
-            unit = unit.max((point.total_count - since.total_count) / samples as f64);
+            unit = unit.max((sane(point.total_count) - sane(since.total_count)) / samples as f64);
             since = *point;
         }
     }
     if unit == 0.0 {
-        unit = points.last().map_or(0.0, |point| point.total_count / point.samples_total.max(1) as f64);
+        unit = points.last().map_or(0.0, |point| sane(point.total_count) / point.samples_total.max(1) as f64);
     }
     unit.max(1.0)
 }

@@ -3,112 +3,9 @@
 //! Each test has its own enemy, and growth has to pass them all. The stretch is cut into thirds at four moments, each the
 //! mean of the snapshots near it. It knows nothing of other stretches. Used by `verdict`.
 
-use super::Rate;
+use super::reason::{Evidence, Refusal};
 use super::series::{Row, Series, mean};
-
-/// Standard errors that chance has to be exceeded by, over the whole stretch and over its last third. The first is for
-/// 5,000 callsites looked at a hundred times.
-const WHOLE: f64 = 4.5;
-/// Where objects are freed too, some may only not have reached their age yet: more evidence, and a longer life.
-const WHOLE_OF_CHURN: f64 = 5.0;
-const CHURN_SECONDS: f64 = 150.0;
-const LAST_THIRD: f64 = 2.5;
-/// The same for single bytes tracks, where the variance of sizes is only known from the series itself.
-const FLOORS: f64 = 3.0;
-const FLOORS_OF_BYTES: f64 = 3.3;
-/// Pieces of which the least number of live objects is compared.
-const PIECES: usize = 9;
-/// Growth in the last third, compared with the mean of those before.
-const CONTINUES: f64 = 0.75;
-/// The end of the stretch, and what part of the mean growth has to be seen there.
-const LAST_PIECE: f64 = 0.12;
-const LAST_PIECE_SHARE: f64 = 0.6;
-const LAST_PIECE_ERRORS: f64 = 0.5;
-/// Few changes are seen, so their mean square may be too small; and the part of it that the mean of a few snapshots has.
-const WALK: f64 = 1.5;
-const JITTER: f64 = 1.0;
-const LAG: usize = 3;
-/// How far above the present level a steady state would have to lie for objects that hardly any are freed of.
-const PLATEAU: f64 = 3.0;
-/// What part of the growth has to come from objects that stay longer rather than from more of them.
-const BY_RESIDENCE: f64 = 0.5;
-const RESIDENCE_ERRORS: f64 = 2.0;
-/// Growth in proportion to all allocations of the process is load, for so many seconds.
-const LOAD_SECONDS: f64 = 270.0;
-const BY_LOAD: f64 = 0.4;
-const LOAD_ERRORS: f64 = 2.0;
-/// See `is_no_filling`.
-const YOUNG: f64 = 0.5;
-const FILLING: f64 = 0.45;
-const FILLING_ERRORS: f64 = 1.5;
-/// Growth of sizes: at least so much of what is live.
-const LEAST_BYTES: f64 = 65_536.0;
-const LEAST_SHARE: f64 = 0.2;
-const BY_SIZE: f64 = 0.7;
-
-/// Why a stretch shows no growth. The later it stands here, the nearer it came.
-#[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
-pub(super) enum Refusal {
-    TooFewSnapshots,
-    /// Growth, in objects, and its standard error.
-    Chance(f64, f64),
-    Falls,
-    /// Growth per minute before, and in the last third.
-    Slows(f64, f64),
-    /// By how much load and live objects grew.
-    Load(f64, f64),
-}
-
-/// What a stretch of growth says.
-pub(super) struct Evidence {
-    pub(super) growth: Rate,
-    pub(super) growth_count: Rate,
-    seconds: f64,
-    objects: f64,
-    errors: f64,
-    /// Share of all objects allocated in that time that stayed.
-    stayed: f64,
-    by_size: bool,
-}
-
-impl Refusal {
-    pub(super) fn nearest(self, other: Option<Refusal>) -> Refusal {
-        other.filter(|other| *other > self).unwrap_or(self)
-    }
-
-    pub(super) fn sentence(self, series: &Series) -> String {
-        let objects = series.unit;
-        match self {
-            Refusal::TooFewSnapshots => "too few snapshots".to_owned(),
-            Refusal::Chance(growth, error) => {
-                format!("growth of {:.0} live objects, +-{:.0} is chance", growth * objects, error * objects)
-            }
-            Refusal::Falls => "live objects fall back to where they were".to_owned(),
-            Refusal::Slows(before, last) => {
-                format!("grew by {:.0} objects per minute, lately by {:.0}", before * objects, last * objects)
-            }
-            Refusal::Load(load, live) => format!("live objects grew {live:.1}-fold, but load {load:.1}-fold"),
-        }
-    }
-}
-
-impl Evidence {
-    pub(super) fn sentence(&self) -> String {
-        let Evidence { growth, seconds, objects, errors, stayed, .. } = self;
-        let minutes = seconds / 60.0;
-        let (rate, error) = (growth.per_minute / 1024.0, growth.error / 1024.0);
-        if self.by_size {
-            return format!(
-                "{rate:.1} +-{error:.1} KiB more per minute for {minutes:.1} min, in objects that get larger"
-            );
-        }
-        let stayed = (100.0 * stayed).clamp(0.0, 100.0);
-        format!(
-            "{rate:.1} +-{error:.1} KiB more per minute for {minutes:.1} min without slowing down: {objects:.0} more live \
-             objects, {errors:.0} times what chance explains; {stayed:.1}% of what was allocated stayed"
-        )
-    }
-}
+use super::thresholds::*;
 
 /// The stretch, its cuts and what is counted in it.
 struct Window<'a> {
@@ -133,6 +30,9 @@ pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, Refusal> 
     window.not_by_load()?;
     let [first, .., last] = &window.cuts;
     let (growth, growth_count) = series.rates(first, last);
+    if growth.per_minute < LEAST_BYTES_PER_MINUTE {
+        return Err(Refusal::Little(growth.per_minute));
+    }
     let objects = last.live - first.live;
     Ok(Evidence {
         growth,
@@ -153,15 +53,10 @@ impl<'a> Window<'a> {
         let at = |moment: f64| mean(rows, start + moment - near / 2.0, start + moment + near / 2.0);
         let cuts =
             [mean(rows, start, start + near), at(seconds / 3.0), at(seconds * 2.0 / 3.0), mean(rows, end - near, end)];
-        let window = Window {
-            rows,
-            cuts,
-            change: change(rows, 1),
-            walk: change(rows, LAG) / LAG as f64,
-            born: series.born(),
-            unit: series.unit,
-        };
+        let mut window = Window { rows, cuts, change: 0.0, walk: 0.0, born: series.born(), unit: series.unit };
         let is_full = (0..3).all(|third| window.third(third).len() >= 3);
+        window.change = change(rows, 1)?;
+        window.walk = change(rows, LAG)? / LAG as f64;
         is_full.then_some(window)
     }
 
@@ -208,7 +103,7 @@ impl<'a> Window<'a> {
         if self.hardly_frees() {
             return Ok(());
         }
-        if growth < WHOLE_OF_CHURN * error {
+        if growth < (WHOLE_OF_CHURN * error).max(SHARE_OF_CHURN * first.live) {
             return Err(Refusal::Chance(growth, error));
         }
         if last.at - self.born < CHURN_SECONDS || self.is_young() && !self.is_no_filling() {
@@ -222,8 +117,7 @@ impl<'a> Window<'a> {
         self.rows[0].at - self.born < YOUNG * self.seconds()
     }
 
-    /// What fills at random and empties at random rises steeply, then less so: by 0.45 of the mean before when it is still
-    /// a fifth below its final level. More than that, beyond the error.
+    /// What fills at random and empties at random rises steeply, then less so. This rises by more than that would.
     fn is_no_filling(&self) -> bool {
         let [first, _, third, last] = &self.cuts;
         let scale = FILLING * (last.at - third.at) / (third.at - first.at);
@@ -258,7 +152,7 @@ impl<'a> Window<'a> {
         let steps = (last.at - first.at) / self.seconds() * (self.rows.len() - 1) as f64;
         let walk = self.walk * steps * WALK;
         // What goes up and down at random from snapshot to snapshot: a cut is the mean of a few of them.
-        let jitter = self.change / 2.0 * JITTER;
+        let jitter = self.change / 2.0;
         events.min(first.live + last.live).min(walk).max(jitter).max(1.0)
     }
 
@@ -344,16 +238,17 @@ fn size(row: &Row) -> f64 {
 }
 
 /// Mean square of the change over so many snapshots, beyond the trend.
-fn change(rows: &[Row], lag: usize) -> f64 {
-    let (start, end) = (&rows[0], &rows[rows.len() - 1]);
+fn change(rows: &[Row], lag: usize) -> Option<f64> {
+    let (start, end) = (rows.first()?, rows.last()?);
+    // The trend is drawn through the same rows.
+    let free = rows.len().checked_sub(lag + 1).filter(|&free| free > 0)?;
     let slope = (end.live - start.live) / (end.at - start.at);
     let squares = rows.windows(lag + 1).map(|rows| {
         let (one, other) = (&rows[0], &rows[lag]);
         (other.live - one.live - slope * (other.at - one.at)).powi(2)
     });
-    // The trend is drawn through the same rows.
-    let free = (rows.len() - 1) as f64 / (rows.len() - 1 - lag).max(1) as f64;
-    squares.sum::<f64>() / (rows.len() - lag) as f64 * free
+    let mean = squares.sum::<f64>() / (free + 1) as f64;
+    Some(mean * (rows.len() - 1) as f64 / free as f64)
 }
 
 /// Mann and Kendall's test: in how many pairs the later is larger, in standard errors; ties corrected (Hipel and McLeod).

@@ -1,6 +1,6 @@
 //! The kinds of programs that are simulated: rates and lifetimes, drawn anew for each seed.
 
-use super::simulator::{Random, Site, site};
+use super::simulator::{Death, Random, Site, site};
 
 const NEVER: f64 = f64::INFINITY;
 
@@ -70,7 +70,7 @@ pub(super) const LEAKS: &[Kind] = &[
 ];
 
 /// Random lifetimes around a mean.
-fn lifetimes(kind: u64, mean: f64) -> Box<dyn FnMut(f64, &mut Random) -> f64> {
+fn lifetimes(kind: u64, mean: f64) -> Death {
     match kind % 4 {
         0 => Box::new(move |at, random| at + random.exponential(mean)),
         // First in, first out: rings, queues, TTLs.
@@ -121,6 +121,14 @@ pub(super) const STEADY: &[Kind] = &[
         let mut random = random(seed);
         let sites = (0..5).map(|_| {
             let (rate, period) = (random.magnitude(10.0, 5000.0), random.between(3.0, 90.0));
+            site(move |_| rate, move |at: f64, _| ((at / period).floor() + 1.0) * period)
+        });
+        sites.chain([requests(2000.0)]).collect()
+    }),
+    steady("batches cleared every 10, 5 or 2 s, nearly", |seed| {
+        let mut random = random(seed);
+        let sites = [10.0, 5.0, 2.0].into_iter().map(|period| {
+            let (rate, period) = (random.magnitude(100.0, 5000.0), period * random.between(0.99, 1.01));
             site(move |_| rate, move |at: f64, _| ((at / period).floor() + 1.0) * period)
         });
         sites.chain([requests(2000.0)]).collect()

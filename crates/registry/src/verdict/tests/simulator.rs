@@ -5,8 +5,7 @@
 
 use crate::verdict::{Judgement, Point, ProcessPoint, judge};
 
-/// Normal mode.
-pub(super) const GAPS: (u64, u64) = (16, 256);
+const BYTES: f64 = 100.0;
 const TICK: f64 = 0.25;
 const EVERY: f64 = 10.0;
 const JITTER: f64 = 2.5;
@@ -56,46 +55,44 @@ impl Random {
 }
 
 type Rate = Box<dyn Fn(f64) -> f64>;
-type Death = Box<dyn FnMut(f64, &mut Random) -> f64>;
+pub(super) type Death = Box<dyn FnMut(f64, &mut Random) -> f64>;
 
 /// A callsite: how many objects per second at a moment, and when one that is born at a moment dies.
 pub(super) struct Site {
     rate: Rate,
     death: Death,
-    bytes: f64,
-    deaths: Vec<f64>,
+    /// When it dies, and its weight.
+    living: Vec<(f64, f64)>,
     taken: u64,
+    total: f64,
     points: Vec<Point>,
 }
 
 pub(super) fn site(rate: impl Fn(f64) -> f64 + 'static, death: impl FnMut(f64, &mut Random) -> f64 + 'static) -> Site {
     let (rate, death) = (Box::new(rate), Box::new(death));
-    Site { rate, death, bytes: 100.0, deaths: Vec::new(), taken: 0, points: Vec::new() }
+    Site { rate, death, living: Vec::new(), taken: 0, total: 0.0, points: Vec::new() }
 }
 
 impl Site {
-    fn snapshot(&mut self, at: f64, weight: f64) {
-        self.deaths.retain(|&death| death > at);
-        let live = self.deaths.len() as f64;
-        // As the ledger's reader: what has nothing live has no row.
-        if self.deaths.is_empty() {
-            return;
-        }
+    fn snapshot(&mut self, at: f64) {
+        self.living.retain(|&(death, _)| death > at);
+        let sum = |of: fn(f64) -> f64| self.living.iter().map(|&(_, weight)| of(weight)).sum::<f64>();
+        let (live_count, live_count_variance) = (sum(|weight| weight), sum(|weight| weight * (weight - 1.0)));
         self.points.push(Point {
             at,
-            live_count: weight * live,
-            live_bytes: weight * live * self.bytes,
-            live_count_variance: weight * (weight - 1.0) * live,
-            live_bytes_variance: weight * (weight - 1.0) * live * self.bytes * self.bytes,
-            total_count: weight * self.taken as f64,
-            samples_live: self.deaths.len() as u64,
+            live_count,
+            live_bytes: live_count * BYTES,
+            live_count_variance,
+            live_bytes_variance: live_count_variance * BYTES * BYTES,
+            total_count: self.total,
+            samples_live: self.living.len() as u64,
             samples_total: self.taken,
         });
     }
 }
 
 pub(super) struct Program {
-    pub(super) sites: Vec<Site>,
+    sites: Vec<Site>,
     process: Vec<ProcessPoint>,
     random: Random,
     left: u64,
@@ -111,6 +108,15 @@ impl Program {
         Program { sites, process: Vec::new(), random, left, snapshots: 0.0, now: 0.0, gaps }
     }
 
+    /// What was sampled before keeps its weight.
+    pub(super) fn set_gaps(&mut self, gaps: (u64, u64)) {
+        self.gaps = gaps;
+    }
+
+    pub(super) fn sites(&self) -> usize {
+        self.sites.len()
+    }
+
     fn weight(&self) -> f64 {
         (self.gaps.0 + self.gaps.1) as f64 / 2.0
     }
@@ -122,15 +128,15 @@ impl Program {
         while self.now < next {
             self.tick();
         }
-        let weight = self.weight();
-        let taken: u64 = self.sites.iter().map(|site| site.taken).sum();
-        self.process.push(ProcessPoint { at: self.now, total_count: weight * taken as f64 });
+        let total_count = self.sites.iter().map(|site| site.total).sum();
+        self.process.push(ProcessPoint { at: self.now, total_count });
         for site in &mut self.sites {
-            site.snapshot(self.now, weight);
+            site.snapshot(self.now);
         }
     }
 
     fn tick(&mut self) {
+        let weight = self.weight();
         let random = &mut self.random;
         let counts: Vec<u64> = self.sites.iter().map(|site| random.events((site.rate)(self.now) * TICK)).collect();
         let all: u64 = counts.iter().sum();
@@ -148,7 +154,8 @@ impl Program {
             let site = &mut self.sites[index];
             let born = self.now + TICK * passed as f64 / all as f64;
             site.taken += 1;
-            site.deaths.push((site.death)(born, random));
+            site.total += weight;
+            site.living.push(((site.death)(born, random), weight));
         }
         self.left -= all - passed;
         self.now += TICK;
