@@ -48,7 +48,7 @@ fn a_thousand_programs_leave_a_bound_without_a_server() {
     if unsafe { libc::geteuid() } == 0 {
         living.push(start(&dir, &["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", "cat; exit 0"]));
         // Outside its pid namespace its number is another process's.
-        old.extend(eventually("a ledger of process 1", || of(&dir, 1).pop()));
+        old.push(eventually("a ledger of process 1", || of(&dir, 1).pop()));
     } else {
         eprintln!("no pid namespace: only root may have one");
     }
