@@ -30,6 +30,7 @@ mod parameters;
 mod places;
 mod prompt;
 mod refusals;
+mod retention;
 mod run;
 mod seed;
 mod slt;

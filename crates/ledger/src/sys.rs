@@ -111,7 +111,7 @@ pub(crate) fn list(dir: i32, into: &mut [u64]) -> usize {
 }
 
 /// The names in the first `bytes` of what [`list`] has filled (getdents64(2), linux_dirent64).
-pub(crate) fn names(listed: &[u64], bytes: usize) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn names(listed: &[u64], bytes: usize) -> impl Iterator<Item = &CStr> {
     const LENGTH_AT: usize = 16;
     const NAME_AT: usize = 19;
     // SAFETY: initialised memory, as bytes, within its bounds.
@@ -122,7 +122,7 @@ pub(crate) fn names(listed: &[u64], bytes: usize) -> impl Iterator<Item = &[u8]>
         let length = u16::from_ne_bytes([*entry.get(LENGTH_AT)?, *entry.get(LENGTH_AT + 1)?]);
         let name = entry.get(NAME_AT..length as usize)?;
         at += length as usize;
-        name.split(|&byte| byte == 0).next()
+        CStr::from_bytes_until_nul(name).ok()
     })
 }
 

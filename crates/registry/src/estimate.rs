@@ -44,7 +44,10 @@ impl Estimate {
         if self.value <= 0.0 {
             return 0.0;
         }
-        let variance = (self.independent - self.spared()).max(self.independent * NARROWEST);
+        // Nothing is spared of what independent samples would not have either: one in so many is certain.
+        let certain = (1.0 - self.independent / self.squares) / (1.0 - WIDEST);
+        let spared = self.spared() * (1.0 - certain).max(0.0);
+        let variance = (self.independent - spared).max(self.independent * NARROWEST);
         (variance * (1.0 + self.squares / (self.value * self.value))).sqrt()
     }
 
@@ -87,7 +90,6 @@ impl Sum for Estimate {
 #[derive(Clone, Copy, Default)]
 struct Series {
     samples: f64,
-    allocations: f64,
     /// The samples, each divided by what it spares.
     hard: f64,
 }
@@ -95,7 +97,7 @@ struct Series {
 impl Series {
     /// What the root of the spared variance is of an estimate of 1, if `first` samples have no gap before them.
     fn root(&self, first: f64) -> f64 {
-        let spared = (self.samples / self.hard - self.samples / self.allocations).max(0.0);
+        let spared = self.samples / self.hard;
         (spared * (self.samples - first).max(0.0)).sqrt() / self.samples
     }
 }
@@ -119,7 +121,6 @@ impl Context {
             let series = all.entry((record.label, record.shard)).or_default();
             let samples = record.total_count as f64;
             series.samples += samples;
-            series.allocations += samples * record.weight;
             series.hard += samples / spared(record.weight, intervals);
         }
         let mut labels = [0_u32; SHARDS];

@@ -94,6 +94,9 @@ fn a_thousand_short_processes_leave_a_bound() {
     let dir = dir.path();
     // Older than all others.
     let mut living: Vec<Child> = ["waits", "execs", "forks"].map(|role| start(role, dir)).into();
+    // The parent is not only a zombie: it is gone. What its child waits for stays.
+    let input = living[2].stdin.take();
+    living[2].wait().expect("it has ended");
     // Of the one that called exec both images' ledgers are there; the first one's process is not dead.
     let mut old = ledgers(dir);
     assert_eq!(old.len(), 4);
@@ -125,6 +128,7 @@ fn a_thousand_short_processes_leave_a_bound() {
     }
     let living_pids = living.iter().take(2).map(|child| (child.id() as i32, 1));
     assert_eq!(alive, living_pids.collect(), "each is read, with what it holds");
+    drop(input);
     for child in &mut living {
         drop(child.stdin.take());
         child.wait().expect("it ends");

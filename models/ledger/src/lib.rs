@@ -23,6 +23,9 @@ mod lock;
 #[path = "../../../crates/ledger/src/reader/mod.rs"]
 mod reader;
 #[rustfmt::skip]
+#[path = "../../../crates/ledger/src/retention.rs"]
+mod retention;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/sys.rs"]
 mod sys;
 #[rustfmt::skip]
@@ -31,7 +34,7 @@ mod writer;
 
 pub use layout::{
     CERTAIN, DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
-    Sampling, Weight,
+    SHARDS, Sampling, Weight,
 };
 pub use lock::{Held, TryLock};
 pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};

@@ -28,7 +28,7 @@ struct Allocation {
 /// What a thread does: the `at`-th of `all` allocations, with a random number.
 type Behaviour = fn(at: u64, all: u64, random: u64) -> Allocation;
 
-/// Threads, one after the other, each with its share of the allocations in percent.
+/// Threads, one after the other, each with its part of the allocations.
 struct Program {
     name: &'static str,
     threads: Vec<(Behaviour, u64)>,
@@ -114,6 +114,18 @@ fn programs() -> Vec<Program> {
             "a cache of the last tenth",
             &[(|at, all, _| Allocation { lives: at * 10 >= all * 9, ..site(0, 64) }, 100)],
         ),
+        over(
+            "large ones among small",
+            &[(
+                |at, _, _| match at % 50 {
+                    0 => site(0, 200 << 10),
+                    25 if at % 4 == 1 => site(1, 1 << 20),
+                    _ => site(2, 48),
+                },
+                100,
+            )],
+        ),
+        over("200 threads", &[((|at, _, _| site(at as u16 % 2, 64)) as Behaviour, 1); 200]),
         over("twenty threads", &[((|at, _, _| site(at as u16 % 2, 64)) as Behaviour, 5); 20]),
     ]
 }
@@ -147,8 +159,9 @@ fn traces(program: &Program, allocations: u64) -> Vec<Vec<Allocation>> {
         random ^= random << 17;
         random.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     };
-    let trace = |&(behaviour, percent): &(Behaviour, u64)| {
-        let all = allocations * percent / 100;
+    let parts: u64 = program.threads.iter().map(|(_, part)| part).sum();
+    let trace = |&(behaviour, part): &(Behaviour, u64)| {
+        let all = allocations * part / parts;
         (0..all).map(|at| behaviour(at, all, next())).collect()
     };
     program.threads.iter().map(trace).collect()
@@ -200,7 +213,7 @@ fn run(
     unsafe { WRITER.open(&settings) }.expect("a ledger");
     assert_eq!(WRITER.label(&LabelId { text: b"1", ..label }), Some(1));
     for (nth, trace) in traces.iter().enumerate() {
-        let seed = (seed * 100 + nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let seed = (seed * 1_000 + nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let thread = || record((nth % SHARDS) as u8, seed, trace);
         std::thread::scope(|scope| scope.spawn(thread).join().expect("the thread ends well"));
     }
