@@ -28,7 +28,7 @@ impl Failed {
         Failed { message: format!("no answer from {address} within {} s", within.as_secs()), hint: None, code: None }
     }
 
-    /// SQLSTATE, message and hint, as they are printed.
+    /// The message and its SQLSTATE.
     pub(crate) fn words(&self) -> String {
         match &self.code {
             Some(code) => format!("{} (SQLSTATE {code})", self.message),

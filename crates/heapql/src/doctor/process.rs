@@ -45,18 +45,18 @@ pub(super) fn check(report: &mut Report, pid: u32, dir: Option<&Path>) {
     }
     let root = place::ledger_root(dir);
     let is_mapped = process.is_mapped();
-    let ledger = root.as_deref().map(|root| process.ledger(root, is_mapped));
+    let ledger = root.as_deref().map(|root| (root, process.ledger(root, is_mapped)));
     // Programs may have heapql's allocator linked in, as heapql has.
-    let records_itself = !is_mapped && matches!(ledger, Ok(Fine(_) | Warn(_)));
+    let records_itself = !is_mapped && matches!(&ledger, Ok((_, Fine(_) | Warn(_))));
     report.line("recorder", process.recorder(is_mapped, records_itself));
     report.line("loader", process.loader());
     report.line("seccomp", process.seccomp());
-    match (&root, ledger) {
-        (Ok(root), Ok(ledger)) => {
+    match ledger {
+        Ok((root, ledger)) => {
             report.line("directory", process.directory(root));
             report.line("ledger", ledger);
         }
-        (Err(error), _) | (_, Err(error)) => report.line("directory", Fail(error.to_string())),
+        Err(error) => report.line("directory", Fail(error.to_string())),
     }
     let exe = process.proc.join("exe");
     let name = fs::read_link(&exe).unwrap_or_else(|_| exe.clone());

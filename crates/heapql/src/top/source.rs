@@ -66,9 +66,9 @@ impl By {
 
     /// Columns: key, name, bytes, count, total bytes; the largest first. `only` is a condition on pid and state.
     fn query(self, only: &str) -> String {
-        const IN_A_PROCESS: &str =
-            "callsites c JOIN (SELECT pid AS process, state, command FROM processes) p ON process = pid";
         const SUMS: &str = "sum(est_bytes) AS bytes, sum(est_count) AS count, NULL AS total";
+        const WITH_COMMAND: &str = "callsites JOIN (SELECT pid AS process, started_at, command FROM processes) \
+                                    ON process = pid AND started_at = process_started_at";
         let (columns, from, group) = match self {
             // By the code that asked the allocator, and with everything that it called.
             By::Functions => (
@@ -80,21 +80,20 @@ impl By {
                 "frames",
                 "function, module",
             ),
-            By::Labels => (format!("label AS key, label AS name, {SUMS}"), IN_A_PROCESS, "label"),
+            By::Labels => (format!("label AS key, label AS name, {SUMS}"), "callsites", "label"),
             By::Processes => (
                 format!("CAST(pid AS VARCHAR) AS key, CAST(pid AS VARCHAR) || ' ' || max(command) AS name, {SUMS}"),
-                IN_A_PROCESS,
+                WITH_COMMAND,
                 "pid",
             ),
             // By the user's own code, where there is some on the stack.
             By::Callsites => (
-                "CAST(pid AS VARCHAR) || ' ' || CAST(callsite_id AS VARCHAR) AS key, \
-                 coalesce(max(CASE WHEN is_app_frame THEN function || coalesce(' ' || file || ':' || CAST(line AS VARCHAR), '') END), \
-                          max(CASE WHEN is_self THEN function END), max(label)) AS name, \
-                 max(est_bytes) AS bytes, max(est_count) AS count, NULL AS total"
-                    .to_owned(),
-                "frames",
-                "pid, callsite_id",
+                format!(
+                    "CAST(pid AS VARCHAR) || ' ' || CAST(callsite_id AS VARCHAR) AS key, \
+                     coalesce(nullif(app_frame, ''), label) AS name, {SUMS}"
+                ),
+                "callsites",
+                "pid, callsite_id, app_frame, label",
             ),
         };
         format!("SELECT {columns} FROM {from} WHERE {only} GROUP BY {group} ORDER BY bytes DESC, key LIMIT {MAX_LINES}")
