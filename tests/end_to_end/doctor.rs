@@ -241,6 +241,8 @@ fn a_process_that_is_recorded() {
         assert_says(&line(&said.stdout, "recorder").unwrap_or_default(), "ok", "mapped");
         assert_says(&line(&said.stdout, "ledger").unwrap_or_default(), verdict, word);
         assert_eq!(said.ended, Ended::Status(0), "{}", said.stdout);
+        let server = doctor(server.pid());
+        assert_says(&line(&server.stdout, "recorder").unwrap_or_default(), "ok", "records itself");
     }
 }
 

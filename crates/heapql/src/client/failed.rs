@@ -16,6 +16,7 @@ pub(crate) struct Failed {
 
 /// SQLSTATE of a wrong password.
 const NO_PASSWORD: &str = "28P01";
+const PASSWORD_HINT: &str = "--password-file FILE, or HEAPQL_PASSWORD";
 
 impl Failed {
     pub(super) fn unreachable(address: &str, error: &io::Error) -> Failed {
@@ -27,7 +28,7 @@ impl Failed {
         Failed { message: format!("no answer from {address} within {} s", within.as_secs()), hint: None, code: None }
     }
 
-    /// SQLSTATE, message and hint, as they are printed.
+    /// The message and its SQLSTATE.
     pub(crate) fn words(&self) -> String {
         match &self.code {
             Some(code) => format!("{} (SQLSTATE {code})", self.message),
@@ -42,20 +43,16 @@ impl From<tokio_postgres::Error> for Failed {
             let code = refused.code().code().to_owned();
             let mut hint = refused.hint().map(str::to_owned);
             if code == NO_PASSWORD && hint.is_none() {
-                hint = Some("--password-file FILE, or HEAPQL_PASSWORD".to_owned());
+                hint = Some(PASSWORD_HINT.to_owned());
             }
             return Failed { message: refused.message().to_owned(), hint, code: Some(code) };
         }
-        let why = error.source().map(ToString::to_string).unwrap_or_default();
-        let (message, hint) = match why.as_str() {
-            "password missing" => (
-                "the server asks for a password".to_owned(),
-                Some("--password-file FILE, or HEAPQL_PASSWORD".to_owned()),
-            ),
-            "" => (error.to_string(), None),
-            why => (format!("{error}: {why}").replace(&format!(": {why}: {why}"), &format!(": {why}")), None),
-        };
-        Failed { message, hint, code: None }
+        // The driver has no other way to tell.
+        if error.source().is_some_and(|why| why.to_string() == "password missing") {
+            let message = "the server asks for a password".to_owned();
+            return Failed { message, hint: Some(PASSWORD_HINT.to_owned()), code: None };
+        }
+        Failed { message: error.to_string(), hint: None, code: None }
     }
 }
 

@@ -43,15 +43,18 @@ pub(super) fn check(report: &mut Report, pid: u32, dir: Option<&Path>) {
             return;
         }
     }
+    let root = place::ledger_root(dir);
     let is_mapped = process.is_mapped();
-    report.line("recorder", process.recorder(is_mapped));
+    let ledger = root.as_deref().map(|root| (root, process.ledger(root, is_mapped)));
+    // Programs may have heapql's allocator linked in, as heapql has.
+    let records_itself = !is_mapped && matches!(&ledger, Ok((_, Fine(_) | Warn(_))));
+    report.line("recorder", process.recorder(is_mapped, records_itself));
     report.line("loader", process.loader());
     report.line("seccomp", process.seccomp());
-    let root = place::ledger_root(dir);
-    match &root {
-        Ok(root) => {
+    match ledger {
+        Ok((root, ledger)) => {
             report.line("directory", process.directory(root));
-            report.line("ledger", process.ledger(root, is_mapped));
+            report.line("ledger", ledger);
         }
         Err(error) => report.line("directory", Fail(error.to_string())),
     }
@@ -122,9 +125,12 @@ impl Process {
         Some(self.proc.join("root").join(path.trim_start_matches('/')))
     }
 
-    fn recorder(&self, is_mapped: bool) -> Finding {
+    fn recorder(&self, is_mapped: bool, records_itself: bool) -> Finding {
         if is_mapped {
             return Fine("the library is mapped".to_owned());
+        }
+        if records_itself {
+            return Fine("it records itself: heapql's allocator is linked in".to_owned());
         }
         let again = format!("heapql run -- {}", self.command());
         match self.variable("LD_PRELOAD") {
@@ -212,7 +218,7 @@ impl Process {
         let path = source.path().display().to_string();
         match (source.state(), source.intervals()) {
             (State::Unreadable(why), _) => Fail(format!("'{path}' cannot be read: {why}")),
-            (State::Dead, _) => Warn(format!("'{path}' is that of an earlier process with this number")),
+            (State::Dead, _) => Fail(format!("'{path}' is that of an earlier process with this number")),
             (State::Alive, Some(intervals)) if intervals.is_zero() => {
                 let hint = "heapql set _min_malloc_sample_interval=16 _max_malloc_sample_interval=256";
                 Warn(format!(
@@ -237,7 +243,7 @@ mod tests {
     fn this_process_is_not_recorded_and_could_be() {
         let process = own();
         assert!(!process.is_mapped());
-        assert!(matches!(process.recorder(false), Fail(words) if words.contains("heapql run -- ")));
+        assert!(matches!(process.recorder(false, false), Fail(words) if words.contains("heapql run -- ")));
         assert!(matches!(process.loader(), Fine(_)));
         assert!(matches!(process.libc().and_then(|libc| program::glibc(&libc)), Some(Fine(_))));
     }

@@ -69,7 +69,8 @@ fn table(frame: &mut Frame, state: &mut State, area: Rect) {
         frame.render_widget(Paragraph::new("looking .."), area);
         return;
     }
-    let (heading, widths) = columns(state, area.width);
+    let numbers = numbers(state, area.width);
+    let (heading, widths) = heading(state, &numbers);
     let shown = state.shown();
     let note = match shown.len() {
         0 if state.filter.is_empty() => Some("nothing is live (hint: heapql doctor says why nothing is recorded)"),
@@ -81,7 +82,7 @@ fn table(frame: &mut Frame, state: &mut State, area: Rect) {
         return;
     }
     let is_cut = shown.len() == MAX_LINES;
-    let mut rows: Vec<Row> = shown.into_iter().map(|grown| row(grown, widths.len())).collect();
+    let mut rows: Vec<Row> = shown.into_iter().map(|grown| row(grown, &numbers)).collect();
     if is_cut {
         rows.push(Row::new([String::new(), format!("only the {MAX_LINES} largest are listed")]));
     }
@@ -89,32 +90,55 @@ fn table(frame: &mut Frame, state: &mut State, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state.table);
 }
 
-/// As many as there is room for: bytes, name, growth, count, in that order of importance.
-fn columns(state: &State, width: u16) -> (Vec<String>, Vec<Constraint>) {
-    let mark = |sort: Sort, name: &str| format!("{name}{}", if state.sort == sort { "*" } else { "" });
-    let name = mark(Sort::Name, state.by.heading());
-    let mut columns = vec![(mark(Sort::Bytes, "est bytes"), Constraint::Length(10))];
-    if width >= 40 {
-        columns.push((mark(Sort::Growth, "per minute"), Constraint::Length(11)));
-    }
-    if width >= 55 {
-        columns.push((mark(Sort::Count, "est count"), Constraint::Length(10)));
-    }
-    columns.push((name, Constraint::Fill(1)));
-    columns.into_iter().unzip()
+/// What a column of numbers shows.
+#[derive(Clone, Copy)]
+enum Number {
+    Bytes,
+    Total,
+    Growth,
+    Count,
 }
 
-fn row(grown: &Grown, columns: usize) -> Row<'static> {
-    let right = |words: String| Cell::from(Text::from(words).right_aligned());
-    let mut cells = vec![right(size(grown.line.bytes as f64))];
-    if columns > 2 {
-        cells.push(right(grown.growth.map_or_else(|| "-".to_owned(), growth)));
+/// As many as there is room for, the name last.
+fn numbers(state: &State, width: u16) -> Vec<Number> {
+    let mut numbers = vec![Number::Bytes];
+    if width >= 70 && state.by == By::Functions {
+        numbers.push(Number::Total);
     }
-    if columns > 3 {
-        cells.push(right(grown.line.count.to_string()));
+    if width >= 40 {
+        numbers.push(Number::Growth);
     }
-    cells.push(Cell::from(one_line(&grown.line.name).into_owned()));
-    Row::new(cells)
+    if width >= 55 {
+        numbers.push(Number::Count);
+    }
+    numbers
+}
+
+fn heading(state: &State, numbers: &[Number]) -> (Vec<String>, Vec<Constraint>) {
+    let mark = |sort: Sort, name: &str| format!("{name}{}", if state.sort == sort { "*" } else { "" });
+    let mut headings = Vec::new();
+    for number in numbers {
+        headings.push(match number {
+            Number::Bytes => (mark(Sort::Bytes, "est bytes"), Constraint::Length(10)),
+            Number::Total => (mark(Sort::Total, "with calls"), Constraint::Length(11)),
+            Number::Growth => (mark(Sort::Growth, "per minute"), Constraint::Length(11)),
+            Number::Count => (mark(Sort::Count, "est count"), Constraint::Length(10)),
+        });
+    }
+    headings.push((mark(Sort::Name, state.by.heading()), Constraint::Fill(1)));
+    headings.into_iter().unzip()
+}
+
+fn row(grown: &Grown, numbers: &[Number]) -> Row<'static> {
+    let line = &grown.line;
+    let words = |number: &Number| match number {
+        Number::Bytes => size(line.bytes as f64),
+        Number::Total => line.total.map_or_else(|| "-".to_owned(), |total| size(total as f64)),
+        Number::Growth => grown.growth.map_or_else(|| "-".to_owned(), growth),
+        Number::Count => line.count.to_string(),
+    };
+    let numbers = numbers.iter().map(|number| Cell::from(Text::from(words(number)).right_aligned()));
+    numbers.chain([Cell::from(one_line(&line.name).into_owned())]).collect()
 }
 
 fn growth(bytes: f64) -> String {
@@ -156,7 +180,8 @@ mod tests {
 
     fn state() -> State {
         let mut state = State::new("127.0.0.1:1".to_owned(), By::Labels, Duration::from_secs(2));
-        let line = |name: &str, bytes| Line { key: name.to_owned(), name: name.to_owned(), bytes, count: 7 };
+        let line =
+            |name: &str, bytes| Line { key: name.to_owned(), name: name.to_owned(), bytes, count: 7, total: None };
         let lines = vec![line("glibc_malloc", 5 << 20), line("evil\x1b[2J", 900), line("b", 0)];
         let whom = "127.0.0.1:1".to_owned();
         state.take(Look { by: By::Labels, whom, found: Ok(lines) });

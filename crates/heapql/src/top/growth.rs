@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn line(bytes: i64) -> Line {
-        Line { key: "a".to_owned(), name: "a".to_owned(), bytes, count: 1 }
+        Line { key: "a".to_owned(), name: "a".to_owned(), bytes, count: 1, total: None }
     }
 
     #[test]

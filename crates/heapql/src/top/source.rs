@@ -21,24 +21,40 @@ pub(crate) struct Line {
     pub(super) name: String,
     pub(super) bytes: i64,
     pub(super) count: i64,
+    /// Of a function, with everything that it called.
+    pub(super) total: Option<i64>,
 }
 
 impl Line {
     /// As printed without a terminal.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let number = |number: i64| Cell::Bare(number.to_string());
-        vec![Cell::Text(self.name.clone()), number(self.bytes), number(self.count)]
+        let mut cells = vec![Cell::Text(self.name.clone()), number(self.bytes), number(self.count)];
+        cells.extend(self.total.map(number));
+        cells
     }
 
     fn of(row: &[Cell]) -> Option<Line> {
-        let [key, name, bytes, count] = row else { return None };
+        let [key, name, bytes, count, total] = row else { return None };
         let number = |cell: &Cell| cell.words("0").parse().unwrap_or(0);
         let text = |cell: &Cell| cell.words("").to_owned();
-        Some(Line { key: text(key), name: text(name), bytes: number(bytes), count: number(count) })
+        Some(Line {
+            key: text(key),
+            name: text(name),
+            bytes: number(bytes),
+            count: number(count),
+            total: total.words("").parse().ok(),
+        })
     }
 }
 
 impl By {
+    /// Of the table that is printed without a terminal.
+    pub(crate) fn headings(self) -> Vec<String> {
+        let total = (self == By::Functions).then_some("est_total_bytes");
+        [self.heading(), "est_bytes", "est_count"].into_iter().chain(total).map(str::to_owned).collect()
+    }
+
     pub(crate) fn heading(self) -> &'static str {
         match self {
             By::Functions => "function",
@@ -48,29 +64,39 @@ impl By {
         }
     }
 
-    /// Columns: key, name, bytes, count; the largest first.
+    /// Columns: key, name, bytes, count, total bytes; the largest first. `only` is a condition on pid and state.
     fn query(self, only: &str) -> String {
-        let (key, name, from) = match self {
-            By::Functions => {
-                let first = "split_part(c.back_trace, ' ', 1)";
-                (first, first, "callsites c")
-            }
-            By::Labels => ("c.label", "c.label", "callsites c"),
-            By::Processes => (
-                "CAST(c.pid AS VARCHAR)",
-                "max(CAST(c.pid AS VARCHAR) || ' ' || p.command)",
-                "callsites c JOIN processes p ON p.pid = c.pid",
+        const SUMS: &str = "sum(est_bytes) AS bytes, sum(est_count) AS count, NULL AS total";
+        const WITH_COMMAND: &str = "callsites JOIN (SELECT pid AS process, started_at, command FROM processes) \
+                                    ON process = pid AND started_at = process_started_at";
+        let (columns, from, group) = match self {
+            // By the code that asked the allocator, and with everything that it called.
+            By::Functions => (
+                "function || ' ' || module AS key, function AS name, \
+                 sum(CASE WHEN is_self THEN est_bytes ELSE 0 END) AS bytes, \
+                 sum(CASE WHEN is_self THEN est_count ELSE 0 END) AS count, \
+                 sum(CASE WHEN is_repeat THEN 0 ELSE est_bytes END) AS total"
+                    .to_owned(),
+                "frames",
+                "function, module",
             ),
+            By::Labels => (format!("label AS key, label AS name, {SUMS}"), "callsites", "label"),
+            By::Processes => (
+                format!("CAST(pid AS VARCHAR) AS key, CAST(pid AS VARCHAR) || ' ' || max(command) AS name, {SUMS}"),
+                WITH_COMMAND,
+                "pid",
+            ),
+            // By the user's own code, where there is some on the stack.
             By::Callsites => (
-                "CAST(c.pid AS VARCHAR) || ' ' || CAST(c.callsite_id AS VARCHAR)",
-                "max(CAST(c.pid AS VARCHAR) || ' ' || c.label || ' ' || c.back_trace)",
-                "callsites c",
+                format!(
+                    "CAST(pid AS VARCHAR) || ' ' || CAST(callsite_id AS VARCHAR) AS key, \
+                     coalesce(nullif(app_frame, ''), label) AS name, {SUMS}"
+                ),
+                "callsites",
+                "pid, callsite_id, app_frame, label",
             ),
         };
-        format!(
-            "SELECT {key} AS key, {name} AS name, sum(c.est_bytes) AS bytes, sum(c.est_count) AS count \
-             FROM {from} WHERE {only} GROUP BY {key} ORDER BY bytes DESC LIMIT {MAX_LINES}"
-        )
+        format!("SELECT {columns} FROM {from} WHERE {only} GROUP BY {group} ORDER BY bytes DESC, key LIMIT {MAX_LINES}")
     }
 }
 
@@ -112,9 +138,9 @@ impl Source {
         };
         // The server's own memory is nobody's question unless they ask for it.
         let only = match (self.pid, &self.whom) {
-            (Some(pid), _) => format!("c.pid = {pid}"),
-            (None, Whom::Server { pid: Some(own), .. }) => format!("c.pid <> {own}"),
-            (None, _) => "true".to_owned(),
+            (Some(pid), _) => format!("pid = {pid}"),
+            (None, Whom::Server { pid: Some(own), .. }) => format!("state = 'alive' AND pid <> {own}"),
+            (None, _) => "state = 'alive'".to_owned(),
         };
         match client.ask(&by.query(&only)).await? {
             Some(answer) => lines(answer).await,

@@ -19,6 +19,7 @@ const PAGE: usize = 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sort {
     Bytes,
+    Total,
     Growth,
     Count,
     Name,
@@ -116,6 +117,7 @@ impl State {
         let growth = |grown: &Grown| grown.growth.unwrap_or(f64::NEG_INFINITY);
         match self.sort {
             Sort::Bytes => b.line.bytes.cmp(&a.line.bytes),
+            Sort::Total => b.line.total.cmp(&a.line.total),
             Sort::Growth => growth(b).total_cmp(&growth(a)),
             Sort::Count => b.line.count.cmp(&a.line.count),
             Sort::Name => a.line.name.cmp(&b.line.name),
@@ -176,12 +178,16 @@ impl State {
             self.by = by;
             self.lines = None;
             self.table = TableState::default();
+            if self.sort == Sort::Total {
+                self.sort = Sort::Bytes;
+            }
         }
     }
 
     fn sort_by_the_next(&mut self) {
         self.sort = match self.sort {
-            Sort::Bytes => Sort::Growth,
+            Sort::Bytes if self.by == By::Functions => Sort::Total,
+            Sort::Bytes | Sort::Total => Sort::Growth,
             Sort::Growth => Sort::Count,
             Sort::Count => Sort::Name,
             Sort::Name => Sort::Bytes,
@@ -195,7 +201,7 @@ mod tests {
     use super::*;
 
     fn line(name: &str, bytes: i64, count: i64) -> Line {
-        Line { key: name.to_owned(), name: name.to_owned(), bytes, count }
+        Line { key: name.to_owned(), name: name.to_owned(), bytes, count, total: None }
     }
 
     fn state() -> State {
@@ -236,6 +242,17 @@ mod tests {
         state.press(KeyCode::Esc.into());
         assert_eq!(names(&state).len(), 3);
         assert!(!press(&mut state, "q"));
+    }
+
+    #[test]
+    fn only_functions_have_a_total_to_sort_by() {
+        let mut state = State::new("nobody".to_owned(), By::Functions, Duration::from_secs(2));
+        let of = |name: &str, bytes, total| Line { total: Some(total), ..line(name, bytes, 1) };
+        state.take(look(By::Functions, Ok(vec![of("allocates", 9, 9), of("main", 0, 10)])));
+        press(&mut state, "s");
+        assert_eq!(names(&state), ["main", "allocates"]);
+        press(&mut state, "2");
+        assert_eq!(state.sort, Sort::Bytes);
     }
 
     #[test]

@@ -21,9 +21,8 @@ pub(crate) fn run(arguments: TopArguments) -> Result<ExitCode, Error> {
             return top::live(source, arguments.by, arguments.interval).await;
         }
         let look = source.look(arguments.by).await?;
-        let columns = [arguments.by.heading(), "est_bytes", "est_count"].map(str::to_owned).into();
         let print = || {
-            let mut rows = Rows::begin(BufWriter::new(io::stdout()), Format::Table, columns)?;
+            let mut rows = Rows::begin(BufWriter::new(io::stdout()), Format::Table, arguments.by.headings())?;
             look.iter().try_for_each(|line| rows.row(line.cells()))?;
             rows.end()
         };
