@@ -131,7 +131,7 @@ pub(crate) struct ListenFlags {
     /// PostgreSQL protocol [default: 127.0.0.1:2883]
     #[arg(long, value_name = "ADDR")]
     pub(crate) postgres: Option<ListenAddress>,
-    /// HTTP; only `off` in this version
+    /// HTTP: flame graphs, pprof, metrics, SQL [default: 127.0.0.1:2884]
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<ListenAddress>,
     /// Cluster; only `off` in this version

@@ -19,6 +19,8 @@ pub(super) struct Places<'a> {
 pub(super) struct Located<'p, 'a> {
     places: &'p mut Places<'a>,
     modules: Modules,
+    /// Path of the executable, which its record does not have.
+    program: String,
     seen: HashMap<(u64, u16), Arc<Location>>,
 }
 
@@ -29,19 +31,24 @@ impl<'a> Places<'a> {
 
     /// A process whose modules cannot be read has bare addresses.
     pub(super) fn of(&mut self, source: &Arc<Source>) -> Located<'_, 'a> {
-        Located { places: self, modules: source.modules().unwrap_or_default(), seen: HashMap::new() }
+        Located {
+            places: self,
+            modules: source.modules().unwrap_or_default(),
+            program: source.program().to_owned(),
+            seen: HashMap::new(),
+        }
     }
 
     pub(super) fn into_modules(self) -> Vec<Module> {
         self.modules
     }
 
-    fn module(&mut self, record: &Record) -> u32 {
-        let key = (record.build_id.clone(), record.path.clone(), record.start);
+    fn module(&mut self, record: &Record, path: &str) -> u32 {
+        let key = (record.build_id.clone(), path.to_owned(), record.start);
         let modules = &mut self.modules;
         *self.known.entry(key).or_insert_with(|| {
             modules.push(Module {
-                path: record.path.clone(),
+                path: path.to_owned(),
                 build_id: record.build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
                 start: record.start,
                 end: record.end,
@@ -65,7 +72,8 @@ impl Located<'_, '_> {
         let location = match self.modules.locate(address, generation) {
             None => Location { module: u32::MAX, address, frames: Vec::new() },
             Some((record, address)) => {
-                let module = self.places.module(record);
+                let path = if record.is_program { &self.program } else { &record.path };
+                let module = self.places.module(record, path);
                 Location { module, address, frames: Vec::new() }
             }
         };
