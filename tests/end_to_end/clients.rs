@@ -7,14 +7,17 @@ use std::sync::LazyLock;
 use crate::harness::{Client, Launch, Program, Server, target_dir, tests_dir, tool};
 
 /// `target/test-venv/bin/python`, with the drivers that `clients/requirements.txt` lists; made once.
-fn python() -> &'static PathBuf {
+pub(crate) fn python() -> &'static PathBuf {
     static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
         let target = target_dir();
         let venv = target.parent().expect("target/ holds the profile's directory").join("test-venv");
         let python = venv.join("bin/python");
         let ready = |python: &PathBuf| {
             python.exists()
-                && Command::new(python).args(["-c", "import pymysql, psycopg"]).status().is_ok_and(|it| it.success())
+                && Command::new(python)
+                    .args(["-c", "import google.protobuf, pymysql, psycopg"])
+                    .status()
+                    .is_ok_and(|it| it.success())
         };
         if !ready(&python) {
             make(&venv, &python);

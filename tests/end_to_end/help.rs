@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::harness::{Ended, heapql, tests_dir, tool};
 
-const VERBS: [&str; 10] = ["run", "demo", "serve", "env", "sql", "top", "ps", "set", "doctor", "completions"];
+const VERBS: [&str; 13] =
+    ["run", "demo", "serve", "env", "sql", "top", "flame", "diff", "export", "ps", "set", "doctor", "completions"];
 
 fn help(arguments: &[&str]) -> String {
     let output = tool(Command::new(heapql()).args(arguments).env("NO_COLOR", "1").env("COLUMNS", "100"), "");

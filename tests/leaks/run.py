@@ -66,7 +66,7 @@ class Program:
 
 def start_server(heapql, directory, state):
     ready = state / "endpoints.json"
-    command = [heapql, "serve", "--dir", directory, "--data-dir", state / "data", "--endpoints", ready]
+    command = [heapql, "serve", "--dir", directory, "--data-dir", state / "data", "--http", "off", "--endpoints", ready]
     server = subprocess.Popen([*command, "--mysql", "off", "--postgres", "127.0.0.1:0"], stderr=(state / "log").open("w"))
     for _ in range(300):
         if ready.exists():

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use heapql_profile::{Frame, Location, Profile, Stack, Values};
-use heapql_registry::{Callsite, Counters, Point, ProcessKey, Snapshot, Source, State};
+use heapql_registry::{Callsite, Estimate, Point, ProcessKey, Snapshot, Source, State};
 
 use crate::tables::{Scope, sources};
 use places::Places;
@@ -34,7 +34,7 @@ pub(crate) fn profile(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> 
     profile.intervals = intervals(&sources.chosen);
     profile.query = Some(query(wanted));
     let mut places = Places::new(scope);
-    let mut variances = Values::default();
+    let mut errors = Errors::default();
     for (source, callsites) in &sources.chosen {
         let is_several = sources.chosen.len() > 1 && wanted.process_frames;
         let root = is_several.then(|| Arc::new(process_frame(source)));
@@ -42,21 +42,16 @@ pub(crate) fn profile(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> 
         let command: Arc<str> = source.command().into();
         let mut located = places.of(source);
         for callsite in callsites.iter().filter(|callsite| is_wanted(scope, wanted, callsite)) {
-            let Some(sums) = sums(callsite, points.as_ref()) else { continue };
-            variances += sums.variances;
+            let Some(values) = errors.values(callsite, points.as_ref()) else { continue };
             let mut locations = located.stack(callsite);
             locations.extend(root.clone());
             let label = Arc::clone(&callsite.label);
             let command = Arc::clone(&command);
-            profile.stacks.push(Stack { locations, label, pid: source.pid().into(), command, values: sums.values });
+            profile.stacks.push(Stack { locations, label, pid: source.pid().into(), command, values });
         }
     }
     profile.modules = places.into_modules();
-    profile.errors = Values {
-        live_count: variances.live_count.sqrt(),
-        live_bytes: variances.live_bytes.sqrt(),
-        ..Values::default()
-    };
+    profile.errors = errors.standard();
     profile
 }
 
@@ -68,9 +63,11 @@ struct Sources {
 }
 
 fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
-    let readable = sources::readable_where(scope, |counters| {
+    let mut readable = sources::readable_where(scope, |counters| {
         counters.live_count > 0 || (wanted.with_freed && counters.total_count > 0)
     });
+    // In this order the error of the sum is exact.
+    readable.iter_mut().for_each(|(_, callsites)| callsites.sort_by(|a, b| a.label.cmp(&b.label)));
     let pid = |source: &Source| i64::from(source.pid());
     let this = i64::from(std::process::id());
     if let Some(wanted) = wanted.pid {
@@ -94,45 +91,48 @@ fn is_wanted(scope: &Scope, wanted: &Wanted, callsite: &Callsite) -> bool {
     scope.tenant.sees(callsite.tenant_id) && wanted.label.as_deref().is_none_or(|label| label == &*callsite.label)
 }
 
-/// What a callsite had.
-struct Sums {
-    values: Values,
-    variances: Values,
+/// What the errors of sums come from: now, and at a snapshot.
+#[derive(Default)]
+struct Errors {
+    count: Estimate,
+    bytes: Estimate,
+    count_variance: f64,
+    bytes_variance: f64,
 }
 
-fn sums(callsite: &Callsite, points: Option<&HashMap<u64, Point>>) -> Option<Sums> {
-    let Some(points) = points else {
-        return Some(of_counters(&callsite.counters));
-    };
-    let point = points.get(&callsite.callsite_id)?;
-    let values = Values {
-        live_count: point.est_count.into(),
-        live_bytes: point.est_bytes,
-        total_count: point.est_total_count,
-        // History does not keep it; no caller asks.
-        total_bytes: 0.0,
-    };
-    let variances = Values {
-        live_count: point.count_variance.into(),
-        live_bytes: point.bytes_variance.into(),
-        ..Values::default()
-    };
-    Some(Sums { values, variances })
-}
+impl Errors {
+    /// What a callsite has, or had; none if it was not there.
+    fn values(&mut self, callsite: &Callsite, points: Option<&HashMap<u64, Point>>) -> Option<Values> {
+        let Some(points) = points else {
+            let counters = &callsite.counters;
+            self.count += counters.est_count;
+            self.bytes += counters.est_bytes;
+            return Some(Values {
+                live_count: counters.est_count.value,
+                live_bytes: counters.est_bytes.value,
+                total_count: counters.est_total_count,
+                total_bytes: counters.est_total_bytes,
+            });
+        };
+        let point = points.get(&callsite.callsite_id)?;
+        self.count_variance += f64::from(point.count_variance);
+        self.bytes_variance += f64::from(point.bytes_variance);
+        Some(Values {
+            live_count: point.est_count.into(),
+            live_bytes: point.est_bytes,
+            total_count: point.est_total_count,
+            // History does not keep it; no caller asks.
+            total_bytes: 0.0,
+        })
+    }
 
-fn of_counters(counters: &Counters) -> Sums {
-    let values = Values {
-        live_count: counters.est_count.value,
-        live_bytes: counters.est_bytes.value,
-        total_count: counters.est_total_count,
-        total_bytes: counters.est_total_bytes,
-    };
-    let variances = Values {
-        live_count: counters.est_count.error().powi(2),
-        live_bytes: counters.est_bytes.error().powi(2),
-        ..Values::default()
-    };
-    Sums { values, variances }
+    fn standard(&self) -> Values {
+        Values {
+            live_count: self.count.error().hypot(self.count_variance.sqrt()),
+            live_bytes: self.bytes.error().hypot(self.bytes_variance.sqrt()),
+            ..Values::default()
+        }
+    }
 }
 
 /// By callsite; empty of a process that was not there yet.

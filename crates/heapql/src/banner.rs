@@ -39,7 +39,10 @@ fn clients(service: &Service) {
     if let Some(address) = endpoints.postgres {
         say!("  psql     {}", psql(address));
     }
-    if endpoints.mysql.is_none() && endpoints.postgres.is_none() {
+    if let Some(address) = endpoints.http {
+        say!("  web      http://{}/", reachable(address));
+    }
+    if endpoints.mysql.or(endpoints.postgres).or(endpoints.http).is_none() {
         say!("  no listener: heapql sql reads the ledgers");
     }
 }

@@ -19,13 +19,14 @@ Examples:
   heapql run -- ./app args                    the same for yours
   heapql run --min 1 --max 1 -- ./app         record every allocation
   heapql top                                  what is live, and growing
+  heapql flame -o heap.html                   what is live, as a picture
   heapql doctor ./app                         why nothing of it is recorded
   eval \"$(heapql env)\"; heapql serve          record whatever this shell starts
 
 Environment:
   HEAPQL_DIR       where ledgers lie (default: $XDG_RUNTIME_DIR/heapql, else /dev/shm/heapql-UID)
   HEAPQL_CHILDREN  0: what a recorded program execs is not recorded (default: 1)
-  HEAPQL_PASSWORD  of root@sys, for sql, set and top, unless --password-file names a file
+  HEAPQL_PASSWORD  of root@sys, for whoever asks a server, unless --password-file names a file
   HEAPQL_LOG       filter of the server's log on stderr, such as info or heapql_wire=debug
   NO_COLOR         no colour in the log";
 
@@ -51,6 +52,12 @@ pub(crate) enum Verb {
     Sql(SqlArguments),
     /// Watch what is live, and how fast it grows
     Top(TopArguments),
+    /// Draw what is live as a flame graph: SVG, or a page that needs no network
+    Flame(FlameArguments),
+    /// Draw what changed between two moments: marks, or times
+    Diff(DiffArguments),
+    /// Write what is live as pprof or folded stacks, for other tools
+    Export(ExportArguments),
     /// List the recorded processes
     Ps(PsArguments),
     /// Change system parameters, as ALTER SYSTEM SET does
@@ -131,7 +138,7 @@ pub(crate) struct ListenFlags {
     /// PostgreSQL protocol [default: 127.0.0.1:2883]
     #[arg(long, value_name = "ADDR")]
     pub(crate) postgres: Option<ListenAddress>,
-    /// HTTP; only `off` in this version
+    /// HTTP: flame graphs, pprof, metrics, SQL [default: 127.0.0.1:2884]
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<ListenAddress>,
     /// Cluster; only `off` in this version
@@ -200,6 +207,76 @@ pub(crate) struct SqlArguments {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) ask: AskFlags,
+}
+
+/// Of which allocations, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct Picked {
+    /// Write to this file, not to stdout
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Of this process only [default: all that live]
+    #[arg(long)]
+    pub(crate) pid: Option<i64>,
+    /// Of this label only
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    #[command(flatten)]
+    pub(crate) ask: AskFlags,
+}
+
+const VALUES: [&str; 4] = ["live_bytes", "live_count", "total_bytes", "total_count"];
+
+#[derive(Debug, Args)]
+pub(crate) struct FlameArguments {
+    /// [default: html for a file of that name, else svg]
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<FlameFormat>,
+    /// What widths are
+    #[arg(long, value_parser = VALUES, default_value = VALUES[0])]
+    pub(crate) value: String,
+    #[command(flatten)]
+    pub(crate) picked: Picked,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// The earlier moment: a mark, a time in UTC, or how long ago ('10 minutes')
+    pub(crate) from: String,
+    /// The later one [default: now]
+    pub(crate) to: Option<String>,
+    /// [default: html for a file of that name, else svg]
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<FlameFormat>,
+    /// What widths are (total_bytes is not kept over time)
+    #[arg(long, value_parser = VALUES, default_value = VALUES[0])]
+    pub(crate) value: String,
+    #[command(flatten)]
+    pub(crate) picked: Picked,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// pprof: gzip, with all four values; folded: one line a stack
+    #[arg(short, long, value_enum, default_value_t = ExportFormat::Pprof)]
+    pub(crate) format: ExportFormat,
+    /// The number of a folded stack
+    #[arg(long, value_parser = VALUES, default_value = VALUES[0])]
+    pub(crate) value: String,
+    #[command(flatten)]
+    pub(crate) picked: Picked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FlameFormat {
+    Svg,
+    Html,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    Pprof,
+    Folded,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,8 @@ pub(crate) struct Endpoints {
     pub(crate) mysql: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) postgres: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<SocketAddr>,
     pub(crate) pid: u32,
 }
 
@@ -75,7 +77,7 @@ mod tests {
         fs::write(&path, "stale").expect("written");
         let mut file = EndpointsFile::claim(&path).expect("claimed");
         assert!(!path.exists(), "the stale one is gone at once");
-        let endpoints = Endpoints { mysql: Some(([127, 0, 0, 1], 2881).into()), postgres: None, pid: 7 };
+        let endpoints = Endpoints { mysql: Some(([127, 0, 0, 1], 2881).into()), postgres: None, http: None, pid: 7 };
         file.write(&endpoints).expect("written");
         assert_eq!(fs::read_to_string(&path).expect("read"), "{\"mysql\":\"127.0.0.1:2881\",\"pid\":7}\n");
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
@@ -88,7 +90,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("endpoints.json");
         let mut file = EndpointsFile::claim(&path).expect("claimed");
-        file.write(&Endpoints { mysql: None, postgres: None, pid: 7 }).expect("written");
+        file.write(&Endpoints { mysql: None, postgres: None, http: None, pid: 7 }).expect("written");
         fs::write(&path, "another").expect("written");
         drop(file);
         assert!(path.exists());
@@ -97,7 +99,7 @@ mod tests {
     #[test]
     fn a_place_that_does_not_exist_is_named() {
         let mut file = EndpointsFile::claim(Path::new("/nonexistent/e.json")).expect("nothing to remove");
-        let endpoints = Endpoints { mysql: None, postgres: None, pid: 1 };
+        let endpoints = Endpoints { mysql: None, postgres: None, http: None, pid: 1 };
         let error = file.write(&endpoints).expect_err("cannot");
         assert!(error.to_string().contains("--endpoints '/nonexistent/e.json'"), "{error}");
     }

@@ -15,6 +15,7 @@ use crate::error::Error;
 const LOOPBACK: &str = "127.0.0.1";
 pub(crate) const MYSQL_PORT: u16 = 2881;
 pub(crate) const POSTGRES_PORT: u16 = 2883;
+pub(crate) const HTTP_PORT: u16 = 2884;
 
 /// The value of a listen flag.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -65,12 +66,10 @@ pub(crate) enum IfTaken {
 pub(crate) fn check_available(flags: &ListenFlags) -> Result<(), Error> {
     let missing = |flag: &str| {
         Error::usage(format!("--{flag} is not available in this version"))
-            .hint(format!("leave --{flag} out; --mysql and --postgres are available"))
+            .hint(format!("leave --{flag} out; --mysql, --postgres and --http are available"))
     };
-    for (flag, address) in [("http", &flags.http), ("cluster", &flags.cluster)] {
-        if matches!(address, Some(ListenAddress::At(_))) {
-            return Err(missing(flag));
-        }
+    if matches!(flags.cluster, Some(ListenAddress::At(_))) {
+        return Err(missing("cluster"));
     }
     if flags.peer.is_empty() { Ok(()) } else { Err(missing("peer")) }
 }
@@ -91,6 +90,7 @@ pub(crate) async fn bind(
     let endpoints = Endpoints {
         mysql: bind(Protocol::MySql, &flags.mysql, MYSQL_PORT).await?,
         postgres: bind(Protocol::Postgres, &flags.postgres, POSTGRES_PORT).await?,
+        http: bind(Protocol::Http, &flags.http, HTTP_PORT).await?,
         pid: std::process::id(),
     };
     Ok((listeners, endpoints))
@@ -158,6 +158,7 @@ mod tests {
         let flags = ListenFlags {
             mysql: Some(ListenAddress::Off),
             postgres: Some(ListenAddress::At(address.clone())),
+            http: Some(ListenAddress::Off),
             ..ListenFlags::default()
         };
         let error = bind(&flags, IfTaken::PickAnother, false).await.err().expect("an error").to_string();
@@ -177,10 +178,11 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_is_refused() {
-        let flags = ListenFlags { http: Some(ListenAddress::At("127.0.0.1:0".to_owned())), ..ListenFlags::default() };
+        let cluster = Some(ListenAddress::At("127.0.0.1:0".to_owned()));
+        let flags = ListenFlags { cluster, ..ListenFlags::default() };
         let error = check_available(&flags).expect_err("refused").to_string();
-        assert!(error.contains("--http is not available in this version"), "{error}");
-        let off = ListenFlags { http: Some(ListenAddress::Off), cluster: Some(ListenAddress::Off), ..flags };
+        assert!(error.contains("--cluster is not available in this version"), "{error}");
+        let off = ListenFlags { cluster: Some(ListenAddress::Off), ..flags };
         assert!(check_available(&off).is_ok());
     }
 }

@@ -124,7 +124,7 @@ pub(crate) fn open(settings: Settings) -> Result<Arc<Registry>, Error> {
 
 /// What rows show of this server: its address, its port, and its MySQL port (0 = none).
 fn address(endpoints: &Endpoints) -> (String, u16, u16) {
-    let shown = endpoints.mysql.or(endpoints.postgres);
+    let shown = endpoints.mysql.or(endpoints.postgres).or(endpoints.http);
     let ip = shown.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| reachable(address).ip());
     let sql_port = endpoints.mysql.map_or(0, |address| address.port());
     (ip.to_canonical().to_string(), shown.map_or(0, |address| address.port()), sql_port)
@@ -166,7 +166,7 @@ mod tests {
     fn rows_show_the_mysql_port_or_else_the_other() {
         let mysql = Some(([127, 0, 0, 1], 2881).into());
         let postgres = Some(([127, 0, 0, 2], 2883).into());
-        let shown = |mysql, postgres| address(&Endpoints { mysql, postgres, pid: 1 });
+        let shown = |mysql, postgres| address(&Endpoints { mysql, postgres, http: None, pid: 1 });
         assert_eq!(shown(mysql, postgres), ("127.0.0.1".to_owned(), 2881, 2881));
         assert_eq!(shown(None, postgres), ("127.0.0.2".to_owned(), 2883, 0));
         assert_eq!(shown(None, None), ("127.0.0.1".to_owned(), 0, 0));

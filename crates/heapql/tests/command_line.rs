@@ -213,7 +213,17 @@ fn the_environment_records_what_a_shell_starts() {
 fn serve_keeps_its_parameters() {
     let host = Host::new();
     let endpoints = host.dir.path().join("endpoints.json");
-    let line = ["serve", "--mysql", "off", "--postgres", ":0", "--endpoints", endpoints.to_str().expect("text")];
+    let line = [
+        "serve",
+        "--mysql",
+        "off",
+        "--postgres",
+        ":0",
+        "--http",
+        "off",
+        "--endpoints",
+        endpoints.to_str().expect("text"),
+    ];
     let mut child = host.heapql(&line).stderr(Stdio::null()).spawn().expect("started");
     until("endpoints", || endpoints.exists().then_some(()));
     signal(&child, Signal::TERM);
@@ -231,7 +241,7 @@ fn wrong_command_lines_are_told_from_failures() {
         &["run"][..],
         &["run", "--min", "0", "true"],
         &["run", "--min", "5", "--max", "4", "true"],
-        &["run", "--http", "127.0.0.1:0", "true"],
+        &["run", "--cluster", "127.0.0.1:0", "true"],
         &["run", "--peer", "host:1", "true"],
         &["run", "--password-file", "/nonexistent", "true"],
         &["serve", "--config", config],

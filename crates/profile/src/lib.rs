@@ -24,6 +24,7 @@ pub use flame::{Flame, Options};
 pub use folded::folded;
 pub use pprof::pprof;
 pub use profile::{Frame, Location, Module, Profile, Stack};
+pub use text::xml as escaped;
 pub use value::{UnknownValue, Value, Values};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 /// For XML and HTML, in text and in attributes. What XML cannot hold even as a reference (most control characters, the two
 /// non-characters) becomes U+FFFD.
-pub(crate) fn xml(text: &str) -> String {
+pub fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

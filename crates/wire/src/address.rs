@@ -11,6 +11,7 @@ use thiserror::Error;
 pub enum Protocol {
     MySql,
     Postgres,
+    Http,
 }
 
 impl Protocol {
@@ -19,6 +20,7 @@ impl Protocol {
         match self {
             Protocol::MySql => "mysql",
             Protocol::Postgres => "postgres",
+            Protocol::Http => "http",
         }
     }
 }

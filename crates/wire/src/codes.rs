@@ -1,25 +1,25 @@
 //! The one table of error codes: what went wrong, and the number each protocol has for it. It formats no message and
-//! sends nothing; both protocols' `reply` modules call it. Also useful to whoever prints `SHOW WARNINGS`.
+//! sends nothing; all protocols' `reply` modules call it. Also useful to whoever prints `SHOW WARNINGS`.
 //!
-//! | kind | MySQL errno | MySQL SQLSTATE | PostgreSQL SQLSTATE |
-//! |---|---|---|---|
-//! | Syntax | 1064 | 42000 | 42601 |
-//! | UnknownTable | 1146 | 42S02 | 42P01 |
-//! | UnknownColumn | 1054 | 42S22 | 42703 |
-//! | UnknownDatabase | 1049 | 42000 | 3D000 |
-//! | UnknownParameter | 5099 | 42000 | 42704 |
-//! | InvalidParameter | 4147 | HY000 | 22023 |
-//! | UnknownServer | 1210 | HY000 | 22023 |
-//! | NoPrivilege | 1227 | 42501 | 42501 |
-//! | ReadOnly | 1290 | HY000 | 25006 |
-//! | AccessDenied | 1045 | 42000 | 28P01 |
-//! | Unsupported | 1235 | 42000 | 0A000 |
-//! | Cancelled | 1317 | 70100 | 57014 |
-//! | Timeout | 3024 | HY000 | 57014 |
-//! | TooManyConnections | 1040 | 08004 | 53300 |
-//! | OutOfMemory | 1037 | HY001 | 53200 |
-//! | Query | 1105 | HY000 | 22000 |
-//! | Internal | 1815 | HY000 | XX000 |
+//! | kind | MySQL errno | MySQL SQLSTATE | PostgreSQL SQLSTATE | HTTP |
+//! |---|---|---|---|---|
+//! | Syntax | 1064 | 42000 | 42601 | 400 |
+//! | UnknownTable | 1146 | 42S02 | 42P01 | 404 |
+//! | UnknownColumn | 1054 | 42S22 | 42703 | 400 |
+//! | UnknownDatabase | 1049 | 42000 | 3D000 | 404 |
+//! | UnknownParameter | 5099 | 42000 | 42704 | 400 |
+//! | InvalidParameter | 4147 | HY000 | 22023 | 400 |
+//! | UnknownServer | 1210 | HY000 | 22023 | 400 |
+//! | NoPrivilege | 1227 | 42501 | 42501 | 403 |
+//! | ReadOnly | 1290 | HY000 | 25006 | 403 |
+//! | AccessDenied | 1045 | 42000 | 28P01 | 401 |
+//! | Unsupported | 1235 | 42000 | 0A000 | 501 |
+//! | Cancelled | 1317 | 70100 | 57014 | 503 |
+//! | Timeout | 3024 | HY000 | 57014 | 504 |
+//! | TooManyConnections | 1040 | 08004 | 53300 | 503 |
+//! | OutOfMemory | 1037 | HY001 | 53200 | 507 |
+//! | Query | 1105 | HY000 | 22000 | 400 |
+//! | Internal | 1815 | HY000 | XX000 | 500 |
 //!
 //! 5099, 4147, 1210, 1227 and 1045 are OceanBase's choices (reference/oceanbase.md), the rest MySQL 5.7's and
 //! PostgreSQL's own. Below the kinds are the faults that only a protocol can have.
@@ -58,6 +58,26 @@ pub const fn code(kind: FailureKind) -> Code {
         FailureKind::OutOfMemory => row(1037, "HY001", "53200"),
         FailureKind::Query => row(1105, "HY000", "22000"),
         FailureKind::Internal => row(1815, "HY000", "XX000"),
+    }
+}
+
+/// The HTTP status of a kind of failure.
+pub const fn status(kind: FailureKind) -> u16 {
+    match kind {
+        FailureKind::Syntax
+        | FailureKind::UnknownColumn
+        | FailureKind::UnknownParameter
+        | FailureKind::InvalidParameter
+        | FailureKind::UnknownServer
+        | FailureKind::Query => 400,
+        FailureKind::AccessDenied => 401,
+        FailureKind::NoPrivilege | FailureKind::ReadOnly => 403,
+        FailureKind::UnknownTable | FailureKind::UnknownDatabase => 404,
+        FailureKind::Internal => 500,
+        FailureKind::Unsupported => 501,
+        FailureKind::Cancelled | FailureKind::TooManyConnections => 503,
+        FailureKind::Timeout => 504,
+        FailureKind::OutOfMemory => 507,
     }
 }
 
@@ -122,9 +142,9 @@ mod tests {
             include_str!("codes.rs").lines().filter(|line| line.starts_with("//! |")).skip(2).collect();
         assert_eq!(page.len(), ALL.len());
         for (line, (kind, name)) in page.iter().zip(ALL) {
-            let code = code(kind);
-            let expected =
-                format!("//! | {name} | {} | {} | {} |", code.mysql_errno, code.mysql_state, code.postgres_state);
+            let (code, status) = (code(kind), status(kind));
+            let states = format!("{} | {} | {}", code.mysql_errno, code.mysql_state, code.postgres_state);
+            let expected = format!("//! | {name} | {states} | {status} |");
             assert_eq!(*line, expected);
         }
     }

@@ -1,4 +1,5 @@
-//! HeapQL's wire protocols: MySQL and PostgreSQL in front of one `heapql_catalog::Session` per connection.
+//! HeapQL's wire protocols: MySQL and PostgreSQL in front of one `heapql_catalog::Session` per connection, and HTTP for
+//! pictures, files and metrics.
 //!
 //! What it is: sockets, log-in, framing, the two encodings of values, and the one table of error codes. What it is
 //! not: SQL. It never looks into a statement beyond its first word; splitting, planning, running, warnings and
@@ -19,6 +20,7 @@ pub mod codes;
 mod cursor;
 mod display;
 mod fit;
+mod http;
 mod link;
 mod listen;
 mod mysql;

@@ -203,7 +203,7 @@ impl Link {
 ///
 /// `block_in_place` lifts the runtime's budget, and running out of it is what makes the engine pause; `block_on` sets it
 /// again, so that a long statement comes up to be cancelled.
-fn apart<F: Future>(mut work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+pub(crate) fn apart<F: Future>(mut work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
     let runtime = Handle::current();
     match runtime.runtime_flavor() {
         RuntimeFlavor::MultiThread => {

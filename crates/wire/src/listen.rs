@@ -1,4 +1,4 @@
-//! The accept loop of both protocols: binding, the bound on connections, one task each, and the orderly end. It speaks
+//! The accept loop of all protocols: binding, the bound on connections, one task each, and the orderly end. It speaks
 //! no protocol itself. The command line calls it.
 
 use std::future::pending;
@@ -18,6 +18,7 @@ use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::address::{BindError, Protocol, check_bind};
 use crate::codes::code;
+use crate::http::Http;
 use crate::link::{Halves, Link};
 use crate::mysql::Mysql;
 use crate::postgres::Postgres;
@@ -39,6 +40,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 pub struct Listeners {
     mysql: Option<TcpListener>,
     postgres: Option<TcpListener>,
+    http: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -58,6 +60,7 @@ impl Listeners {
         *match protocol {
             Protocol::MySql => &mut self.mysql,
             Protocol::Postgres => &mut self.postgres,
+            Protocol::Http => &mut self.http,
         } = Some(listener);
         Ok(bound)
     }
@@ -72,6 +75,11 @@ impl Listeners {
         self.postgres.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// Where HTTP is served.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// Serves until `shutdown` becomes true or its sender is dropped; then idle clients are told, running statements
     /// are cancelled, and after 3 s at most everything is closed.
     pub async fn serve(self, server: Arc<Server>, mut shutdown: watch::Receiver<bool>) {
@@ -79,6 +87,7 @@ impl Listeners {
         let mut hall = info_span!("listen").in_scope(|| Hall {
             mysql: Arc::new(Mysql::new(Arc::clone(&server))),
             postgres: Arc::new(Postgres::new(Arc::clone(&server))),
+            http: Arc::new(Http::new(Arc::clone(&server), self.http())),
             server,
             shutdown: shutdown.clone(),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
@@ -93,6 +102,7 @@ impl Listeners {
                 Some(ended) = hall.tasks.join_next() => report(ended),
                 accepted = accept(self.mysql.as_ref()) => hall.enter(Protocol::MySql, accepted).await,
                 accepted = accept(self.postgres.as_ref()) => hall.enter(Protocol::Postgres, accepted).await,
+                accepted = accept(self.http.as_ref()) => hall.enter(Protocol::Http, accepted).await,
             }
         }
         drop(self);
@@ -137,6 +147,7 @@ struct Hall {
     server: Arc<Server>,
     mysql: Arc<Mysql>,
     postgres: Arc<Postgres>,
+    http: Arc<Http>,
     shutdown: watch::Receiver<bool>,
     refusals: Arc<Semaphore>,
     tasks: JoinSet<()>,
@@ -171,12 +182,13 @@ impl Hall {
     fn serve(&mut self, protocol: Protocol, stream: TcpStream, peer: SocketAddr, slot: Slot) {
         let span =
             info_span!("connection", protocol = protocol.name(), %peer, id = slot.id(), user = tracing::field::Empty);
-        let link = Link::new(halves(stream), peer, Some(slot), self.shutdown.clone());
-        let (mysql, postgres) = (Arc::clone(&self.mysql), Arc::clone(&self.postgres));
+        let shutdown = self.shutdown.clone();
+        let (mysql, postgres, http) = (Arc::clone(&self.mysql), Arc::clone(&self.postgres), Arc::clone(&self.http));
         let work = async move {
             match protocol {
-                Protocol::MySql => mysql.serve(link).await,
-                Protocol::Postgres => postgres.serve(link).await,
+                Protocol::MySql => mysql.serve(Link::new(halves(stream), peer, Some(slot), shutdown)).await,
+                Protocol::Postgres => postgres.serve(Link::new(halves(stream), peer, Some(slot), shutdown)).await,
+                Protocol::Http => http.serve(stream, peer, slot, shutdown).await,
             }
         };
         self.tasks.spawn(work.instrument(span));
@@ -186,13 +198,15 @@ impl Hall {
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else {
             return;
         };
-        let link = Link::new(halves(stream), peer, None, self.shutdown.clone());
+        let shutdown = self.shutdown.clone();
         let server = Arc::clone(&self.server);
         self.tasks.spawn(async move {
             let refusal = async {
+                let link = |stream| Link::new(halves(stream), peer, None, shutdown);
                 match protocol {
-                    Protocol::MySql => Mysql::refuse(link, &message).await,
-                    Protocol::Postgres => Postgres::refuse(link, &server, &message).await,
+                    Protocol::MySql => Mysql::refuse(link(stream), &message).await,
+                    Protocol::Postgres => Postgres::refuse(link(stream), &server, &message).await,
+                    Protocol::Http => Http::refuse(stream, &message).await,
                 }
             };
             let _ = timeout(REFUSAL_TIMEOUT, refusal).await;

@@ -17,7 +17,7 @@ pub(crate) struct Launch {
     verb: &'static str,
     home: Arc<TempDir>,
     flags: Vec<OsString>,
-    listeners: [(&'static str, String); 2],
+    listeners: [(&'static str, String); 3],
     env: Vec<(OsString, OsString)>,
     command: Vec<OsString>,
 }
@@ -28,7 +28,7 @@ impl Launch {
         Launch {
             verb,
             flags: Vec::new(),
-            listeners: [("--mysql", any()), ("--postgres", any())],
+            listeners: [("--mysql", any()), ("--postgres", any()), ("--http", "off".to_owned())],
             env: vec![("HEAPQL_DIR".into(), home.path().join("ledgers").into())],
             command: Vec::new(),
             home,
@@ -74,7 +74,14 @@ impl Launch {
 
     /// Other addresses for `--mysql` and `--postgres`.
     pub(crate) fn listen(mut self, mysql: &str, postgres: &str) -> Launch {
-        self.listeners = [("--mysql", mysql.to_owned()), ("--postgres", postgres.to_owned())];
+        self.listeners[0].1 = mysql.to_owned();
+        self.listeners[1].1 = postgres.to_owned();
+        self
+    }
+
+    /// With an HTTP listener, too.
+    pub(crate) fn http(mut self, address: &str) -> Launch {
+        self.listeners[2].1 = address.to_owned();
         self
     }
 
@@ -85,7 +92,7 @@ impl Launch {
         for (flag, address) in &self.listeners {
             command.arg(flag).arg(address);
         }
-        command.args(["--http", "off"]).args(&self.flags);
+        command.args(&self.flags);
         if !self.command.is_empty() {
             command.arg("--").args(&self.command);
         }

@@ -16,6 +16,8 @@ use super::{Client, Login, Mysql, Postgres, eventually};
 pub(crate) struct Endpoints {
     pub(crate) mysql: String,
     pub(crate) postgres: String,
+    /// Empty without one.
+    pub(crate) http: String,
     pub(crate) pid: i64,
 }
 
@@ -24,7 +26,12 @@ impl Endpoints {
         let json: serde_json::Value =
             serde_json::from_str(text).unwrap_or_else(|error| panic!("the endpoints file holds {text:?}: {error}"));
         let address = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
-        Endpoints { mysql: address("mysql"), postgres: address("postgres"), pid: json["pid"].as_i64().unwrap_or(0) }
+        Endpoints {
+            mysql: address("mysql"),
+            postgres: address("postgres"),
+            http: address("http"),
+            pid: json["pid"].as_i64().unwrap_or(0),
+        }
     }
 
     pub(crate) fn mysql_port(&self) -> &str {

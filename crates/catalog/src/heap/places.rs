@@ -1,15 +1,16 @@
-//! Addresses of stacks as locations with names, each looked up once per profile, and the modules that they lie in.
+//! Addresses of stacks as locations with names, each looked up once per process, and the modules that they lie in.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use heapql_profile::{Location, Module};
+use heapql_profile::{Frame, Location, Module};
 use heapql_registry::{Callsite, Module as Record, Modules, Source};
 
+use crate::names::{Named, Namer};
 use crate::tables::Scope;
 
 pub(super) struct Places<'a> {
-    _scope: &'a Scope,
+    scope: &'a Scope,
     modules: Vec<Module>,
     /// By build-id, path and place: several processes may have one.
     known: HashMap<(Vec<u8>, String, u64), u32>,
@@ -18,30 +19,39 @@ pub(super) struct Places<'a> {
 /// The places of one process.
 pub(super) struct Located<'p, 'a> {
     places: &'p mut Places<'a>,
+    namer: Namer,
     modules: Modules,
+    /// Path of the executable, which its record may not have.
+    program: String,
     seen: HashMap<(u64, u16), Arc<Location>>,
 }
 
 impl<'a> Places<'a> {
     pub(super) fn new(scope: &'a Scope) -> Places<'a> {
-        Places { _scope: scope, modules: Vec::new(), known: HashMap::new() }
+        Places { scope, modules: Vec::new(), known: HashMap::new() }
     }
 
     /// A process whose modules cannot be read has bare addresses.
-    pub(super) fn of(&mut self, source: &Arc<Source>) -> Located<'_, 'a> {
-        Located { places: self, modules: source.modules().unwrap_or_default(), seen: HashMap::new() }
+    pub(super) fn of(&mut self, source: &Source) -> Located<'_, 'a> {
+        Located {
+            namer: Namer::new(&self.scope.server, source),
+            places: self,
+            modules: source.modules().unwrap_or_default(),
+            program: source.program().to_owned(),
+            seen: HashMap::new(),
+        }
     }
 
     pub(super) fn into_modules(self) -> Vec<Module> {
         self.modules
     }
 
-    fn module(&mut self, record: &Record) -> u32 {
-        let key = (record.build_id.clone(), record.path.clone(), record.start);
+    fn module(&mut self, record: &Record, path: &str) -> u32 {
+        let key = (record.build_id.clone(), path.to_owned(), record.start);
         let modules = &mut self.modules;
         *self.known.entry(key).or_insert_with(|| {
             modules.push(Module {
-                path: record.path.clone(),
+                path: path.to_owned(),
                 build_id: record.build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
                 start: record.start,
                 end: record.end,
@@ -62,15 +72,23 @@ impl Located<'_, '_> {
         if let Some(known) = self.seen.get(&(address, generation)) {
             return Arc::clone(known);
         }
+        let frames = self.namer.address(address, generation).iter().map(frame).collect();
         let location = match self.modules.locate(address, generation) {
-            None => Location { module: u32::MAX, address, frames: Vec::new() },
+            None => Location { module: u32::MAX, address, frames },
             Some((record, address)) => {
-                let module = self.places.module(record);
-                Location { module, address, frames: Vec::new() }
+                let is_nameless = record.is_program && record.path.is_empty();
+                let path = if is_nameless { &self.program } else { &record.path };
+                let module = self.places.module(record, path);
+                Location { module, address, frames }
             }
         };
         let location = Arc::new(location);
         self.seen.insert((address, generation), Arc::clone(&location));
         location
     }
+}
+
+fn frame(named: &Named) -> Frame {
+    let function = named.frame.function.clone().unwrap_or_else(|| named.function().into());
+    Frame { function, file: named.frame.file.clone(), line: named.frame.line, is_inline: named.frame.is_inline }
 }

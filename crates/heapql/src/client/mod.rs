@@ -1,7 +1,7 @@
 //! A client of a server, in the PostgreSQL protocol: the running one, another one, or one inside this process that reads
 //! the ledgers. All three answer alike, since all of them go through the same protocol.
 //!
-//! It prints nothing. Called by `sql`, `set` and `top`.
+//! It prints nothing. Called by `sql`, `set`, `top` and the pictures.
 
 mod answer;
 mod failed;

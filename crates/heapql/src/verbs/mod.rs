@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod demo_program;
 pub(crate) mod doctor;
 pub(crate) mod env;
+pub(crate) mod pictures;
 pub(crate) mod ps;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -1,0 +1,116 @@
+//! Answers: status, headers, and what a failure looks like. It asks nobody anything.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use heapql_catalog::Failure;
+use heapql_profile::escaped;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+
+use crate::codes::status;
+
+/// Whole, or streamed. An error in it breaks the connection off, so that nobody takes a part for the whole.
+pub(super) type Body = UnsyncBoxBody<Bytes, Failure>;
+
+/// What a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Text,
+    Json,
+    Csv,
+    /// Of this crate: no script.
+    Page,
+    /// A page that brings its own policy.
+    Sealed,
+    Svg,
+    /// gzip.
+    Pprof,
+    Metrics,
+}
+
+impl Kind {
+    fn content_type(self) -> &'static str {
+        match self {
+            Kind::Text => "text/plain; charset=utf-8",
+            Kind::Json => "application/json",
+            Kind::Csv => "text/csv; charset=utf-8; header=present",
+            Kind::Page | Kind::Sealed => "text/html; charset=utf-8",
+            Kind::Svg => "image/svg+xml",
+            Kind::Pprof => "application/octet-stream",
+            Kind::Metrics => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+
+    fn policy(self) -> &'static str {
+        match self {
+            Kind::Page => {
+                "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+            }
+            Kind::Svg => "default-src 'none'; style-src 'unsafe-inline'",
+            Kind::Sealed => "frame-ancestors 'none'",
+            _ => "default-src 'none'",
+        }
+    }
+}
+
+pub(super) fn whole(kind: Kind, bytes: impl Into<Bytes>) -> Response<Body> {
+    let body = Full::new(bytes.into()).map_err(|never: Infallible| match never {});
+    with(StatusCode::OK, kind, body.boxed_unsync())
+}
+
+pub(super) fn with(status: StatusCode, kind: Kind, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers: [(HeaderName, &'static str); 7] = [
+        (CONTENT_TYPE, kind.content_type()),
+        (CONTENT_SECURITY_POLICY, kind.policy()),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+pub(super) fn refused(status: StatusCode, why: &str, hint: Option<&str>) -> Response<Body> {
+    let hint = hint.map_or_else(String::new, |hint| format!("hint: {hint}\n"));
+    let mut response = whole(Kind::Text, format!("error: {why}\n{hint}"));
+    *response.status_mut() = status;
+    response
+}
+
+/// By the one table of codes.
+pub(super) fn failed(failure: &Failure) -> Response<Body> {
+    let status = StatusCode::from_u16(status(failure.kind)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    refused(status, &failure.message, failure.hint.as_deref())
+}
+
+/// An HTML table.
+pub(super) fn table(
+    columns: &[String],
+    rows: &[Vec<Option<String>>],
+    cell: impl Fn(&str, &str) -> Option<String>,
+) -> String {
+    let mut html = String::from("<table>\n<tr>");
+    columns.iter().for_each(|column| html.push_str(&format!("<th>{}</th>", escaped(column))));
+    html.push_str("</tr>\n");
+    for row in rows {
+        html.push_str("<tr>");
+        for (column, value) in columns.iter().zip(row) {
+            let text = value.as_deref().unwrap_or("NULL");
+            html.push_str(&format!("<td>{}</td>", cell(column, text).unwrap_or_else(|| escaped(text))));
+        }
+        html.push_str("</tr>\n");
+    }
+    html + "</table>\n"
+}

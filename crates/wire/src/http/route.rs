@@ -1,0 +1,159 @@
+//! Which answer a path gets, and what its parameters may be. An unknown parameter is an error: ignoring it would answer
+//! another question.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use datafusion::scalar::ScalarValue;
+use heapql_catalog::{Failure, FailureKind};
+use heapql_profile::{UnknownValue, Value};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::timeout;
+
+use super::gate::{HEALTH, SQL};
+use super::query::{Asker, Format};
+use super::reply::{Body, Kind, failed, refused, whole};
+use super::{metrics, page};
+
+/// Of a statement that is sent as a body.
+const MAX_BODY: usize = 1 << 20;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const PATHS: &str = "there is /, /flamegraph, /debug/pprof/heap, /folded, /sql, /metrics and /healthz";
+
+pub(super) async fn answer(request: Request<Incoming>, asker: Asker) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let is_post = request.method() == Method::POST;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && !(is_post && path == SQL) {
+        let mut refusal = refused(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path", None);
+        let allowed = if path == SQL { "GET, HEAD, POST" } else { "GET, HEAD" };
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        return refusal;
+    }
+    let answer = match path.as_str() {
+        HEALTH => Ok(whole(Kind::Text, "ok\n")),
+        SQL => sql(request, &asker).await,
+        _ => get(&path, Parameters::of(request.uri().query()), &asker).await,
+    };
+    answer.unwrap_or_else(|failure| failed(&failure))
+}
+
+async fn get(path: &str, mut parameters: Parameters, asker: &Asker) -> Result<Response<Body>, Failure> {
+    match path {
+        "/" => {
+            parameters.end()?;
+            Ok(whole(Kind::Page, page::index(asker).await))
+        }
+        "/flamegraph" => flamegraph(parameters, asker).await,
+        "/debug/pprof/heap" => {
+            let arguments = vec![parameters.pid()?, parameters.text("label")];
+            // What `go tool pprof` adds; it makes no difference to a heap that is there all the time.
+            parameters.text("seconds");
+            parameters.text("gc");
+            parameters.end()?;
+            let mut answer = whole(Kind::Pprof, asker.value("SELECT pprof(?, ?)", arguments).await?);
+            let name = HeaderValue::from_static("attachment; filename=\"heap.pb.gz\"");
+            answer.headers_mut().insert(CONTENT_DISPOSITION, name);
+            Ok(answer)
+        }
+        "/folded" => {
+            let arguments = vec![parameters.value()?, parameters.pid()?, parameters.text("label")];
+            parameters.end()?;
+            Ok(whole(Kind::Text, asker.value("SELECT folded(?, ?, ?)", arguments).await?))
+        }
+        "/metrics" => {
+            parameters.end()?;
+            Ok(whole(Kind::Metrics, metrics::exposed(asker).await?))
+        }
+        _ => Ok(refused(StatusCode::NOT_FOUND, &format!("there is no '{path}'"), Some(PATHS))),
+    }
+}
+
+async fn flamegraph(mut parameters: Parameters, asker: &Asker) -> Result<Response<Body>, Failure> {
+    let (kind, statement) = match parameters.take("format").as_deref() {
+        None | Some("html") => (Kind::Sealed, "SELECT flamegraph_html(?, ?, ?, ?, ?)"),
+        Some("svg") => (Kind::Svg, "SELECT flamegraph_svg(?, ?, ?, ?, ?)"),
+        Some(other) => return Err(wrong(format!("format '{other}' is neither html nor svg"))),
+    };
+    let arguments = vec![
+        parameters.value()?,
+        parameters.pid()?,
+        parameters.text("label"),
+        parameters.text("from"),
+        parameters.text("to"),
+    ];
+    parameters.end()?;
+    Ok(whole(kind, asker.value(statement, arguments).await?))
+}
+
+async fn sql(request: Request<Incoming>, asker: &Asker) -> Result<Response<Body>, Failure> {
+    let mut parameters = Parameters::of(request.uri().query());
+    if request.method() == Method::POST {
+        let is_form = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form"));
+        let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+        let late = |_| Failure::new(FailureKind::Timeout, "the request's body took too long");
+        let body = body.map_err(late)?.map_err(|error| wrong(format!("cannot read the body: {error}")))?.to_bytes();
+        let text = String::from_utf8(body.to_vec()).map_err(|_| wrong("the body is not UTF-8"))?;
+        // curl -d calls a bare statement a form, too.
+        if is_form && text.starts_with("q=") {
+            parameters.0.extend(Parameters::of(Some(&text)).0);
+        } else {
+            parameters.0.insert("q".to_owned(), text);
+        }
+    }
+    let format = match parameters.take("format").as_deref() {
+        None | Some("json") => Format::Json,
+        Some("csv") => Format::Csv,
+        Some(other) => return Err(wrong(format!("format '{other}' is neither json nor csv"))),
+    };
+    let text = parameters
+        .take("q")
+        .ok_or_else(|| wrong("there is no statement").hint("for example: /sql?q=SELECT+*+FROM+processes&format=csv"))?;
+    parameters.end()?;
+    asker.stream(&text, format).await
+}
+
+fn wrong(message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Query, message)
+}
+
+/// Of the URL, or of a form. Of two of one name the last counts; an empty one is none.
+struct Parameters(HashMap<String, String>);
+
+impl Parameters {
+    fn of(query: Option<&str>) -> Parameters {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Parameters(pairs.into_owned().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    fn text(&mut self, name: &str) -> ScalarValue {
+        ScalarValue::Utf8(self.take(name))
+    }
+
+    fn value(&mut self) -> Result<ScalarValue, Failure> {
+        let value = self.take("value").map(|name| name.parse::<Value>()).transpose();
+        let value = value.map_err(|UnknownValue(name)| wrong(UnknownValue(name).to_string()))?;
+        Ok(ScalarValue::Utf8(Some(value.unwrap_or_default().name().to_owned())))
+    }
+
+    fn pid(&mut self) -> Result<ScalarValue, Failure> {
+        let pid = self.take("pid").map(|text| text.parse().map_err(|_| wrong(format!("pid '{text}' is not a number"))));
+        Ok(ScalarValue::Int64(pid.transpose()?))
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        match self.0.keys().min() {
+            None => Ok(()),
+            Some(name) => Err(wrong(format!("'{name}' is no parameter of this path"))),
+        }
+    }
+}
