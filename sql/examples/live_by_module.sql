@@ -1,0 +1,5 @@
+-- Which library, or the program itself, holds most.
+SELECT module, est_bytes, est_count, callsite_count
+FROM live_by_module
+WHERE state = 'alive'
+ORDER BY est_bytes DESC;

@@ -1,0 +1,5 @@
+-- The seed's query with names instead of addresses.
+SELECT alloc_count, alloc_bytes, symbolize(back_trace) AS stack
+FROM __all_virtual_malloc_sample_info
+ORDER BY alloc_bytes DESC
+LIMIT 1;
