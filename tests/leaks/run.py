@@ -24,9 +24,13 @@ HERE = pathlib.Path(__file__).parent
 PROGRAMS = HERE / "programs"
 ROOT = HERE.parent.parent
 ASK_EVERY_SECONDS = 30
+# Normal mode; CPython keeps small objects in arenas of its own otherwise.
+MODE = {"HEAPQL_MIN": "16", "HEAPQL_MAX": "256", "PYTHONMALLOC": "malloc"}
 QUERY = "SELECT pid, rank, verdict, app_frame, why FROM leak_suspects WHERE verdict = 'growing' ORDER BY pid, rank"
 C_FLAGS = ["-g", "-O1", "-fno-optimize-sibling-calls", "-Wall", "-Wextra"]
 COMPILERS = {".c": ["gcc", *C_FLAGS], ".cpp": ["g++", *C_FLAGS], ".rs": ["rustc", "-g", "-O", "--edition", "2024"]}
+# Not one that only finds the interpreter: it would be recorded, too.
+PYTHON = getattr(sys, "_base_executable", sys.executable)
 TABLE = re.compile(r"(<!-- run\.py -->\n).*?(<!-- end -->\n)", re.S)
 
 
@@ -35,20 +39,23 @@ class Program:
 
     def __init__(self, source):
         self.source, self.name = source, source.stem
-        label = source.read_text().splitlines()[0].removeprefix("//").strip()
+        label = source.read_text().splitlines()[0].lstrip("/# ")
         kind, _, text = label.partition(": ")
         if kind not in ("leak", "steady") or (kind == "leak" and not text.startswith("function ")):
-            sys.exit(f"{source}: the first line must be '// leak: function NAME' or '// steady: WHY', not '{label}'")
+            sys.exit(f"{source}: the first line must be 'leak: function NAME' or 'steady: WHY', not '{label}'")
         self.function = text.removeprefix("function ") if kind == "leak" else None
         self.found_at = self.rank = None
         self.why = ""
         self.others = {}
 
-    def compile(self, directory):
+    def command(self, directory):
+        """Compiled, if need be."""
+        if self.source.suffix == ".py":
+            return [PYTHON, self.source]
         binary = directory / self.name
         libraries = ["-lm", "-lpthread"] if self.source.suffix != ".rs" else []
         subprocess.run([*COMPILERS[self.source.suffix], self.source, "-o", binary, *libraries], check=True)
-        return binary
+        return [binary]
 
     def suspected(self, seconds, rank, frame, why):
         """`rank` among the suspects of this program."""
@@ -82,7 +89,7 @@ def recorded_environment(heapql, directory):
     """What `eval $(heapql env)` sets."""
     lines = subprocess.run([heapql, "env", "--dir", directory], check=True, capture_output=True, text=True).stdout
     assignments = re.findall(r"^export (\w+)=(.*)$", lines, re.M)
-    return {**os.environ, **{name: value.strip("'\"") for name, value in assignments}, "HEAPQL_MIN": "16", "HEAPQL_MAX": "256"}
+    return {**os.environ, **{name: value.strip("'\"") for name, value in assignments}, **MODE}
 
 
 def suspects(heapql, directory):
@@ -109,13 +116,13 @@ def watch(arguments, programs):
         directory, state, binaries = (scratch / name for name in ("ledgers", "state", "binaries"))
         for path in (directory, state, binaries):
             path.mkdir(mode=0o700)
-        commands = [program.compile(binaries) for program in programs]
+        commands = [program.command(binaries) for program in programs]
         server = start_server(arguments.heapql, directory, state)
         running = {}
         try:
             environment = recorded_environment(arguments.heapql, directory)
             for program, command in zip(programs, commands):
-                running[subprocess.Popen([command], env=environment, stdout=subprocess.DEVNULL)] = program
+                running[subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)] = program
             begun = time.monotonic()
             while time.monotonic() - begun < arguments.minutes * 60:
                 time.sleep(ASK_EVERY_SECONDS)
@@ -171,7 +178,7 @@ def main():
     parser.add_argument("--docs", type=pathlib.Path, help="a page whose table is replaced")
     parser.add_argument("programs", nargs="*", metavar="PROGRAM", help="such as leak_fast; all if none is named")
     arguments = parser.parse_args()
-    sources = sorted(path for path in PROGRAMS.iterdir() if path.suffix in COMPILERS)
+    sources = sorted(path for path in PROGRAMS.iterdir() if path.suffix in (*COMPILERS, ".py"))
     unknown = set(arguments.programs) - {path.stem for path in sources}
     if unknown:
         sys.exit(f"no such program: {', '.join(sorted(unknown))}")
