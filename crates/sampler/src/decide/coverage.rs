@@ -315,7 +315,7 @@ struct Pool {
 
 #[test]
 fn intervals_cover_the_truth_as_often_as_they_say() {
-    const RUNS: u64 = 300;
+    const RUNS: u64 = 200;
     for (intervals, skewed) in modes(4) {
         let mut pools = <[[Pool; 2]; 3]>::default();
         // Those of which each run starts hundreds of threads take too long.
