@@ -7,7 +7,7 @@
 -- column callsite_count bigint: how many stacks hold some
 -- column est_count bigint: estimate of all live objects, sampled or not
 -- column est_bytes bigint: estimate of their requested bytes
--- column est_bytes_error bigint: standard error of est_bytes
+-- column est_bytes_error bigint: an upper bound of the standard error of est_bytes
 -- column sampled_live_count bigint: live sampled objects
 SELECT tenant_id, ctx_name, label, state,
        count(DISTINCT pid) AS process_count,

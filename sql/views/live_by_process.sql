@@ -6,9 +6,9 @@
 -- column command varchar(4096): command line
 -- column callsite_count bigint: how many stacks hold something
 -- column est_count bigint: estimate of all live objects, sampled or not
--- column est_count_error bigint: standard error of est_count
+-- column est_count_error bigint: an upper bound of the standard error of est_count
 -- column est_bytes bigint: estimate of their requested bytes
--- column est_bytes_error bigint: standard error of est_bytes
+-- column est_bytes_error bigint: an upper bound of the standard error of est_bytes
 -- column started_at datetime: when recording began, UTC
 SELECT p.svr_ip, p.svr_port, p.pid, p.state, p.command,
        count(c.callsite_id) AS callsite_count,

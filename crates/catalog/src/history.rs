@@ -23,14 +23,20 @@ pub(crate) struct Recorded {
     history: History,
     files: Option<Files>,
     /// Held while a snapshot is taken, so that files are written in the order of the snapshots.
-    taken_at: Mutex<Option<Instant>>,
+    due_at: Mutex<Option<Instant>>,
+}
+
+/// Programs do things every 10 seconds, too: snapshots at even distances would see the same moment of each round, and
+/// take a round for a trend. So each is early or late by up to a quarter.
+fn uneven(every: Duration) -> Duration {
+    every.mul_f64(rand::random_range(0.75..1.25))
 }
 
 impl Recorded {
     /// With what the folder has of sources that are still there.
     pub(crate) fn open(folder: Option<PathBuf>, registry: &Registry) -> Recorded {
         let recorded =
-            Recorded { history: History::default(), files: folder.map(Files::new), taken_at: Mutex::new(None) };
+            Recorded { history: History::default(), files: folder.map(Files::new), due_at: Mutex::new(None) };
         if let Some(files) = &recorded.files {
             recorded.history.restore(files.load(), &registry.sources());
         }
@@ -44,11 +50,11 @@ impl Recorded {
     /// Takes a snapshot if one is due.
     pub(crate) fn look(&self, registry: &Registry, parameters: &Parameters) {
         let tiers = tiers(parameters);
-        let mut taken_at = self.taken_at.lock();
-        if taken_at.is_some_and(|at| at.elapsed() < tiers.every()) {
+        let mut due_at = self.due_at.lock();
+        if due_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
-        *taken_at = Some(Instant::now());
+        *due_at = Some(Instant::now() + uneven(tiers.every()));
         self.history.take(&registry.sources(), SystemTime::now(), &tiers);
         self.write();
     }
@@ -59,7 +65,7 @@ impl Recorded {
             let message = format!("'{name}' cannot be the name of a mark: it must have 1 to {MAX_NAME} bytes");
             return Err(wrong(message).hint("for example: SELECT mark('before')"));
         }
-        let _held = self.taken_at.lock();
+        let _held = self.due_at.lock();
         let marked = self.history.mark(name, &registry.sources(), SystemTime::now(), &tiers(parameters));
         let snapshot = marked.map_err(|TooMany| {
             wrong(format!("there are {MAX_MARKS} marks already")).hint("SELECT unmark('name') forgets one")
@@ -70,7 +76,7 @@ impl Recorded {
 
     /// False if there is no such mark.
     pub(crate) fn unmark(&self, name: &str) -> bool {
-        let _held = self.taken_at.lock();
+        let _held = self.due_at.lock();
         let found = self.history.unmark(name);
         self.write();
         found

@@ -43,6 +43,11 @@ impl Launch {
         launch
     }
 
+    /// `heapql demo`
+    pub(crate) fn demo() -> Launch {
+        Launch::new("demo", Arc::new(scratch()))
+    }
+
     /// `heapql serve` over `home`, which other servers may share.
     pub(crate) fn serve(home: &Arc<TempDir>) -> Launch {
         let data = home.path().join("data");

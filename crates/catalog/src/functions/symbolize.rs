@@ -151,10 +151,12 @@ impl Index {
         stack.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// The process whose module lies at an address: a living one first. None if different files could be meant.
+    /// The process whose module lies at an address: a living one first, the server last. None if different files could be
+    /// meant.
     fn only(&self, address: u64) -> Option<(&Source, &Modules)> {
-        for wanted in [State::Alive, State::Dead] {
-            let here = self.sources.iter().filter(|(source, _)| source.state() == wanted);
+        let order = |source: &Source| (sources::is_server(source), source.state() != State::Alive);
+        for wanted in [(false, false), (false, true), (true, false)] {
+            let here = self.sources.iter().filter(|(source, _)| order(source) == wanted);
             let mut found = here.filter_map(|(source, modules)| {
                 let (module, offset) = modules.locate(address, modules.generation())?;
                 Some((source, modules, (&module.path, &module.build_id, offset)))

@@ -198,18 +198,14 @@ impl<'a> Watched<'a> {
         Duration::try_from_secs_f64(self.now - first).unwrap_or_default()
     }
 
-    /// With a point at every snapshot since the callsite is there.
+    /// Between two points nothing changed.
     fn judge(&self, points: &[Point]) -> Judgement {
-        let mut left = points;
-        let mut last: Option<&Point> = None;
-        let mut expanded = Vec::with_capacity(self.snapshots.len());
-        for (snapshot, at) in &self.snapshots {
-            while let Some((point, rest)) = left.split_first().filter(|(point, _)| point.snapshot <= snapshot.number) {
-                (last, left) = (Some(point), rest);
-            }
-            expanded.extend(last.map(|point| input(point, *at)));
-        }
-        let mut judgement = verdict::judge(&expanded, &self.totals, self.now);
+        let at = |point: &Point| {
+            let found = self.snapshots.binary_search_by_key(&point.snapshot, |(snapshot, _)| snapshot.number);
+            found.map_or_else(|after| self.snapshots.get(after).map(|(_, at)| *at), |here| Some(self.snapshots[here].1))
+        };
+        let points: Vec<_> = points.iter().filter_map(|point| Some(input(point, at(point)?))).collect();
+        let mut judgement = verdict::judge(&points, &self.totals, self.now);
         if judgement.verdict == Verdict::New && self.snapshots.len() <= 1 && self.created_at < SystemTime::now() {
             // A process that was dead when the server came has no history at all.
             judgement.why = format!("{}; it was looked at {} time", judgement.why, self.snapshots.len());
