@@ -56,6 +56,7 @@ fn statements_and_commands() {
     terminal.shows("SELECT 'typed' AS");
     // What is being typed is cleared, and the client goes on.
     terminal.send("\x03");
+    terminal.until("the next prompt", |screen| screen.ends_with("heapql>"));
     terminal.send("SELECT 6 * 7 AS after;\r");
     terminal.shows(" after");
     terminal.send("\x04");
