@@ -125,16 +125,16 @@ fn read(mut master: File, seen: Arc<Mutex<Seen>>) {
     std::thread::spawn(move || {
         let mut piece = [0; 4096];
         let mut answers = master.try_clone().expect("a descriptor");
-        while let Ok(1..) = master.read(&mut piece).inspect(|&count| {
-            let mut seen = seen.lock().expect("not poisoned");
-            seen.raw.extend_from_slice(&piece[..count]);
+        while let Ok(count @ 1..) = master.read(&mut piece) {
+            let piece = &piece[..count];
             // A program that asks where the cursor is waits for the answer.
-            if piece[..count].windows(4).any(|bytes| bytes == b"\x1b[6n") {
+            if piece.windows(4).any(|bytes| bytes == b"\x1b[6n") {
                 let _ = answers.write_all(b"\x1b[1;1R");
             }
-            let text = String::from_utf8_lossy(&piece[..count]).into_owned();
-            seen.screen.write(&text);
-        }) {}
+            let mut seen = seen.lock().expect("not poisoned");
+            seen.raw.extend_from_slice(piece);
+            seen.screen.write(&String::from_utf8_lossy(piece));
+        }
     });
 }
 
