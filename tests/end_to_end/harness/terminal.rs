@@ -90,16 +90,26 @@ impl Terminal {
         found.unwrap_or_else(|_| panic!("{what} is not on the screen:\n{}", self.screen()))
     }
 
-    /// How the terminal is set, to be compared.
-    pub(crate) fn settings(&self) -> String {
+    fn termios(&self) -> libc::termios {
         let mut found = MaybeUninit::<libc::termios>::uninit();
         // SAFETY: it writes the whole structure, or fails.
-        let settings = unsafe {
+        unsafe {
             assert_eq!(libc::tcgetattr(self.slave.as_raw_fd(), found.as_mut_ptr()), 0);
             found.assume_init()
-        };
+        }
+    }
+
+    /// How the terminal is set, to be compared.
+    pub(crate) fn settings(&self) -> String {
+        let settings = self.termios();
         let flags = [settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag];
         format!("{flags:x?} {:?}", settings.c_cc)
+    }
+
+    /// Lines are echoed and edited by the terminal, as a shell wants it.
+    pub(crate) fn is_cooked(&self) -> bool {
+        let wanted = libc::ECHO | libc::ICANON | libc::ISIG;
+        self.termios().c_lflag & wanted == wanted
     }
 
     pub(crate) fn signal(&self, signal: i32) {
