@@ -43,11 +43,13 @@ pub(crate) struct Layout {
     pub(crate) vertical: bool,
     /// A table that is wider becomes vertical.
     pub(crate) columns: Option<usize>,
+    /// Columns that are printed; empty: all.
+    pub(crate) only: &'static [&'static str],
 }
 
 impl From<Format> for Layout {
     fn from(format: Format) -> Layout {
-        Layout { format, vertical: false, columns: None }
+        Layout { format, vertical: false, columns: None, only: &[] }
     }
 }
 

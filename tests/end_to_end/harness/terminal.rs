@@ -90,16 +90,26 @@ impl Terminal {
         found.unwrap_or_else(|_| panic!("{what} is not on the screen:\n{}", self.screen()))
     }
 
-    /// How the terminal is set, to be compared.
-    pub(crate) fn settings(&self) -> String {
+    fn termios(&self) -> libc::termios {
         let mut found = MaybeUninit::<libc::termios>::uninit();
         // SAFETY: it writes the whole structure, or fails.
-        let settings = unsafe {
+        unsafe {
             assert_eq!(libc::tcgetattr(self.slave.as_raw_fd(), found.as_mut_ptr()), 0);
             found.assume_init()
-        };
+        }
+    }
+
+    /// How the terminal is set, to be compared.
+    pub(crate) fn settings(&self) -> String {
+        let settings = self.termios();
         let flags = [settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag];
         format!("{flags:x?} {:?}", settings.c_cc)
+    }
+
+    /// Lines are echoed and edited by the terminal, as a shell wants it.
+    pub(crate) fn is_cooked(&self) -> bool {
+        let wanted = libc::ECHO | libc::ICANON | libc::ISIG;
+        self.termios().c_lflag & wanted == wanted
     }
 
     pub(crate) fn signal(&self, signal: i32) {
@@ -125,16 +135,16 @@ fn read(mut master: File, seen: Arc<Mutex<Seen>>) {
     std::thread::spawn(move || {
         let mut piece = [0; 4096];
         let mut answers = master.try_clone().expect("a descriptor");
-        while let Ok(1..) = master.read(&mut piece).inspect(|&count| {
-            let mut seen = seen.lock().expect("not poisoned");
-            seen.raw.extend_from_slice(&piece[..count]);
+        while let Ok(count @ 1..) = master.read(&mut piece) {
+            let piece = &piece[..count];
             // A program that asks where the cursor is waits for the answer.
-            if piece[..count].windows(4).any(|bytes| bytes == b"\x1b[6n") {
+            if piece.windows(4).any(|bytes| bytes == b"\x1b[6n") {
                 let _ = answers.write_all(b"\x1b[1;1R");
             }
-            let text = String::from_utf8_lossy(&piece[..count]).into_owned();
-            seen.screen.write(&text);
-        }) {}
+            let mut seen = seen.lock().expect("not poisoned");
+            seen.raw.extend_from_slice(piece);
+            seen.screen.write(&String::from_utf8_lossy(piece));
+        }
     });
 }
 

@@ -39,12 +39,22 @@ impl Column {
 
 pub(crate) struct Answer {
     pub(crate) columns: Vec<Column>,
+    /// Of each column in the rows as they arrive.
+    places: Vec<usize>,
     rows: Pin<Box<SimpleQueryStream>>,
 }
 
 impl Answer {
     pub(super) fn new(columns: Vec<Column>, rows: SimpleQueryStream) -> Answer {
-        Answer { columns, rows: Box::pin(rows) }
+        Answer { places: (0..columns.len()).collect(), columns, rows: Box::pin(rows) }
+    }
+
+    /// Leaves out the other columns.
+    pub(crate) fn keep(mut self, names: &[&str]) -> Answer {
+        let kept =
+            self.columns.into_iter().zip(self.places).filter(|(column, _)| names.contains(&column.name.as_str()));
+        (self.columns, self.places) = kept.unzip();
+        self
     }
 
     /// The next row; `None` after the last one.
@@ -58,10 +68,10 @@ impl Answer {
     }
 
     fn cells(&self, row: &SimpleQueryRow) -> Vec<Cell> {
-        let cell = |(index, column): (usize, &Column)| {
-            row.try_get(index).ok().flatten().map_or(Cell::Null, |text| cell(column.kind, text))
+        let cell = |(column, place): (&Column, &usize)| {
+            row.try_get(*place).ok().flatten().map_or(Cell::Null, |text| cell(column.kind, text))
         };
-        self.columns.iter().enumerate().map(cell).collect()
+        self.columns.iter().zip(&self.places).map(cell).collect()
     }
 }
 

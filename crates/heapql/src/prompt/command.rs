@@ -21,6 +21,8 @@ const TABLES: &str = "SELECT n.nspname AS schema, c.relname AS name, obj_descrip
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Command {
     Ask(Vec<String>),
+    /// The columns of a table.
+    Describe(String),
     Help,
     Quit,
     Vertical,
@@ -37,7 +39,7 @@ impl Command {
             "exit" | "quit" | "\\q" if name.is_empty() => Command::Quit,
             "\\x" if name.is_empty() => Command::Vertical,
             "\\d" | "\\dt" | "\\d+" | "\\dt+" if name.is_empty() => Command::Ask(vec![TABLES.to_owned()]),
-            "\\d" | "\\d+" if is_name(name) => Command::Ask(vec![format!("SHOW FULL COLUMNS FROM {name}")]),
+            "\\d" | "\\d+" if is_name(name) => Command::Describe(name.to_owned()),
             _ if verb.starts_with('\\') => Command::Unknown(one_line(words)),
             _ => Command::Ask(statements(line, Dialect::Postgres)),
         }
@@ -73,10 +75,7 @@ mod tests {
         assert_eq!(Command::of("\\x"), Command::Vertical);
         assert_eq!(Command::of("help"), Command::Help);
         assert_eq!(Command::of("\\dt;"), Command::of("\\d"));
-        assert_eq!(
-            Command::of("\\d heapql.callsites"),
-            Command::Ask(vec!["SHOW FULL COLUMNS FROM heapql.callsites".into()])
-        );
+        assert_eq!(Command::of("\\d heapql.callsites"), Command::Describe("heapql.callsites".into()));
         assert_eq!(Command::of("\\d a;DROP"), Command::Unknown("\\d a;DROP".into()));
         assert_eq!(Command::of("\\nonsense\x1b"), Command::Unknown("\\nonsense\\u{1b}".into()));
         assert_eq!(Command::of("select 1; select 2;"), Command::Ask(vec!["select 1".into(), "select 2".into()]));

@@ -98,6 +98,10 @@ impl Prompt {
                 say!("one line per value: {}", if self.layout.vertical { "on" } else { "off" });
             }
             Command::Unknown(words) => say!("error: there is no command '{words}'\nhint: \\? lists them"),
+            Command::Describe(table) => {
+                let layout = Layout { only: &["Field", "Type", "Comment"], ..self.layout() };
+                self.ask(&format!("SHOW FULL COLUMNS FROM {table}"), layout);
+            }
             Command::Ask(statements) => {
                 let layout = self.layout();
                 for statement in statements {

@@ -96,7 +96,9 @@ impl By {
                 "pid, callsite_id, app_frame, label",
             ),
         };
-        format!("SELECT {columns} FROM {from} WHERE {only} GROUP BY {group} ORDER BY bytes DESC, key LIMIT {MAX_LINES}")
+        format!(
+            "SELECT {columns} FROM {from} WHERE {only} GROUP BY {group} ORDER BY bytes DESC, total DESC, key LIMIT {MAX_LINES}"
+        )
     }
 }
 

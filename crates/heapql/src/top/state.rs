@@ -109,7 +109,8 @@ impl State {
         let wanted = self.filter.to_lowercase();
         let passes = |grown: &&Grown| wanted.is_empty() || grown.line.name.to_lowercase().contains(&wanted);
         let mut shown: Vec<&Grown> = self.lines.iter().flatten().filter(passes).collect();
-        shown.sort_by(|a, b| self.order(a, b).then_with(|| b.line.bytes.cmp(&a.line.bytes)));
+        let size = |grown: &Grown| (grown.line.bytes, grown.line.total);
+        shown.sort_by(|a, b| self.order(a, b).then_with(|| size(b).cmp(&size(a))));
         shown
     }
 

@@ -27,7 +27,7 @@ const CANCEL_EVERY: Duration = Duration::from_millis(200);
 const TURN: usize = 256;
 
 pub(crate) fn run(arguments: SqlArguments) -> Result<ExitCode, Error> {
-    let layout = Layout { format: arguments.format, vertical: false, columns: terminal_columns() };
+    let layout = Layout { columns: terminal_columns(), ..arguments.format.into() };
     let text = match arguments.query {
         Some(query) => query,
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => return prompt::run(&arguments.ask, layout),
@@ -122,7 +122,8 @@ pub(crate) async fn carry_out(client: &Client, statement: &str, layout: Layout) 
 async fn print(client: &Client, statement: &str, layout: Layout) -> Result<(), Stopped> {
     let asked = client.ask(statement).await;
     let done = match asked {
-        Ok(Some(answer)) => rows(answer, layout).await,
+        Ok(Some(answer)) if layout.only.is_empty() => rows(answer, layout).await,
+        Ok(Some(answer)) => rows(answer.keep(layout.only), layout).await,
         Ok(None) => {
             say!("done");
             Ok(())
