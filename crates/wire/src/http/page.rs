@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use heapql_catalog::FailureKind;
 use heapql_profile::escaped;
 
 use super::query::Asker;
@@ -22,11 +21,18 @@ const SECTIONS: &[(&str, &str)] = &[
         "SELECT pid, state, command, min_interval, max_interval, callsite_count, sampled_live_count, loss_count, why \
          FROM processes ORDER BY state, pid LIMIT 50",
     ),
-    ("Leak suspects", "SELECT * FROM leak_suspects LIMIT 10"),
-    ("What holds the heap, by function", "SELECT * FROM top LIMIT 20"),
+    (
+        "Leak suspects",
+        "SELECT rank, verdict, app_frame, why, est_live_bytes, label, pid FROM leak_suspects ORDER BY rank LIMIT 10",
+    ),
+    (
+        "What holds the heap, by function",
+        "SELECT function, flat_bytes, flat_percent, cum_bytes, cum_percent, module FROM top ORDER BY flat_bytes DESC LIMIT 20",
+    ),
     (
         "What holds the heap, by callsite",
-        "SELECT pid, label, est_bytes, est_bytes_error, est_count, back_trace FROM callsites ORDER BY est_bytes DESC LIMIT 10",
+        "SELECT pid, label, est_bytes, est_bytes_error, est_count, app_frame FROM callsites WHERE state = 'alive' \
+         ORDER BY est_bytes DESC LIMIT 10",
     ),
 ];
 
@@ -40,8 +46,6 @@ pub(super) async fn index(asker: &Asker) -> String {
         let body = match asker.table(statement).await {
             Ok(found) if found.rows.is_empty() => "<p>No rows.</p>\n".to_owned(),
             Ok(found) => table(&found.columns, &found.rows, linked),
-            // A view that this server does not have.
-            Err(failure) if failure.kind == FailureKind::UnknownTable => continue,
             Err(failure) => format!("<p>error: {}</p>\n", escaped(&failure.message)),
         };
         let _ = write!(html, "<h2>{}</h2>\n<p><code>{};</code></p>\n{body}", escaped(heading), escaped(statement));
