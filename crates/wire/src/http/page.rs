@@ -12,9 +12,9 @@ const STYLE: &str = "\
 h1{font-size:18px;margin:0 0 8px}h2{font-size:15px;margin:20px 0 4px}\
 code,td,textarea{font:12px ui-monospace,monospace}code{user-select:all}p{margin:2px 0}\
 table{border-collapse:collapse;margin:4px 0}th,td{text-align:left;vertical-align:top;padding:2px 14px 2px 0;\
-overflow-wrap:anywhere;max-width:60em}th{font-weight:600;font-size:12px}textarea{width:100%;max-width:70em}";
+overflow-wrap:break-word;max-width:60em}th{font-weight:600;font-size:12px}textarea{width:100%;max-width:70em}";
 
-/// Heading, statement.
+/// Heading, statement; `{server}` is this process, whose heap is not what was asked for.
 const SECTIONS: &[(&str, &str)] = &[
     (
         "Recorded processes",
@@ -32,7 +32,7 @@ const SECTIONS: &[(&str, &str)] = &[
     (
         "What holds the heap, by callsite",
         "SELECT pid, label, est_bytes, est_bytes_error, est_count, app_frame FROM callsites WHERE state = 'alive' \
-         ORDER BY est_bytes DESC LIMIT 10",
+         AND pid <> {server} ORDER BY est_bytes DESC LIMIT 10",
     ),
 ];
 
@@ -43,12 +43,13 @@ pub(super) async fn index(asker: &Asker) -> String {
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>HeapQL</h1>\n{LINKS}"
     );
     for (heading, statement) in SECTIONS {
-        let body = match asker.table(statement).await {
+        let statement = statement.replace("{server}", &std::process::id().to_string());
+        let body = match asker.table(&statement).await {
             Ok(found) if found.rows.is_empty() => "<p>No rows.</p>\n".to_owned(),
             Ok(found) => table(&found.columns, &found.rows, linked),
             Err(failure) => format!("<p>error: {}</p>\n", escaped(&failure.message)),
         };
-        let _ = write!(html, "<h2>{}</h2>\n<p><code>{};</code></p>\n{body}", escaped(heading), escaped(statement));
+        let _ = write!(html, "<h2>{}</h2>\n<p><code>{};</code></p>\n{body}", escaped(heading), escaped(&statement));
     }
     html + FORM + "</body>\n</html>\n"
 }
