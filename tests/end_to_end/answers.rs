@@ -88,7 +88,9 @@ fn debug_info_may_be_elsewhere_or_nowhere() {
     ];
     let no_lines: &[&[&str]] = &[&["strip", "--strip-debug", "treated"]];
     let nothing: &[&[&str]] = &[&["strip", "--strip-all", "treated"]];
-    for (tools, function, has_line) in [(linked, "by_malloc", true), (no_lines, "by_malloc", false), (nothing, "treated+0x", false)] {
+    for (tools, function, has_line) in
+        [(linked, "by_malloc", true), (no_lines, "by_malloc", false), (nothing, "treated+0x", false)]
+    {
         let dir = scratch();
         let mut server = recorded(&treated(dir.path(), tools));
         server.order("malloc 12 1009");
@@ -205,14 +207,17 @@ fn growth_between_marks_is_what_was_allocated_between() {
             std::process::id()
         );
         let rows = client.query(&sql).rows;
-        rows.into_iter().filter(|row| row[0].parse::<i64>().is_ok_and(|bytes| bytes % 1009 == 0 || bytes % 501 == 0)).collect()
+        rows.into_iter()
+            .filter(|row| row[0].parse::<i64>().is_ok_and(|bytes| bytes % 1009 == 0 || bytes % 501 == 0))
+            .collect()
     };
     for client in [&mut client as &mut dyn Client, &mut mysql] {
         assert_eq!(grown(client, "'before', 'after'"), [["5045", "5", "0"], ["-1503", "-3", "0"]]);
         assert_eq!(grown(client, "'before'")[0][..2], ["105945", "105"]);
         assert_eq!(grown(client, "'after'")[0][..2], ["100900", "100"]);
         assert_eq!(client.query("SELECT count(*) FROM snapshots WHERE mark IN ('before', 'after')").number(), 2);
-        for (wrong, said) in [("'nowhere'", "before"), ("'after', 'before'", "before"), ("", "growth"), ("3", "growth")] {
+        for (wrong, said) in [("'nowhere'", "before"), ("'after', 'before'", "before"), ("", "growth"), ("3", "growth")]
+        {
             let refused = client.refused(&format!("SELECT * FROM growth({wrong})")).to_string();
             assert!(refused.contains(said), "{wrong}: {refused}");
         }
