@@ -25,7 +25,8 @@ fn verb(server: &Server, arguments: &[&str]) -> crate::harness::Output {
 
 #[test]
 fn folded_stacks_add_up_to_what_the_tables_say() {
-    let (server, pid) = recorded();
+    let (mut server, pid) = recorded();
+    server.order("churn 10 500");
     for mut client in server.clients() {
         let folded = client.query("SELECT folded()").value().to_owned();
         let values =
@@ -37,6 +38,8 @@ fn folded_stacks_add_up_to_what_the_tables_say() {
         let counts = client.query("SELECT folded('live_count', NULL, 'glibc_malloc')").value().to_owned();
         assert!(counts.lines().any(|line| line.ends_with("by_malloc 12")), "{counts}");
         assert_eq!(client.query("SELECT folded('live_bytes', 1)").value(), "");
+        let ever = client.query("SELECT folded('total_count')").value().to_owned();
+        assert!(ever.lines().any(|line| line.contains(";churn;") && line.ends_with(" 10")), "{ever}");
     }
 }
 

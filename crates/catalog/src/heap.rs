@@ -32,7 +32,7 @@ pub(crate) fn profile(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> 
     let mut profile = Profile::new(title(&sources.chosen), at.map_or_else(SystemTime::now, |snapshot| snapshot.at));
     profile.notes = notes(&sources);
     profile.intervals = intervals(&sources.chosen);
-    profile.query = Some(query(wanted));
+    profile.query = Some(query(wanted, &sources.chosen));
     let mut places = Places::new(scope);
     let mut errors = Errors::default();
     for (source, callsites) in &sources.chosen {
@@ -190,8 +190,9 @@ fn notes(sources: &Sources) -> Vec<String> {
 }
 
 /// A statement with the same numbers in rows.
-fn query(wanted: &Wanted) -> String {
-    let pid = wanted.pid.map(|pid| format!("pid = {pid}"));
+fn query(wanted: &Wanted, chosen: &[(Arc<Source>, Vec<Callsite>)]) -> String {
+    let pids: Vec<_> = chosen.iter().map(|(source, _)| source.pid().to_string()).collect();
+    let pid = (!pids.is_empty()).then(|| format!("pid IN ({})", pids.join(", ")));
     let label = wanted.label.as_ref().map(|label| format!("label = '{}'", label.replace('\'', "''")));
     let conditions: Vec<_> = pid.into_iter().chain(label).collect();
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };

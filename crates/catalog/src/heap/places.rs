@@ -33,10 +33,15 @@ impl<'a> Places<'a> {
 
     /// A process whose modules cannot be read has bare addresses.
     pub(super) fn of(&mut self, source: &Source) -> Located<'_, 'a> {
+        let modules = source.modules().unwrap_or_default();
+        // pprof takes the first for the program.
+        if let Some(record) = modules.iter().find(|module| module.is_program) {
+            self.module(record, path(record, source.program()));
+        }
         Located {
             namer: Namer::new(&self.scope.server, source),
             places: self,
-            modules: source.modules().unwrap_or_default(),
+            modules,
             program: source.program().to_owned(),
             seen: HashMap::new(),
         }
@@ -76,9 +81,7 @@ impl Located<'_, '_> {
         let location = match self.modules.locate(address, generation) {
             None => Location { module: u32::MAX, address, frames },
             Some((record, address)) => {
-                let is_nameless = record.is_program && record.path.is_empty();
-                let path = if is_nameless { &self.program } else { &record.path };
-                let module = self.places.module(record, path);
+                let module = self.places.module(record, path(record, &self.program));
                 Location { module, address, frames }
             }
         };
@@ -86,6 +89,10 @@ impl Located<'_, '_> {
         self.seen.insert((address, generation), Arc::clone(&location));
         location
     }
+}
+
+fn path<'a>(record: &'a Record, program: &'a str) -> &'a str {
+    if record.is_program && record.path.is_empty() { program } else { &record.path }
 }
 
 fn frame(named: &Named) -> Frame {

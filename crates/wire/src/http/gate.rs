@@ -21,6 +21,9 @@ pub(super) const HEALTH: &str = "/healthz";
 /// Where statements are taken.
 pub(super) const SQL: &str = "/sql";
 
+/// The answer that is all there will be. Rare, hence not in place.
+type Refusal = Box<Response<Body>>;
+
 pub(super) struct Gate {
     password: Option<[u8; 32]>,
     is_local: bool,
@@ -32,7 +35,7 @@ impl Gate {
         Gate { password: password.map(|password| digest(&password)), is_local }
     }
 
-    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Response<Body>> {
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         if request.uri().path() == HEALTH {
             return Ok(());
         }
@@ -41,7 +44,7 @@ impl Gate {
         self.check_password(request)
     }
 
-    fn check_host<B>(&self, request: &Request<B>) -> Result<(), Response<Body>> {
+    fn check_host<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         if !self.is_local {
             return Ok(());
         }
@@ -51,10 +54,10 @@ impl Gate {
             return Ok(());
         }
         let why = "this server listens on loopback and answers to the names localhost and 127.0.0.1 only";
-        Err(refused(StatusCode::MISDIRECTED_REQUEST, why, None))
+        Err(refused(StatusCode::MISDIRECTED_REQUEST, why, None).into())
     }
 
-    fn check_password<B>(&self, request: &Request<B>) -> Result<(), Response<Body>> {
+    fn check_password<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let Some(password) = &self.password else { return Ok(()) };
         if header(request, AUTHORIZATION).and_then(given).is_some_and(|given| digest(&given) == *password) {
             return Ok(());
@@ -63,19 +66,19 @@ impl Gate {
         let mut refusal = refused(StatusCode::UNAUTHORIZED, "access denied", Some(hint));
         let challenge = HeaderValue::from_static("Basic realm=\"heapql\", charset=\"UTF-8\"");
         refusal.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        Err(refusal)
+        Err(refusal.into())
     }
 }
 
 /// Another site's page may link to this one. It may not have it run statements, nor load it in pieces.
-fn check_site<B>(request: &Request<B>) -> Result<(), Response<Body>> {
+fn check_site<B>(request: &Request<B>) -> Result<(), Refusal> {
     let own = |site: &str| matches!(site, "same-origin" | "none");
     let is_foreign = header(request, FETCH_SITE).is_some_and(|site| !own(site));
     let is_followed = header(request, FETCH_MODE) == Some("navigate") && request.uri().path() != SQL;
     let origin = header(request, ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
     let is_foreign_origin = origin.is_some_and(|origin| Some(origin) != header(request, HOST));
     if (is_foreign && !is_followed) || is_foreign_origin {
-        return Err(refused(StatusCode::FORBIDDEN, "requests of another site's page are refused", None));
+        return Err(refused(StatusCode::FORBIDDEN, "requests of another site's page are refused", None).into());
     }
     Ok(())
 }

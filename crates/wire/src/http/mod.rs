@@ -98,7 +98,7 @@ impl Http {
                 let asker = Asker { server: Arc::clone(&self.server), peer, connection_id };
                 route::answer(request, asker).await
             }
-            Err(refusal) => refusal,
+            Err(refusal) => *refusal,
         };
         info!(status = answer.status().as_u16(), "{line}");
         answer

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use heapql_catalog::FailureKind;
 use heapql_profile::escaped;
 
 use super::query::Asker;
@@ -13,20 +12,27 @@ const STYLE: &str = "\
 h1{font-size:18px;margin:0 0 8px}h2{font-size:15px;margin:20px 0 4px}\
 code,td,textarea{font:12px ui-monospace,monospace}code{user-select:all}p{margin:2px 0}\
 table{border-collapse:collapse;margin:4px 0}th,td{text-align:left;vertical-align:top;padding:2px 14px 2px 0;\
-overflow-wrap:anywhere;max-width:60em}th{font-weight:600;font-size:12px}textarea{width:100%;max-width:70em}";
+overflow-wrap:break-word;max-width:60em}th{font-weight:600;font-size:12px}textarea{width:100%;max-width:70em}";
 
-/// Heading, statement.
+/// Heading, statement; `{server}` is this process, whose heap is not what was asked for.
 const SECTIONS: &[(&str, &str)] = &[
     (
         "Recorded processes",
         "SELECT pid, state, command, min_interval, max_interval, callsite_count, sampled_live_count, loss_count, why \
          FROM processes ORDER BY state, pid LIMIT 50",
     ),
-    ("Leak suspects", "SELECT * FROM leak_suspects LIMIT 10"),
-    ("What holds the heap, by function", "SELECT * FROM top LIMIT 20"),
+    (
+        "Leak suspects",
+        "SELECT rank, verdict, app_frame, why, est_live_bytes, label, pid FROM leak_suspects ORDER BY rank LIMIT 10",
+    ),
+    (
+        "What holds the heap, by function",
+        "SELECT function, flat_bytes, flat_percent, cum_bytes, cum_percent, module FROM top ORDER BY flat_bytes DESC LIMIT 20",
+    ),
     (
         "What holds the heap, by callsite",
-        "SELECT pid, label, est_bytes, est_bytes_error, est_count, back_trace FROM callsites ORDER BY est_bytes DESC LIMIT 10",
+        "SELECT pid, label, est_bytes, est_bytes_error, est_count, app_frame FROM callsites WHERE state = 'alive' \
+         AND pid <> {server} ORDER BY est_bytes DESC LIMIT 10",
     ),
 ];
 
@@ -37,14 +43,13 @@ pub(super) async fn index(asker: &Asker) -> String {
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>HeapQL</h1>\n{LINKS}"
     );
     for (heading, statement) in SECTIONS {
-        let body = match asker.table(statement).await {
+        let statement = statement.replace("{server}", &std::process::id().to_string());
+        let body = match asker.table(&statement).await {
             Ok(found) if found.rows.is_empty() => "<p>No rows.</p>\n".to_owned(),
             Ok(found) => table(&found.columns, &found.rows, linked),
-            // A view that this server does not have.
-            Err(failure) if failure.kind == FailureKind::UnknownTable => continue,
             Err(failure) => format!("<p>error: {}</p>\n", escaped(&failure.message)),
         };
-        let _ = write!(html, "<h2>{}</h2>\n<p><code>{};</code></p>\n{body}", escaped(heading), escaped(statement));
+        let _ = write!(html, "<h2>{}</h2>\n<p><code>{};</code></p>\n{body}", escaped(heading), escaped(&statement));
     }
     html + FORM + "</body>\n</html>\n"
 }

@@ -26,7 +26,8 @@ const PATHS: &str = "there is /, /flamegraph, /debug/pprof/heap, /folded, /sql, 
 pub(super) async fn answer(request: Request<Incoming>, asker: Asker) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let is_post = request.method() == Method::POST;
-    if !matches!(*request.method(), Method::GET | Method::HEAD) && !(is_post && path == SQL) {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !is_read && (!is_post || path != SQL) {
         let mut refusal = refused(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path", None);
         let allowed = if path == SQL { "GET, HEAD, POST" } else { "GET, HEAD" };
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
