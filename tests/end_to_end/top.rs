@@ -66,7 +66,8 @@ fn keys_turn_to_views_and_q_gives_the_terminal_back() {
 #[test]
 fn ctrl_c_and_signals_give_the_terminal_back() {
     let server = leaking();
-    let ways: [(fn(&mut Terminal), i32); 4] = [
+    type End = fn(&mut Terminal);
+    let ways: [(End, i32); 4] = [
         (|terminal| terminal.send("\x03"), 0),
         (|terminal| terminal.signal(libc::SIGINT), 128 + libc::SIGINT),
         (|terminal| terminal.signal(libc::SIGTERM), 128 + libc::SIGTERM),

@@ -127,7 +127,7 @@ fn rows(suspects_only: bool, scope: &Scope, request: &Request) -> Vec<Row> {
         }
     }
     if rows.is_empty() {
-        scope.diagnostics.push(Warning::note(&nothing(&counts, oldest, snapshots.len())));
+        scope.diagnostics.push(Warning::note(nothing(&counts, oldest, snapshots.len())));
     }
     rows.sort_by(|one, other| order(other).partial_cmp(&order(one)).unwrap_or(std::cmp::Ordering::Equal));
     // As many as are asked for are named.
