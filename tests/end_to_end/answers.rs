@@ -74,7 +74,7 @@ fn symbolize_takes_the_documented_string() {
         let first = trace.value().split(' ').next().expect("an address").to_owned();
         let one = client.query(&format!("SELECT symbolize('{first}')"));
         assert!(one.value().starts_with("by_malloc at exact.c:"), "{one:?}");
-        assert_eq!(client.query("SELECT symbolize('0x1')").value(), "0x1");
+        assert_eq!(client.query("SELECT symbolize('0xfffffffffff0')").value(), "0xfffffffffff0");
         assert!(client.refused("SELECT symbolize('main')").to_string().contains("main"));
         client.assert_alive();
     }
@@ -152,16 +152,17 @@ fn rules_say_whose_code_a_frame_is() {
     };
     assert!(of(&mut client).starts_with("by_malloc at exact.c:"));
     client.query("ALTER SYSTEM SET _app_frame_rules = 'library:function=by_*'");
-    assert!(of(&mut client).starts_with("main at exact.c:"), "{}", of(&mut client));
+    assert!(of(&mut client).starts_with("fill at exact.c:"), "{}", of(&mut client));
     let refused = client.refused("ALTER SYSTEM SET _app_frame_rules = 'nonsense'");
     assert_eq!(refused.number, Some(4147), "{refused}");
     assert!(refused.to_string().contains("nonsense"), "{refused}");
-    assert!(of(&mut client).starts_with("main"), "a refused value changes nothing");
+    assert!(of(&mut client).starts_with("fill"), "a refused value changes nothing");
 }
 
 #[test]
 fn views_agree_with_the_tables_that_they_sum() {
-    let mut server = recorded(&exact());
+    let mut server = Launch::run(exact(), &[]).intervals(1, 1).start();
+    let pid = server.ready();
     server.order("malloc 12 1009");
     server.order("deep 3 100");
     for mut client in server.clients() {
@@ -180,10 +181,11 @@ fn views_agree_with_the_tables_that_they_sum() {
         assert_eq!(number("SELECT sum(est_bytes) FROM live_by_label"), whole);
         assert_eq!(number("SELECT sum(est_bytes) FROM live_by_module"), whole);
         assert_eq!(number("SELECT sum(flat_bytes) FROM top"), whole);
-        assert_eq!(number("SELECT est_bytes FROM live_by_process WHERE command LIKE '%exact%'"), whole);
+        assert_eq!(number(&format!("SELECT est_bytes FROM live_by_process WHERE pid = {pid}")), whole);
+        // The server's own C allocations have that label, too.
         let label = "SELECT hold FROM gv$ob_memory WHERE mod_name = 'glibc_malloc'";
-        assert_eq!(number(label), whole);
-        let resident = number("SELECT rss_bytes FROM process_memory WHERE command LIKE '%exact%'");
+        assert!(number(label) >= whole);
+        let resident = number(&format!("SELECT rss_bytes FROM process_memory WHERE pid = {pid}"));
         assert!(resident > whole, "{resident} of RSS");
     }
 }

@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
-    SchemaProvider,
+    SchemaProvider, TableProvider,
 };
+use datafusion::common::ToDFSchema;
+use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use datafusion_pg_catalog::setup_pg_catalog;
 
@@ -44,8 +47,16 @@ pub(crate) fn equip(mut state: SessionState) -> Result<(SessionState, Arc<dyn Sc
 fn described(database: &str) -> Result<MemorySchemaProvider, Failure> {
     let schema = MemorySchemaProvider::new();
     for table in listed(database).into_iter().flatten() {
-        let empty = EmptyTable::new(schema_of(table.columns()));
-        schema.register_table(table.name().to_owned(), Arc::new(empty))?;
+        let columns = schema_of(table.columns());
+        let empty: Arc<dyn TableProvider> = match table.definition() {
+            None => Arc::new(EmptyTable::new(columns)),
+            Some(query) => {
+                let schema = columns.to_dfschema_ref()?;
+                let plan = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
+                Arc::new(ViewTable::new(plan, Some(query.to_owned())))
+            }
+        };
+        schema.register_table(table.name().to_owned(), empty)?;
     }
     Ok(schema)
 }

@@ -33,7 +33,8 @@ pub(crate) use column::{Column, Kind, MYSQL_TYPE, schema_of};
 pub(crate) use parameter_stat::STAT as PARAMETER_STAT;
 pub(crate) use request::{Order, Request};
 pub(crate) use schema::{
-    Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA, SearchPath, closest, find, listed,
+    Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA, SearchPath, closest, find, kind,
+    listed,
 };
 pub(crate) use scope::{Diagnostics, Scope, Tenant};
 

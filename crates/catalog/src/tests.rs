@@ -66,6 +66,19 @@ impl House {
 }
 
 fn server(folder: &std::path::Path, parameter_file: Option<std::path::PathBuf>) -> Arc<Server> {
+    server_of(folder, parameter_file, None)
+}
+
+/// That keeps its history in the folder `history` below.
+fn server_with_history(folder: &std::path::Path) -> Arc<Server> {
+    server_of(folder, None, Some(folder.join("history")))
+}
+
+fn server_of(
+    folder: &std::path::Path,
+    parameter_file: Option<std::path::PathBuf>,
+    history_folder: Option<std::path::PathBuf>,
+) -> Arc<Server> {
     let settings = Settings { root: folder.to_owned(), keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
     Server::new(ServerConfig {
         registry: Arc::new(Registry::open(settings).expect("a registry")),
@@ -73,7 +86,7 @@ fn server(folder: &std::path::Path, parameter_file: Option<std::path::PathBuf>) 
         svr_port: 2882,
         sql_port: 2881,
         parameter_file,
-        history_folder: None,
+        history_folder,
         initial: Sampling::DEFAULT,
         password: None,
     })

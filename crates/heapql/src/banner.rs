@@ -9,15 +9,17 @@ use crate::service::{Service, reachable};
 use crate::shell::quoted;
 use crate::talk::say;
 
-/// The first question: what holds the heap.
-const NEXT: &str =
-    "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC LIMIT 10;";
+/// What to ask: what holds the heap, and when there is a history of it, what leaks.
+fn next() {
+    say!("next       SELECT app_frame, est_bytes FROM live_by_callsite ORDER BY est_bytes DESC LIMIT 10;");
+    say!("in 2 min   SELECT * FROM leak_suspects;");
+}
 
 /// Of `run`. `how` is how it samples.
 pub(crate) fn recording(service: &Service, title: &str, pid: u32, how: &str) {
     say!("recording  {title}  pid {pid}  tenant sys  {how}");
     clients(service);
-    say!("next       {NEXT}");
+    next();
 }
 
 /// Of `serve`. `is_default` is whether `heapql env` finds the directory by itself.
@@ -27,7 +29,7 @@ pub(crate) fn serving(service: &Service, root: &Path, is_default: bool) {
     clients(service);
     let dir = if is_default { String::new() } else { format!(" --dir {root}") };
     say!("record     eval \"$(heapql env{dir})\"    # and start programs from that shell");
-    say!("next       {NEXT}");
+    next();
 }
 
 fn clients(service: &Service) {

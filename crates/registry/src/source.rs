@@ -124,6 +124,12 @@ impl Source {
         }
     }
 
+    /// Whether the heap is that of the process that asks. A ledger that does not say when its process started is not.
+    pub fn is_own(&self) -> bool {
+        let is_own = |identity: &Identity| identity.pid == std::process::id() && identity.start_ticks != 0;
+        self.identity().is_some_and(is_own) && self.state() == State::Alive
+    }
+
     pub fn parent_pid(&self) -> i32 {
         self.identity().map_or(0, |identity| identity.parent_pid as i32)
     }

@@ -154,7 +154,7 @@ impl Index {
     /// The process whose module lies at an address: a living one first, the server last. None if different files could be
     /// meant.
     fn only(&self, address: u64) -> Option<(&Source, &Modules)> {
-        let order = |source: &Source| (sources::is_server(source), source.state() != State::Alive);
+        let order = |source: &Source| (source.is_own(), source.state() != State::Alive);
         for wanted in [(false, false), (false, true), (true, false)] {
             let here = self.sources.iter().filter(|(source, _)| order(source) == wanted);
             let mut found = here.filter_map(|(source, modules)| {

@@ -32,12 +32,13 @@ pub(super) fn tables(context: &Context<'_>, cursor: &mut Cursor<'_>, full: bool)
     {
         heading = format!("{heading} ({pattern})");
     }
-    let kind = if database == INFORMATION_SCHEMA { "SYSTEM VIEW" } else { "BASE TABLE" };
-    let names = tables::listed(&database).into_iter().flatten().map(|table| table.name());
+    let listed = tables::listed(&database).into_iter().flatten();
     if full {
-        return Ok(Listing::new([&heading, "Table_type"]).rows(names.map(|name| vec![name.into(), kind.into()])));
+        let row =
+            |table: &'static Arc<dyn SystemTable>| vec![table.name().into(), tables::kind(&database, table).into()];
+        return Ok(Listing::new([&heading, "Table_type"]).rows(listed.map(row)));
     }
-    Ok(Listing::new([&heading]).rows(names.map(|name| vec![name.into()])))
+    Ok(Listing::new([&heading]).rows(listed.map(|table| vec![table.name().into()])))
 }
 
 const STATUS: [&str; 18] = [

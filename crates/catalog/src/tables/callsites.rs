@@ -84,7 +84,7 @@ impl SystemTable for Callsites {
         let rows: Vec<Row> = sources::readable(scope)
             .into_iter()
             .filter(|(source, _)| request.passes_int("pid", source.pid().into()))
-            .filter(|(source, _)| request.passes_bool("is_server", sources::is_server(source)))
+            .filter(|(source, _)| request.passes_bool("is_server", source.is_own()))
             .flat_map(|(source, callsites)| callsites.into_iter().map(move |callsite| (Arc::clone(&source), callsite)))
             .filter(|(_, callsite)| keep(callsite))
             .map(|(source, callsite)| Row { source, callsite, app_frame: String::new(), stack: String::new() })
@@ -134,7 +134,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "callsite_id" => ints(rows, |row| row.callsite.callsite_id.cast_signed()),
         "tenant_id" => ints(rows, |row| row.callsite.tenant_id),
         "ctx_id" => ints(rows, |row| row.callsite.ctx_id),
-        "is_server" => bools(rows, |row| sources::is_server(&row.source)),
+        "is_server" => bools(rows, |row| row.source.is_own()),
         "ctx_name" => written(rows, |row, text| text.push_str(&context_name(row.callsite.ctx_id))),
         "label" => texts(rows, |row| &row.callsite.label),
         "depth" => ints(rows, |row| i64::try_from(row.callsite.stack.len()).unwrap_or(i64::MAX)),

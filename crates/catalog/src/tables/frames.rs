@@ -90,7 +90,7 @@ impl SystemTable for Frames {
                     && request.passes_int("callsite_id", callsite.callsite_id.cast_signed())
                     && request.passes_text("label", &callsite.label)
             });
-            let passes = request.passes_bool("is_server", sources::is_server(&source));
+            let passes = request.passes_bool("is_server", source.is_own());
             if passes && request.passes_int("pid", source.pid().into()) {
                 let chunks = callsites.chunks(STACKS_AT_ONCE);
                 pieces.extend(chunks.map(|chunk| (Arc::clone(&source), chunk.to_vec())));
@@ -113,7 +113,7 @@ impl SystemTable for Frames {
 }
 
 fn rows(source: &Source, namer: &mut Namer, callsite: Arc<Callsite>) -> Vec<Row> {
-    let (state, is_server) = (sources::state_name(source), sources::is_server(source));
+    let (state, is_server) = (sources::state_name(source), source.is_own());
     let named = namer.stack(&callsite.stack, callsite.module_generation);
     let app_frame = Rules::app_frame(named.iter().map(|named| named.kind));
     let own = named.iter().position(|named| named.kind != Kind::Allocator).unwrap_or(0);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::listed::{Listed, Rows};
-use super::{Column, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, SystemTable, listed};
+use super::{Column, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, SystemTable, kind, listed};
 use crate::listing::Cell;
 
 pub(crate) fn tables() -> Vec<Arc<dyn SystemTable>> {
@@ -15,7 +15,7 @@ pub(crate) fn tables() -> Vec<Arc<dyn SystemTable>> {
         table("schemata", SCHEMATA, |_| schemata()),
         table("tables", TABLES, |_| table_rows()),
         table("columns", COLUMNS, |_| column_rows()),
-        table("views", VIEWS, none),
+        table("views", VIEWS, |_| view_rows()),
         table("statistics", STATISTICS, none),
         table("key_column_usage", KEY_COLUMN_USAGE, none),
         table("table_constraints", TABLE_CONSTRAINTS, none),
@@ -210,13 +210,24 @@ fn every_table() -> impl Iterator<Item = (&'static str, &'static Arc<dyn SystemT
 fn table_rows() -> Vec<Vec<Cell>> {
     let row = |(database, table): (&'static str, &Arc<dyn SystemTable>)| {
         let mut row: Vec<Cell> = vec!["def".into(), database.into(), table.name().into()];
-        row.push(if database == INFORMATION_SCHEMA { "SYSTEM VIEW" } else { "BASE TABLE" }.into());
+        row.push(kind(database, table).into());
         row.push("HEAPQL".into());
         row.extend(std::iter::repeat_n(Cell::Null, TABLES.len() - row.len() - 1));
         row.push(table.comment().into());
         row
     };
     every_table().map(row).collect()
+}
+
+fn view_rows() -> Vec<Vec<Cell>> {
+    let row = |(database, table): (&'static str, &Arc<dyn SystemTable>)| -> Option<Vec<Cell>> {
+        let query = table.definition()?;
+        let rest = ["NONE", "NO", "root@%", "DEFINER"].map(Cell::from);
+        let mut row: Vec<Cell> = vec!["def".into(), database.into(), table.name().into(), query.into()];
+        row.extend(rest);
+        Some(row)
+    };
+    every_table().filter_map(row).collect()
 }
 
 fn column_rows() -> Vec<Vec<Cell>> {

@@ -103,8 +103,7 @@ fn rows(suspects_only: bool, scope: &Scope, request: &Request) -> Vec<Row> {
     let (mut rows, mut counts, mut oldest) = (Vec::new(), HashMap::new(), Duration::ZERO);
     for (source, callsites) in sources::readable_where(scope, |_| true) {
         // The server's own history grows until it is full; who wants to know asks for its pid.
-        let is_wanted =
-            request.passes_int("pid", source.pid().into()) && (is_asked_for || !sources::is_server(&source));
+        let is_wanted = request.passes_int("pid", source.pid().into()) && (is_asked_for || !source.is_own());
         let Some(track) = tracks.get(&ProcessKey::of(&source)).filter(|_| is_wanted) else {
             continue;
         };

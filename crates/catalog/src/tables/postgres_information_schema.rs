@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::listed::{Listed, Rows};
-use super::{Column, HEAPQL, Kind, OCEANBASE, Scope, SystemTable, listed};
+use super::{Column, HEAPQL, Kind, OCEANBASE, Scope, SystemTable, kind, listed};
 use crate::listing::Cell;
 
 pub(crate) fn tables() -> Vec<Arc<dyn SystemTable>> {
@@ -157,7 +157,7 @@ fn table_rows(scope: &Scope) -> Vec<Vec<Cell>> {
             scope.catalog.as_str().into(),
             schema.into(),
             table.name().into(),
-            "BASE TABLE".into(),
+            kind(schema, table).into(),
             Cell::Null,
             Cell::Null,
             "NO".into(),

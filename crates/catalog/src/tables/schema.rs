@@ -62,6 +62,15 @@ pub(crate) fn listed(database: &str) -> Option<impl Iterator<Item = &'static Arc
     Some(tables.values())
 }
 
+/// As MySQL calls it.
+pub(crate) fn kind(database: &str, table: &Arc<dyn SystemTable>) -> &'static str {
+    match table.definition() {
+        Some(_) => "VIEW",
+        None if database == INFORMATION_SCHEMA => "SYSTEM VIEW",
+        None => "BASE TABLE",
+    }
+}
+
 /// A table by database and name, in any case.
 pub(crate) fn find(database: &str, name: &str) -> Option<&'static Arc<dyn SystemTable>> {
     let (_, tables) = DATABASES.iter().find(|(known, _)| *known == database)?;

@@ -1,7 +1,5 @@
 //! `heapql.snapshots`: the moments that the history has, marks among them, and how much was live at each.
 
-use std::collections::HashMap;
-
 use datafusion::error::Result;
 use heapql_registry::Snapshot;
 
@@ -67,16 +65,16 @@ impl SystemTable for Snapshots {
 
 fn rows(scope: &Scope) -> Vec<Row> {
     let (tracks, snapshots) = scope.server.history().tracks();
-    let numbers: HashMap<u32, usize> = snapshots.iter().map(|snapshot| snapshot.number).zip(0..).collect();
+    let places = Places::new(&snapshots);
     let mut sums = vec![Sums::default(); snapshots.len()];
     for track in tracks {
         let first = snapshots.partition_point(|snapshot| snapshot.at < track.since);
         sums[first..].iter_mut().for_each(|sums| sums.processes += 1);
         for (_, points) in track.series() {
-            let starts = points.iter().map(|point| numbers.get(&point.snapshot).copied().unwrap_or(snapshots.len()));
+            let starts = points.iter().map(|point| places.of(point.snapshot));
             let ends = starts.clone().skip(1).chain([snapshots.len()]);
             for ((point, start), end) in points.iter().zip(starts).zip(ends) {
-                for sums in &mut sums[start..end.max(start)] {
+                for sums in sums.get_mut(start..end.max(start)).unwrap_or_default() {
                     sums.callsites += i64::from(point.live_count > 0);
                     sums.count += f64::from(point.est_count);
                     sums.bytes += point.est_bytes;
@@ -85,4 +83,27 @@ fn rows(scope: &Scope) -> Vec<Row> {
         }
     }
     snapshots.into_iter().zip(sums).map(|(snapshot, sums)| Row { snapshot, sums }).collect()
+}
+
+/// Where each snapshot stands, by its number: millions of points ask.
+struct Places {
+    first: u32,
+    places: Vec<usize>,
+}
+
+impl Places {
+    fn new(snapshots: &[Snapshot]) -> Places {
+        let first = snapshots.first().map_or(0, |snapshot| snapshot.number);
+        let last = snapshots.last().map_or(0, |snapshot| snapshot.number);
+        let mut places = vec![snapshots.len(); (last - first) as usize + 1];
+        for (place, snapshot) in snapshots.iter().enumerate() {
+            places[(snapshot.number - first) as usize] = place;
+        }
+        Places { first, places }
+    }
+
+    fn of(&self, number: u32) -> usize {
+        let place = number.checked_sub(self.first).and_then(|at| self.places.get(at as usize));
+        place.copied().unwrap_or(self.places.len())
+    }
 }

@@ -51,8 +51,3 @@ pub(crate) fn state_name(source: &Source) -> &'static str {
         State::Unreadable(_) => "unreadable",
     }
 }
-
-/// Whether the heap is the server's own.
-pub(crate) fn is_server(source: &Source) -> bool {
-    u32::try_from(source.pid()).is_ok_and(|pid| pid == std::process::id()) && source.state() == State::Alive
-}

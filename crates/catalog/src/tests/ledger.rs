@@ -4,14 +4,16 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use heapql_ledger::layout::HeaderPage;
-use heapql_ledger::{CERTAIN, CallsiteKey, LabelId, Sampling, Settings, Writer};
+use heapql_ledger::{CERTAIN, CallsiteKey, LabelId, ModuleEntry, Sampling, Settings, Writer};
 
 pub(super) const GLIBC: LabelId<'static> = LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_malloc" };
 
 pub(super) struct Recorded {
     writer: Writer,
+    page: &'static HeaderPage,
 }
 
 impl Recorded {
@@ -26,7 +28,10 @@ impl Recorded {
         unsafe { writer.open(&settings) }.expect("a ledger");
         // Without a start time each ledger stands for a process of its own, though all have this one's pid.
         page.start_ticks.store(0, Ordering::Relaxed);
-        Recorded { writer }
+        // The program, whose small addresses the tests use as frames.
+        let program = ModuleEntry { start: 0, end: 1 << 32, load_bias: 0, name: b"", build_id: b"", is_program: true };
+        assert!(writer.add_module(&program));
+        Recorded { writer, page }
     }
 
     /// `count` live objects of `bytes` each at a stack; returns the callsite.
@@ -35,6 +40,16 @@ impl Recorded {
         let id = self.writer.add(&CallsiteKey { label, shard: 0, weight: CERTAIN, frames }, bytes).expect("a callsite");
         (0..count).for_each(|_| self.writer.count(id, bytes));
         id
+    }
+
+    /// As if recording had begun so long ago. For a ledger that no reader has opened yet.
+    pub(super) fn aged(self, age: Duration) -> Recorded {
+        self.page.created_at.fetch_sub(age.as_nanos() as u64, Ordering::Relaxed);
+        self
+    }
+
+    pub(super) fn count(&self, id: u32, bytes: u64) {
+        self.writer.count(id, bytes);
     }
 
     pub(super) fn free(&self, id: u32, bytes: u64) {

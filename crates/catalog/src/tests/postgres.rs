@@ -44,7 +44,7 @@ async fn settings() {
     assert_eq!(rows[0][..4], ["oceanbase", "oceanbase", "root", "root"]);
     assert_eq!(client.ask(row).await.expect("answers").headings[0], "current_database");
     assert!(client.one("select version()").await.starts_with("PostgreSQL 15"));
-    assert_eq!(client.one("select count(*) from information_schema.tables").await, "6");
+    assert_eq!(client.one("select count(*) from information_schema.tables").await, "20");
 }
 
 #[tokio::test]
@@ -134,10 +134,24 @@ ORDER BY 1,2;"#;
         names(&client, d, 1).await,
         [
             "callsites",
+            "frames",
+            "history",
+            "leak_suspects",
+            "leak_verdicts",
+            "live_by_callsite",
+            "live_by_function",
+            "live_by_label",
+            "live_by_module",
+            "live_by_process",
+            "process_memory",
             "processes",
             "self_usage",
+            "snapshots",
+            "top",
             "__all_virtual_malloc_sample_info",
+            "__all_virtual_memory_info",
             "__all_virtual_sys_parameter_stat",
+            "gv$ob_memory",
             "gv$ob_parameters"
         ]
     );
