@@ -41,5 +41,6 @@ mod stopping;
 mod survival;
 mod switching;
 mod top;
+mod trials;
 mod violence;
 mod web;

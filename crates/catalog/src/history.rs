@@ -62,7 +62,8 @@ impl Recorded {
     pub(crate) fn mark(&self, name: &str, registry: &Registry, parameters: &Parameters) -> Result<Snapshot, Failure> {
         let wrong = |message: String| Failure::new(FailureKind::Query, message);
         if name.is_empty() || name.len() > MAX_NAME {
-            let message = format!("'{name}' cannot be the name of a mark: it must have 1 to {MAX_NAME} bytes");
+            let shown: String = name.chars().take(MAX_NAME).collect();
+            let message = format!("'{shown}' cannot be the name of a mark: it must have 1 to {MAX_NAME} bytes");
             return Err(wrong(message).hint("for example: SELECT mark('before')"));
         }
         let _held = self.due_at.lock();
@@ -105,7 +106,8 @@ impl Recorded {
         let Some(at) = time(text) else {
             let marks: Vec<_> = snapshots.iter().filter_map(|snapshot| snapshot.mark.as_deref()).collect();
             let marks = if marks.is_empty() { "there are no marks".to_owned() } else { marks.join(", ") };
-            let message = format!("'{text}' is neither a mark nor a time (marks: {marks})");
+            let shown: String = text.chars().take(MAX_NAME).collect();
+            let message = format!("'{shown}' is neither a mark nor a time (marks: {marks})");
             return Err(Failure::new(FailureKind::Query, message).hint(
                 "a mark is set by SELECT mark('name'); a time is '2026-11-23 10:00:00' (UTC), or '10 minutes' for that \
                  long ago",

@@ -36,6 +36,11 @@ impl Named {
         }
     }
 
+    /// What [`Rules::app_frame`] asks for.
+    pub(crate) fn kind_and_name(&self) -> (Kind, bool) {
+        (self.kind, self.frame.function.is_some())
+    }
+
     /// "leak at demo.c:42", or what is known of that.
     pub(crate) fn write(&self, text: &mut String) {
         match &self.frame.function {
@@ -151,7 +156,7 @@ impl Namer {
             }
             frames.extend(here.iter().cloned());
         }
-        let chosen = Rules::app_frame(frames.iter().map(|named| named.kind))?;
+        let chosen = Rules::app_frame(frames.iter().map(Named::kind_and_name))?;
         Some(frames.swap_remove(chosen))
     }
 

@@ -57,6 +57,9 @@ impl From<Format> for Layout {
 const KEPT_ROWS: usize = 1000;
 const KEPT_BYTES: usize = 4 << 20;
 
+/// The most of the rule under the last column's heading.
+const LAST_RULE: usize = 60;
+
 /// What was printed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Printed {
@@ -151,7 +154,10 @@ impl<W: Write> Rows<W> {
         }
         let heading = self.columns.iter().zip(&widths).map(|(name, &most)| padded(name, most, false));
         let heading: Vec<_> = heading.collect();
-        let rule: Vec<_> = widths.iter().map(|&most| "-".repeat(most + 2)).collect();
+        let last = widths.len().saturating_sub(1);
+        // Nothing stands to the right of the last column: a long name there needs no rule as long.
+        let ruled = |(at, &most): (usize, &usize)| "-".repeat(if at == last { most.min(LAST_RULE) } else { most } + 2);
+        let rule: Vec<_> = widths.iter().enumerate().map(ruled).collect();
         writeln!(self.out, " {}", heading.join(" | ").trim_end())?;
         writeln!(self.out, "{}", rule.join("+"))?;
         self.widths = Some(widths);

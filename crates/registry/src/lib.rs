@@ -50,7 +50,8 @@ const RETENTION_EVERY: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Directory of ledgers and of `run-*` directories of ledgers.
     pub root: PathBuf,
-    /// Files of dead processes beyond these bounds are removed, first those that hold nothing, then the oldest. `usize::MAX` and `u64::MAX` remove none.
+    /// Files of dead processes beyond these bounds are removed, first those that hold nothing, then those that hold little,
+    /// then the oldest. `usize::MAX` and `u64::MAX` remove none.
     pub keep_dead_files: usize,
     pub keep_dead_bytes: u64,
 }
@@ -61,9 +62,10 @@ impl Settings {
         Settings { root, keep_dead_files: usize::MAX, keep_dead_bytes: u64::MAX }
     }
 
-    /// The bounds of a server: 256 dead processes, 512 MiB.
+    /// The bounds of a server: 192 dead processes, 512 MiB. Recorded processes remove the oldest beyond 256, without a look
+    /// at what they hold: a server is to come first.
     pub fn serving(root: PathBuf) -> Settings {
-        Settings { root, keep_dead_files: 256, keep_dead_bytes: 512 << 20 }
+        Settings { root, keep_dead_files: 192, keep_dead_bytes: 512 << 20 }
     }
 }
 

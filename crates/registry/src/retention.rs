@@ -1,4 +1,4 @@
-//! Bounds what dead processes leave behind: first those go that hold nothing, then the oldest.
+//! Bounds what dead processes leave behind: first those go that hold nothing, then those that hold little, then the oldest.
 //!
 //! It chooses; `Registry` removes. It never chooses a live process, one that cannot be read, or a ledger that some process
 //! still has mapped, as one of another pid namespace has. Recorded processes do as much for themselves where there is no
@@ -7,20 +7,31 @@
 use std::sync::Arc;
 
 use crate::Settings;
-use crate::source::{Source, State};
+use crate::source::{Holds, Source, State};
+
+/// One of so many that are kept has just ended.
+const JUST_ENDED: usize = 4;
 
 /// The dead sources beyond the bounds. `sources` are in the order of their creation.
 pub(crate) fn beyond(settings: &Settings, sources: &[Arc<Source>]) -> Vec<Arc<Source>> {
-    let mut dead: Vec<_> = sources.iter().filter(|source| source.state() == State::Dead).collect();
+    let dead: Vec<_> = sources.iter().filter(|source| source.state() == State::Dead).collect();
     let (mut files, mut bytes) = (dead.len(), dead.iter().map(|source| source.ledger_bytes()).sum::<u64>());
     let fits = |files, bytes| files <= settings.keep_dead_files && bytes <= settings.keep_dead_bytes;
     if fits(files, bytes) {
         return Vec::new();
     }
+    // A shell that forks for each line makes hundreds of these a minute: the one that was killed for want of memory is to
+    // outlast them. What has just ended is not little yet, or it would be gone before somebody asks.
+    let settled = dead.len().saturating_sub(settings.keep_dead_files / JUST_ENDED);
+    let mut dead: Vec<_> = dead.into_iter().enumerate().collect();
     // Stable: among each kind the oldest come first.
-    dead.sort_by_key(|source| !source.holds_nothing());
+    dead.sort_by_key(|(age, source)| match source.holds() {
+        Holds::Nothing => 0,
+        Holds::Little if *age < settled => 1,
+        Holds::Little | Holds::Much => 2,
+    });
     let mut chosen = Vec::new();
-    for source in dead {
+    for (_, source) in dead {
         if fits(files, bytes) {
             break;
         }

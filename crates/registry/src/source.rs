@@ -24,6 +24,18 @@ const NEAR_WORDS: u32 = 8192;
 /// Of those no more than this at once.
 const RUN_WORDS: u32 = 1 << 18;
 
+/// A process that ended with fewer live samples, and with less memory, held little.
+const LITTLE_SAMPLES: i64 = 8;
+const LITTLE_BYTES: f64 = (16 << 20) as f64;
+
+/// What was live when a process died.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Holds {
+    Nothing,
+    Little,
+    Much,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum State {
     Alive,
@@ -56,7 +68,7 @@ pub struct Source {
     ledger: Option<Ledger>,
     state: Mutex<State>,
     /// Of a dead process, once it was asked: nothing changes any more.
-    holds_nothing: OnceLock<bool>,
+    holds: OnceLock<Holds>,
     kept: Mutex<Kept>,
     stack_bytes: Arc<AtomicUsize>,
 }
@@ -78,7 +90,7 @@ impl Source {
             id: id_of(path),
             ledger: Some(ledger),
             state: Mutex::new(State::Dead),
-            holds_nothing: OnceLock::new(),
+            holds: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes,
         }
@@ -90,7 +102,7 @@ impl Source {
             id: id_of(path),
             ledger: None,
             state: Mutex::new(State::Unreadable(why.to_string())),
-            holds_nothing: OnceLock::new(),
+            holds: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes: Arc::default(),
         }
@@ -166,11 +178,19 @@ impl Source {
         self.ledger.as_ref().is_some_and(Ledger::is_held)
     }
 
-    /// Whether nothing was live when the process died. False if that cannot be read.
-    pub(crate) fn holds_nothing(&self) -> bool {
-        *self.holds_nothing.get_or_init(|| {
-            let records = self.ledger.as_ref().and_then(|ledger| ledger.callsites().ok());
-            records.is_some_and(|records| records.iter().all(|record| record.live_count == 0))
+    /// What was live when the process died. Much if that cannot be read.
+    pub(crate) fn holds(&self) -> Holds {
+        *self.holds.get_or_init(|| {
+            let Some(records) = self.ledger.as_ref().and_then(|ledger| ledger.callsites().ok()) else {
+                return Holds::Much;
+            };
+            let samples = records.iter().fold(0_i64, |sum, record| sum.saturating_add(record.live_count.max(0)));
+            let bytes: f64 = records.iter().map(|record| record.weight * record.live_bytes as f64).sum();
+            match samples {
+                0 => Holds::Nothing,
+                _ if samples < LITTLE_SAMPLES && bytes < LITTLE_BYTES => Holds::Little,
+                _ => Holds::Much,
+            }
         })
     }
 

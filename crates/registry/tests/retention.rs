@@ -1,5 +1,5 @@
-//! Which ledgers of dead processes a server removes: first those that hold nothing, then the oldest, and none that some
-//! process still has mapped.
+//! Which ledgers of dead processes a server removes: first those that hold nothing, then those that hold little, then the
+//! oldest, and none that some process still has mapped.
 
 #[path = "hostile/place.rs"]
 #[allow(dead_code)]
@@ -32,13 +32,13 @@ fn identity(nth: u32) -> [(usize, Vec<u8>); 2] {
     ]
 }
 
-/// The ledger of a process that has freed all, or nothing.
-fn put(place: &Place, nth: u32, holds_nothing: bool) {
+/// The ledger of a process that has freed nothing but what callsites beyond the first `held` had.
+fn put(place: &Place, nth: u32, held: usize) {
     let mut bytes = REAL.clone();
     for (at, value) in identity(nth) {
         bytes[at..at + value.len()].copy_from_slice(&value);
     }
-    for callsite in 0..if holds_nothing { CALLSITES } else { 0 } {
+    for callsite in held..CALLSITES {
         let at = CALLSITES_AT + callsite * size_of::<Callsite>();
         let (freed, total) = (at + offset_of!(Callsite, freed_count), at + offset_of!(Callsite, total_count));
         bytes.copy_within(total..total + 8, freed);
@@ -59,13 +59,31 @@ fn left(place: &Place, keep_dead_files: usize, keep_dead_bytes: u64) -> BTreeSet
 fn what_holds_nothing_goes_first_and_then_the_oldest() {
     let place = Place::new();
     for nth in 1..=10 {
-        put(&place, nth, nth % 3 == 0);
+        put(&place, nth, if nth % 3 == 0 { 0 } else { CALLSITES });
     }
     assert_eq!(left(&place, 10, u64::MAX).len(), 10);
     assert_eq!(left(&place, 8, u64::MAX), [1, 2, 4, 5, 7, 8, 9, 10].into());
     assert_eq!(left(&place, 5, u64::MAX), [4, 5, 7, 8, 10].into());
     let bytes = place.sources()[0].ledger_bytes();
     assert_eq!(left(&place, usize::MAX - 1, 3 * bytes), [7, 8, 10].into(), "by bytes");
+}
+
+/// As after an hour of a shell script that forks.
+#[test]
+fn what_holds_little_goes_before_what_holds_much() {
+    let place = Place::new();
+    for nth in 1..=20 {
+        put(&place, nth, if nth % 10 == 1 { CALLSITES } else { 3 });
+    }
+    assert_eq!(left(&place, 8, u64::MAX), [1, 11, 15, 16, 17, 18, 19, 20].into());
+    // The newest two of eight have just ended; where all that is older holds much, the oldest goes.
+    for nth in 21..=26 {
+        put(&place, nth, CALLSITES);
+    }
+    for nth in 27..=28 {
+        put(&place, nth, 3);
+    }
+    assert_eq!(left(&place, 8, u64::MAX), [21, 22, 23, 24, 25, 26, 27, 28].into());
 }
 
 #[test]
@@ -86,7 +104,7 @@ fn what_is_mapped_stays() {
     }
     fs::rename(path, place.path(&name(1))).expect("renamed");
     for nth in 2..=5 {
-        put(&place, nth, false);
+        put(&place, nth, CALLSITES);
     }
     assert_eq!(left(&place, 2, u64::MAX), [1, 5].into());
     assert_eq!(left(&place, 0, u64::MAX), [1].into());

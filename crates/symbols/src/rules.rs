@@ -104,18 +104,25 @@ impl Rules {
     }
 
     /// Of the frames of a stack, innermost first, the one that is the user's own: the first of the application; if there is
-    /// none, the first that is not the allocator's; if there is none, the first. None: there are no frames.
-    pub fn app_frame(kinds: impl IntoIterator<Item = Kind>) -> Option<usize> {
-        let (mut first, mut other) = (None, None);
-        for (at, kind) in kinds.into_iter().enumerate() {
+    /// none, the first that is not the allocator's, one with a name before all without: in a stripped interpreter the first
+    /// is mostly its own malloc, the same for all. If there is none, the first. None: there are no frames.
+    /// Of each frame its kind, and whether its function has a name.
+    pub fn app_frame(frames: impl IntoIterator<Item = (Kind, bool)>) -> Option<usize> {
+        let (mut first, mut other, mut named) = (None, None, None);
+        for (at, (kind, has_name)) in frames.into_iter().enumerate() {
             first.get_or_insert(at);
             match kind {
                 Kind::Application => return Some(at),
                 Kind::Allocator => {}
-                Kind::Runtime | Kind::Library => drop(other.get_or_insert(at)),
+                Kind::Runtime | Kind::Library => {
+                    other.get_or_insert(at);
+                    if has_name {
+                        named.get_or_insert(at);
+                    }
+                }
             }
         }
-        other.or(first)
+        named.or(other).or(first)
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Opti
     }
     if context.session.is_mysql() {
         return Err(Failure::new(FailureKind::Unsupported, format!("SHOW {} is not supported", cursor.rest()))
-            .hint("SHOW DATABASES, TABLES, COLUMNS, PARAMETERS, VARIABLES, PROCESSLIST and WARNINGS are"));
+            .hint("SHOW DATABASES, TABLES, COLUMNS, CREATE TABLE (of views too), PARAMETERS, VARIABLES, PROCESSLIST and WARNINGS are"));
     }
     setting(context, cursor).map(|listing| Some(Answer::Rows(listing, None)))
 }

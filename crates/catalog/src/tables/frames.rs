@@ -115,7 +115,7 @@ impl SystemTable for Frames {
 fn rows(source: &Source, namer: &mut Namer, callsite: Arc<Callsite>) -> Vec<Row> {
     let (state, is_server) = (sources::state_name(source), source.is_own());
     let named = namer.stack(&callsite.stack, callsite.module_generation);
-    let app_frame = Rules::app_frame(named.iter().map(|named| named.kind));
+    let app_frame = Rules::app_frame(named.iter().map(Named::kind_and_name));
     let own = named.iter().position(|named| named.kind != Kind::Allocator).unwrap_or(0);
     let mut seen = HashSet::new();
     let row = |(index, named): (usize, Named)| {

@@ -43,13 +43,13 @@ struct Growth {
     to: Option<Arc<Snapshot>>,
 }
 
-pub(crate) fn provider(scope: &Arc<Scope>, from: &str, to: Option<&str>) -> Result<Arc<dyn TableProvider>, Failure> {
+pub(crate) fn provider(scope: &Arc<Scope>, from: &str, until: Option<&str>) -> Result<Arc<dyn TableProvider>, Failure> {
     let moment = |text| scope.server.moment(text);
-    let growth = Growth { from: moment(from)?, to: to.map(moment).transpose()? };
+    let growth = Growth { from: moment(from)?, to: until.map(moment).transpose()? };
     if let Some(to) = &growth.to
         && to.at < growth.from.at
     {
-        let message = format!("growth: '{}' is before '{from}'", to.mark.as_deref().unwrap_or("the second moment"));
+        let message = format!("growth: '{}' is before '{from}'", until.unwrap_or_default());
         return Err(Failure::new(FailureKind::Query, message).hint("the earlier moment comes first"));
     }
     Ok(Arc::new(Provider::new(Arc::new(growth), Arc::clone(scope))))

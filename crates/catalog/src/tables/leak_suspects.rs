@@ -161,7 +161,8 @@ fn nothing(counts: &HashMap<&'static str, usize>, oldest: Duration, snapshots: u
     let mut found: Vec<_> = counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
     found.sort();
     format!(
-        "no suspects among {} callsites ({}); the longest history is {} s, and a verdict takes about 100 s of it",
+        "no suspects among {} callsites ({}); the longest history is {} s, and a verdict takes about 100 s of \
+         it; live_by_callsite has what is live, of ended processes too",
         counts.values().sum::<usize>(),
         found.join(", "),
         oldest.as_secs()
@@ -170,8 +171,8 @@ fn nothing(counts: &HashMap<&'static str, usize>, oldest: Duration, snapshots: u
 
 /// The history of one process as the statistics take it.
 struct Watched<'a> {
-    created_at: SystemTime,
     now: f64,
+    has_ended: bool,
     /// Those of the process, while it lived.
     snapshots: Vec<(&'a Snapshot, f64)>,
     totals: Vec<ProcessPoint>,
@@ -179,8 +180,7 @@ struct Watched<'a> {
 
 impl<'a> Watched<'a> {
     fn new(source: &Source, track: &Track, snapshots: &'a [Snapshot]) -> Watched<'a> {
-        let created_at = source.started_at();
-        let since = |at: SystemTime| at.duration_since(created_at).unwrap_or_default().as_secs_f64();
+        let since = |at: SystemTime| at.duration_since(source.started_at()).unwrap_or_default().as_secs_f64();
         let until = track.ended_at.unwrap_or_else(SystemTime::now);
         let lived = |snapshot: &&Snapshot| snapshot.at >= track.since && snapshot.at <= until;
         let snapshots: Vec<_> = snapshots.iter().filter(lived).map(|snapshot| (snapshot, since(snapshot.at))).collect();
@@ -189,7 +189,8 @@ impl<'a> Watched<'a> {
             Some(ProcessPoint { at: *at, total_count: point.est_total_count })
         };
         let totals = snapshots.iter().filter_map(total).collect();
-        Watched { created_at, now: since(until), snapshots, totals }
+        let has_ended = source.state() == State::Dead;
+        Watched { now: since(until), has_ended, snapshots, totals }
     }
 
     fn seconds(&self) -> Duration {
@@ -205,9 +206,12 @@ impl<'a> Watched<'a> {
         };
         let points: Vec<_> = points.iter().filter_map(|point| Some(input(point, at(point)?))).collect();
         let mut judgement = verdict::judge(&points, &self.totals, self.now);
-        if judgement.verdict == Verdict::New && self.snapshots.len() <= 1 && self.created_at < SystemTime::now() {
-            // A process that was dead when the server came has no history at all.
-            judgement.why = format!("{}; it was looked at {} time", judgement.why, self.snapshots.len());
+        if judgement.verdict == Verdict::New && self.has_ended {
+            // One that was dead when the server came has no history at all, and none of them will have more.
+            judgement.why = format!(
+                "the process has ended, after {} snapshots: too few for a verdict; live_by_callsite has what it held",
+                self.snapshots.len()
+            );
         }
         judgement
     }

@@ -29,8 +29,10 @@ impl Line {
     /// As printed without a terminal.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let number = |number: i64| Cell::Bare(number.to_string());
-        let mut cells = vec![Cell::Text(self.name.clone()), number(self.bytes), number(self.count)];
+        let mut cells = vec![number(self.bytes), number(self.count)];
         cells.extend(self.total.map(number));
+        // The last: a C++ name may be a thousand letters.
+        cells.push(Cell::Text(self.name.clone()));
         cells
     }
 
@@ -52,7 +54,7 @@ impl By {
     /// Of the table that is printed without a terminal.
     pub(crate) fn headings(self) -> Vec<String> {
         let total = (self == By::Functions).then_some("est_total_bytes");
-        [self.heading(), "est_bytes", "est_count"].into_iter().chain(total).map(str::to_owned).collect()
+        ["est_bytes", "est_count"].into_iter().chain(total).chain([self.heading()]).map(str::to_owned).collect()
     }
 
     pub(crate) fn heading(self) -> &'static str {

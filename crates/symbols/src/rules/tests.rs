@@ -44,7 +44,7 @@ fn first_frame_of_the_user() {
     const LIBC: &str = "/usr/lib/x86_64-linux-gnu/libc.so.6";
     const PRELOAD: &str = "/tmp/heapql/libheapql_preload.so";
     type Stack<'a> = &'a [(&'a str, &'a str, &'a str)];
-    let stacks: [(Stack<'_>, usize); 11] = [
+    let stacks: [(Stack<'_>, usize); 16] = [
         (&[(PRELOAD, "malloc", ""), (LIBC, "strdup", ""), (APP, "load_config", "conf.c"), (APP, "main", "")], 2),
         (
             &[
@@ -122,12 +122,43 @@ fn first_frame_of_the_user() {
         // Generated code, in no module.
         (&[(PRELOAD, "malloc", ""), ("", "", ""), ("/usr/bin/node", "", ""), ("/srv/app/addon.node", "Init", "")], 3),
         (&[(PRELOAD, "malloc", ""), ("/srv/app (deleted)", "", "")], 1),
+        // Stripped: the interpreter's own malloc has no name, and is the same for all objects.
+        (
+            &[
+                (PRELOAD, "malloc", ""),
+                ("/usr/lib/x86_64-linux-gnu/libruby-3.1.so.3.1.2", "", ""),
+                ("/usr/lib/x86_64-linux-gnu/libruby-3.1.so.3.1.2", "rb_str_times", ""),
+                ("/usr/lib/x86_64-linux-gnu/libruby-3.1.so.3.1.2", "rb_vm_exec", ""),
+            ],
+            2,
+        ),
+        (&[(PRELOAD, "malloc", ""), ("/usr/bin/python3.11", "", ""), ("/usr/bin/python3.11", "", "")], 1),
+        (&[(APP, "xmalloc", "xmalloc.c"), (APP, "xstrdup", "xmalloc.c"), (APP, "read_config", "conf.c")], 2),
+        (
+            &[
+                (PRELOAD, "malloc", ""),
+                ("/usr/bin/perl", "Perl_safesysmalloc", ""),
+                ("/usr/bin/perl", "Perl_sv_grow", ""),
+                ("/usr/bin/perl", "Perl_sv_setsv_flags", ""),
+            ],
+            3,
+        ),
+        (
+            &[
+                (PRELOAD, "malloc", ""),
+                ("/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "CRYPTO_zalloc", ""),
+                ("/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "OPENSSL_LH_new", ""),
+            ],
+            2,
+        ),
     ];
     let rules = Rules::default();
     let some = |text: &'static str| (!text.is_empty()).then_some(text);
     for (stack, expected) in stacks {
-        let kinds: Vec<Kind> =
-            stack.iter().map(|(module, name, file)| rules.kind(module, some(name), some(file))).collect();
+        let kind = |(module, name, file): &(&'static str, &'static str, &'static str)| {
+            (rules.kind(module, some(name), some(file)), !name.is_empty())
+        };
+        let kinds: Vec<(Kind, bool)> = stack.iter().map(kind).collect();
         assert_eq!(Rules::app_frame(kinds.iter().copied()), Some(expected), "{stack:?}: {kinds:?}");
     }
     assert_eq!(Rules::app_frame([]), None);
@@ -144,6 +175,9 @@ fn names_that_only_look_alike_are_the_users() {
         "allocate(int)",
         "je_suis",
         "mi_app",
+        "zmap",
+        "palloc_report",
+        "xmalloc_count",
         "operator_new_order(int)",
     ];
     for name in names {
