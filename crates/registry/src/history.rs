@@ -7,7 +7,7 @@
 mod point;
 mod thin;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -145,9 +145,8 @@ impl History {
             Some((process, state == State::Dead, source.counters().ok()?))
         };
         let looked: Vec<_> = sources.iter().filter_map(read).collect();
-        let there: Vec<_> = sources.iter().map(|source| ProcessKey::of(source)).collect();
         let mut kept = self.kept.lock();
-        kept.forget_all_but(&there);
+        kept.forget_all_but(sources);
         let snapshot = Snapshot { number: kept.next, at, mark };
         kept.next += 1;
         for (process, is_dead, counters) in looked {
@@ -301,9 +300,14 @@ impl Kept {
         Arc::make_mut(self.tracks.entry(process).or_insert_with(new))
     }
 
-    fn forget_all_but(&mut self, there: &[ProcessKey]) {
+    /// A ledger that cannot be read for the moment may be that of any process of its pid.
+    fn forget_all_but(&mut self, sources: &[Arc<Source>]) {
         let before = self.tracks.len();
-        self.tracks.retain(|process, _| there.contains(process));
+        let is_readable = |source: &&Arc<Source>| !matches!(source.state(), State::Unreadable(_));
+        let (readable, unreadable): (Vec<_>, Vec<_>) = sources.iter().partition(is_readable);
+        let there: HashSet<ProcessKey> = readable.into_iter().map(|source| ProcessKey::of(source)).collect();
+        let pids: HashSet<i32> = unreadable.into_iter().map(|source| source.pid()).collect();
+        self.tracks.retain(|process, _| there.contains(process) || pids.contains(&process.pid));
         self.dropped_processes += (before - self.tracks.len()) as u64;
     }
 
