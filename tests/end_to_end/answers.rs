@@ -143,6 +143,22 @@ fn a_dead_program_that_was_replaced_is_said_to_be() {
 }
 
 #[test]
+fn processes_say_how_they_ended_and_why_nothing_is_recorded() {
+    let mut server = Launch::run(exact(), &[]).intervals(10_000, 10_000).flag("--keep").start();
+    let pid = server.ready();
+    server.order("malloc 12 1009");
+    let mut client = server.postgres();
+    let of = |column: &str| format!("SELECT coalesce({column}, 'none') FROM processes WHERE pid = {pid}");
+    assert!(client.query(&of("why")).value().starts_with("zero mode: "));
+    assert_eq!(client.query(&of("exit")).value(), "none");
+    client.query("ALTER SYSTEM SET _min_malloc_sample_interval = 1, _max_malloc_sample_interval = 1");
+    server.order("malloc 12 1009");
+    assert_eq!(client.query(&of("why")).value(), "none");
+    crate::harness::kill(pid, libc::SIGKILL);
+    eventually("its end", || (client.query(&of("exit")).value() == "killed by SIGKILL").then_some(()));
+}
+
+#[test]
 fn rules_say_whose_code_a_frame_is() {
     let mut server = recorded(&exact());
     server.order("malloc 4 1009");

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use heapql_ledger::Sampling;
-use heapql_registry::{History, Registry, Snapshot, Usage};
+use heapql_registry::{History, Registry, Snapshot, State, Usage};
 
 use crate::connections::Connections;
 use crate::engine::Engine;
@@ -47,6 +47,8 @@ pub struct Server {
     password: Option<String>,
     started: Instant,
     numbers: OnceLock<fn(FailureKind) -> u16>,
+    /// The pid and the end of the process that this one started.
+    ended: OnceLock<(i32, String)>,
 }
 
 impl Server {
@@ -66,6 +68,7 @@ impl Server {
             password: config.password,
             started: Instant::now(),
             numbers: OnceLock::new(),
+            ended: OnceLock::new(),
         };
         Ok(Arc::new(server))
     }
@@ -82,6 +85,16 @@ impl Server {
     pub fn look(&self) {
         self.registry.sources();
         self.recorded.look(&self.registry, &self.parameters);
+    }
+
+    /// How the process that this one started has ended, in words. The first call counts.
+    pub fn set_exit(&self, pid: i32, how: String) {
+        let _ = self.ended.set((pid, how));
+    }
+
+    pub(crate) fn exit_of(&self, pid: i32, state: State) -> Option<String> {
+        let (ended, how) = self.ended.get()?;
+        (*ended == pid && state == State::Dead).then(|| how.clone())
     }
 
     /// Password of root@sys. The wire does challenge and response itself.

@@ -47,6 +47,7 @@ pub(crate) struct Service {
     /// Gone, with their files, when the service is.
     _files: (Option<EndpointsFile>, Option<ServerFile>),
     registry: Arc<Registry>,
+    server: Arc<Server>,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<()>,
     looking: JoinHandle<()>,
@@ -85,6 +86,7 @@ impl Service {
         // For itself it goes on in full until it serves.
         Intervals::new(1, 1).into_iter().for_each(heapql_sampler::set_intervals);
         let looking = tokio::spawn(look(Arc::clone(&server)));
+        let kept = Arc::clone(&server);
         let (shutdown, stop) = watch::channel(false);
         // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.
         let serving = tokio::task::spawn_blocking(|| Handle::current().block_on(listeners.serve(server, stop)));
@@ -93,11 +95,25 @@ impl Service {
         }
         // Without it clients must be told where to connect, which is no reason to fail.
         let found = ServerFile::write(plan.dir, &endpoints).inspect_err(|error| tracing::warn!("{error}")).ok();
-        Ok(Service { endpoints, has_password, _files: (file, found), registry, shutdown, serving, looking })
+        Ok(Service {
+            endpoints,
+            has_password,
+            _files: (file, found),
+            registry,
+            server: kept,
+            shutdown,
+            serving,
+            looking,
+        })
     }
 
     pub(crate) fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// For `processes`: how the program under `run` has ended.
+    pub(crate) fn set_exit(&self, pid: i32, how: String) {
+        self.server.set_exit(pid, how);
     }
 
     pub(crate) fn has_password(&self) -> bool {

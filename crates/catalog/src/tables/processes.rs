@@ -9,6 +9,7 @@ use datafusion::error::Result;
 
 use super::batch::{batches, ints, ints_or_null, same_int, same_text, texts, texts_or_null, times};
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
+use crate::parameters;
 
 const COLUMNS: &[Column] = &[
     Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
@@ -19,7 +20,8 @@ const COLUMNS: &[Column] = &[
     Column::text("program", "varchar(4096)", "path of the main executable"),
     Column::int("tenant_id", "tenant of the process's samples unless a scope says otherwise"),
     Column::text("state", "varchar(16)", "alive, dead or unreadable"),
-    Column::text("why", "varchar(4096)", "why it is unreadable").or_null(),
+    Column::text("exit", "varchar(64)", "how it ended, if the server started it").or_null(),
+    Column::text("why", "varchar(4096)", "why it is unreadable, or why nothing of it is recorded").or_null(),
     Column::time("started_at", "when recording began, UTC"),
     Column::int("min_interval", "_min_malloc_sample_interval in force in the process").or_null(),
     Column::int("max_interval", "_max_malloc_sample_interval in force in the process").or_null(),
@@ -39,6 +41,7 @@ pub(crate) struct Processes;
 struct Row {
     source: Arc<Source>,
     state: &'static str,
+    exit: Option<String>,
     why: Option<String>,
     live: Option<Live>,
 }
@@ -73,7 +76,9 @@ impl SystemTable for Processes {
             scope.tenant.sees(source.tenant_id()) && request.passes_int("pid", i64::from(source.pid()))
         };
         let sources = scope.server.registry().sources();
-        let rows = sources.into_iter().filter(visible).map(|source| row(source, counted)).collect();
+        let exit = |source: &Source| scope.server.exit_of(source.pid(), source.state());
+        let row = |source: Arc<Source>| Row { exit: exit(&source), ..row(source, counted) };
+        let rows = sources.into_iter().filter(visible).map(row).collect();
         let server = Arc::clone(&scope.server);
         Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
             "svr_ip" => same_text(rows.len(), server.svr_ip()),
@@ -88,11 +93,11 @@ fn row(source: Arc<Source>, counted: bool) -> Row {
         State::Alive => "alive",
         State::Dead => "dead",
         State::Unreadable(why) => {
-            return Row { source, state: "unreadable", why: Some(why), live: None };
+            return Row { source, state: "unreadable", exit: None, why: Some(why), live: None };
         }
     };
     if !counted {
-        return Row { source, state, why: None, live: None };
+        return Row { source, state, exit: None, why: None, live: None };
     }
     match sources::callsites(&source) {
         Ok(callsites) => {
@@ -102,10 +107,24 @@ fn row(source: Arc<Source>, counted: bool) -> Row {
                 live.count = live.count.saturating_add(callsite.counters.live_count);
                 live.bytes = live.bytes.saturating_add(callsite.counters.live_bytes);
             }
-            Row { source, state, why: None, live: Some(live) }
+            let why = if live.callsites == 0 { why_nothing(&source) } else { None };
+            Row { source, state, exit: None, why, live: Some(live) }
         }
-        Err(why) => Row { source, state: "unreadable", why: Some(why), live: None },
+        Err(why) => Row { source, state: "unreadable", exit: None, why: Some(why), live: None },
     }
+}
+
+/// Of a process that has no live sample.
+fn why_nothing(source: &Source) -> Option<String> {
+    let intervals = source.intervals()?;
+    if intervals.is_zero() {
+        return Some(format!("zero mode: {} is {}, and nothing is sampled", parameters::MIN, intervals.min));
+    }
+    let lost = source.losses().iter().map(|(_, count)| *count).fold(0, u64::saturating_add);
+    Some(match lost {
+        0 => format!("no live object is a sample; one in {}..{} allocations is", intervals.min, intervals.max),
+        lost => format!("{lost} samples that were due could not be recorded; self_usage says why"),
+    })
 }
 
 fn cells(column: &str, rows: &[Row]) -> ArrayRef {
@@ -117,6 +136,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "program" => texts(rows, |row| row.source.program()),
         "tenant_id" => ints(rows, |row| row.source.tenant_id()),
         "state" => texts(rows, |row| row.state),
+        "exit" => texts_or_null(rows, |row| row.exit.as_deref()),
         "why" => texts_or_null(rows, |row| row.why.as_deref()),
         "started_at" => times(rows, |row| row.source.started_at()),
         "min_interval" => ints_or_null(rows, |row| intervals(row).map(|both| i64::from(both.min))),

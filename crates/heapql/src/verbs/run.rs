@@ -96,10 +96,12 @@ impl Recording {
         let mut signals = Signals::catch(&signals::FORWARDED).map_err(not_caught)?;
         let (mut child, is_recorded) = launch.start()?;
         signals.catch_ignored().map_err(not_caught)?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         self.announce(service, &child, is_recorded);
         let ended = launch::wait(&mut child, &mut signals).await;
         let ended = ended.map_err(|error| failed(&format!("wait for '{}'", self.title), error))?;
         if self.keep {
+            pid.into_iter().for_each(|pid| service.set_exit(pid, launch::how(ended)));
             self.announce_end(ended);
             signals.ending_after_target().await;
         }
