@@ -1,7 +1,7 @@
 //! What went wrong when HeapQL was tried on programs that it does not know: whose code they are, who ended too soon, and
 //! what was asked wrongly.
 
-use crate::harness::{Launch, eventually, kill};
+use crate::harness::{Client, Launch, eventually, kill};
 
 /// Debian's perl has no debug info, and its own malloc around that of libc.
 const PERL: &str = "my @keep; push @keep, 'x' x (2000 + $_ % 7) for 1 .. 3000; $| = 1; print \"ready $$\\n\"; <STDIN>;";
