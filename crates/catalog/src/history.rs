@@ -52,6 +52,7 @@ impl Recorded {
         let tiers = tiers(parameters);
         let mut due_at = self.due_at.lock();
         if due_at.is_some_and(|at| Instant::now() < at) {
+            registry.tidy();
             return;
         }
         *due_at = Some(Instant::now() + uneven(tiers.every()));

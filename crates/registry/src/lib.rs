@@ -20,7 +20,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use heapql_ledger::{Intervals, Ledger, ReadError, Sampling};
 use parking_lot::Mutex;
@@ -43,7 +43,7 @@ pub const RUN_PREFIX: &str = "run-";
 /// A file this young may still be in creation.
 const CREATION: Duration = Duration::from_secs(5);
 /// How often dead processes' files are counted and the oldest removed.
-const RETENTION_EVERY: Duration = Duration::from_secs(1);
+const RETENTION_EVERY: Duration = Duration::from_millis(500);
 
 /// Where to look, and how much of the dead to keep.
 #[derive(Clone, Debug)]
@@ -92,6 +92,8 @@ pub struct Registry {
 struct Known {
     sources: HashMap<PathBuf, Arc<Source>>,
     retained_at: Option<Instant>,
+    /// When a file had last been added to the directory, or removed.
+    changed_at: Option<SystemTime>,
 }
 
 impl Registry {
@@ -134,6 +136,16 @@ impl Registry {
             self.retain(&mut known, &mut sources);
         }
         sources
+    }
+
+    /// Keeps to the bounds while nobody asks, if ledgers have come or gone: otherwise the processes that start keep to theirs,
+    /// and remove the oldest whatever it holds.
+    pub fn tidy(&self) {
+        let changed_at = std::fs::metadata(&self.settings.root).and_then(|root| root.modified()).ok();
+        let before = std::mem::replace(&mut self.known.lock().changed_at, changed_at);
+        if before != changed_at {
+            self.sources();
+        }
     }
 
     /// The source of a path: a known one unless it could not be read, which may have been for the moment.

@@ -2,7 +2,7 @@
 //!
 //! It chooses; `Registry` removes. It never chooses a live process, one that cannot be read, or a ledger that some process
 //! still has mapped, as one of another pid namespace has. Recorded processes do as much for themselves where there is no
-//! server (`ledger::retention`). Called by `Registry::sources`, at most once a second.
+//! server (`ledger::retention`). Called by `Registry::sources`, at most twice a second.
 
 use std::sync::Arc;
 

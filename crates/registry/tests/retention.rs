@@ -112,3 +112,18 @@ fn what_is_mapped_stays() {
     unsafe { writer.abandon() };
     assert_eq!(left(&place, 0, u64::MAX), BTreeSet::new(), "nobody has it mapped any more");
 }
+
+#[test]
+fn a_server_that_nobody_asks_keeps_to_its_bounds() {
+    let place = Place::new();
+    let settings = Kept { root: place.dir.path().to_owned(), keep_dead_files: 4, keep_dead_bytes: u64::MAX };
+    let registry = Registry::open(settings).expect("a registry");
+    let files = || fs::read_dir(place.dir.path()).expect("readable").count();
+    for nth in 1..=10 {
+        put(&place, nth, CALLSITES);
+    }
+    registry.tidy();
+    assert_eq!(files(), 4);
+    registry.tidy();
+    assert_eq!(files(), 4);
+}

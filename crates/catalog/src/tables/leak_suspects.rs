@@ -152,7 +152,9 @@ fn order(row: &Row) -> (bool, bool, f64, f64) {
 /// Why there is no row.
 fn nothing(counts: &HashMap<&'static str, usize>, oldest: Duration, snapshots: usize) -> String {
     if snapshots == 0 {
-        return "no suspects: there is no history; a running server (heapql run, heapql serve) keeps one".to_owned();
+        return "no suspects: there is no history; a running server (heapql run, heapql serve) keeps one, and \
+                live_by_callsite has what is live, of ended processes too"
+            .to_owned();
     }
     if counts.is_empty() {
         return "no suspects: no process with a live sample has been looked at; SELECT * FROM processes lists what there is"
@@ -209,8 +211,8 @@ impl<'a> Watched<'a> {
         if judgement.verdict == Verdict::New && self.has_ended {
             // One that was dead when the server came has no history at all, and none of them will have more.
             judgement.why = format!(
-                "the process has ended, after {} snapshots: too few for a verdict; live_by_callsite has what it held",
-                self.snapshots.len()
+                "the process has ended, after {} s of history: too little for a verdict; live_by_callsite has what it held",
+                self.seconds().as_secs()
             );
         }
         judgement
