@@ -16,7 +16,10 @@ async fn all_run() {
         assert!(text.starts_with("-- "), "{}", path.display());
         for client in [house.mysql(), house.postgres()] {
             for statement in client.session.statements(&text).expect("splits") {
-                assert!(!client.rows(&statement).await.is_empty(), "{}", path.display());
+                let rows = client.rows(&statement).await;
+                // Nothing leaks here, and no time has passed.
+                let is_verdict = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("leak_"));
+                assert!(!rows.is_empty() || is_verdict, "{}", path.display());
             }
         }
         count += 1;

@@ -1,0 +1,11 @@
+-- What grew since a moment that was given a name, how the heap has gone since, and one callsite's past.
+SELECT mark('start');
+SELECT pid, label, est_bytes_growth, est_bytes_growth_error, est_count_growth, back_trace
+FROM growth('start')
+ORDER BY est_bytes_growth DESC
+LIMIT 10;
+SELECT snapshot_at, mark, process_count, callsite_count, est_bytes FROM snapshots ORDER BY snapshot_at;
+SELECT snapshot_at, pid, callsite_id, est_bytes, est_bytes_error
+FROM history
+ORDER BY pid, callsite_id, snapshot_at
+LIMIT 100;

@@ -1,0 +1,5 @@
+-- What the history says of the callsites that hold most, suspects or not.
+SELECT verdict, app_frame, why, est_live_bytes, pid, callsite_id
+FROM leak_verdicts
+ORDER BY est_live_bytes DESC
+LIMIT 10;
