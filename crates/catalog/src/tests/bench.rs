@@ -61,8 +61,11 @@ async fn five_thousand_callsites_at_a_thousand_snapshots() {
     // A file holds the callsites that changed: here all of them.
     let files = super::server_with_history(house.folder.path());
     let folder = house.folder.path().join("history");
-    for mark in 0..20 {
-        ids.iter().for_each(|id| process.count(*id, 100));
+    for mark in 0..20_u64 {
+        for (nth, id) in (0_u64..).zip(&ids) {
+            // Of different sizes, different numbers.
+            (0..=(nth * 7 + mark * 13) % 5).for_each(|_| process.count(*id, 16 + (nth * 31 + mark * 17) % 4000));
+        }
         files.mark(&format!("mark {mark}")).expect("marked");
     }
     let sizes =
