@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
-use heapql_registry::{Modules, Source, State, Usage};
-use heapql_symbols::{Frame, Kind, Module, Rules, Symbols, unnamed};
+use heapql_registry::{Module as Record, Modules, Source, State, Usage};
+use heapql_symbols::{Frame, Kind, Module, Resolved, Rules, Symbols, unnamed};
 use parking_lot::Mutex;
 
 use crate::parameters::{APP_FRAME_RULES, Parameters};
@@ -69,6 +70,9 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
+/// Debug info is large, and questions come together.
+const CLOSED_AFTER: Duration = Duration::from_secs(60);
+
 /// What the server knows of names: files, and the rules that a parameter sets.
 #[derive(Default)]
 pub(crate) struct Names {
@@ -86,6 +90,11 @@ impl Names {
             *rules = (text.clone(), Arc::new(Rules::parse(&text).unwrap_or_default()));
         }
         Arc::clone(&rules.1)
+    }
+
+    /// Closes files that nobody has asked about for a while.
+    pub(crate) fn close_idle(&self) {
+        self.symbols.close_idle(CLOSED_AFTER);
     }
 
     pub(crate) fn usage(&self) -> Vec<Usage> {
@@ -126,12 +135,14 @@ impl Namer {
 
     /// All frames, innermost first.
     pub(crate) fn stack(&mut self, stack: &[u64], generation: u16) -> Vec<Named> {
+        self.prepare(stack, generation);
         stack.iter().flat_map(|address| self.address(*address, generation).to_vec()).collect()
     }
 
     /// All frames in words, one a line.
     pub(crate) fn stack_text(&mut self, stack: &[u64], generation: u16) -> String {
         let mut text = String::new();
+        self.prepare(stack, generation);
         for address in stack {
             for named in self.address(*address, generation).iter() {
                 if !text.is_empty() {
@@ -171,27 +182,49 @@ impl Namer {
 
     /// The frames at one return address.
     pub(crate) fn address(&mut self, address: u64, generation: u16) -> Arc<[Named]> {
-        if let Some(known) = self.known.get(&(address, generation)) {
-            return Arc::clone(known);
-        }
-        let named: Arc<[Named]> = self.named(address, generation).into();
-        self.known.insert((address, generation), Arc::clone(&named));
-        named
+        self.prepare(&[address], generation);
+        self.known.get(&(address, generation)).cloned().unwrap_or_default()
     }
 
-    fn named(&self, address: u64, generation: u16) -> Vec<Named> {
-        let Some((module, offset)) = self.modules.locate(address, generation) else {
-            // Code that was made at run time, or a module that was not seen.
-            let frame = Frame { function: None, file: None, line: None, is_inline: false };
-            let note = Some("no module lies there".into());
-            let kind = self.rules.kind("", None, None);
-            return vec![Named { address, module: "".into(), offset: address, frame, kind, note }];
-        };
+    /// Looks up what is not known yet, the addresses of a module together: that costs less than one by one.
+    fn prepare(&mut self, addresses: &[u64], generation: u16) {
+        let is_new = |address: &&u64| !self.known.contains_key(&(**address, generation));
+        let mut located: Vec<_> = addresses
+            .iter()
+            .filter(is_new)
+            .map(|address| (*address, self.modules.locate(*address, generation)))
+            .collect();
+        let key = |module: Option<(&Record, u64)>| module.map(|(module, _)| (module.start, module.loaded));
+        located.sort_by_key(|(address, module)| (key(*module), *address));
+        located.dedup_by_key(|(address, _)| *address);
+        let mut named: Vec<(u64, Vec<Named>)> = Vec::with_capacity(located.len());
+        for together in located.chunk_by(|(_, one), (_, other)| key(*one) == key(*other)) {
+            match together[0].1 {
+                None => named.extend(together.iter().map(|(address, _)| (*address, vec![self.nowhere(*address)]))),
+                Some((module, _)) => {
+                    let offsets = together.iter().filter_map(|(address, at)| Some((*address, (*at)?.1))).collect();
+                    named.extend(self.in_module(module, offsets));
+                }
+            }
+        }
+        self.known.extend(named.into_iter().map(|(address, named)| ((address, generation), named.into())));
+    }
+
+    /// Code that was made at run time, or a module that was not seen.
+    fn nowhere(&self, address: u64) -> Named {
+        let frame = Frame { function: None, file: None, line: None, is_inline: false };
+        let note = Some("no module lies there".into());
+        Named { address, module: "".into(), offset: address, frame, kind: self.rules.kind("", None, None), note }
+    }
+
+    /// The frames at return addresses, each with its place in the module's file.
+    fn in_module(&self, module: &Record, places: Vec<(u64, u64)>) -> Vec<(u64, Vec<Named>)> {
         let path: Arc<str> = module.path.as_str().into();
         let wanted = Module { path: &module.path, build_id: &module.build_id, pid: self.pid };
         // The call, not what it returns to.
-        let resolved = self.server.names().symbols.resolve(&wanted, &[offset.saturating_sub(1)]);
-        let named = |frame: &Frame, note: &Option<Arc<str>>| Named {
+        let calls: Vec<u64> = places.iter().map(|(_, offset)| offset.saturating_sub(1)).collect();
+        let resolved = self.server.names().symbols.resolve(&wanted, &calls);
+        let named = |address, offset, frame: &Frame, note: &Option<Arc<str>>| Named {
             address,
             module: Arc::clone(&path),
             offset,
@@ -199,7 +232,10 @@ impl Namer {
             frame: frame.clone(),
             note: note.clone(),
         };
-        resolved.iter().flat_map(|at| at.frames.iter().map(|frame| named(frame, &at.note))).collect()
+        let of = |((address, offset), at): ((u64, u64), Arc<Resolved>)| {
+            (address, at.frames.iter().map(|frame| named(address, offset, frame, &at.note)).collect())
+        };
+        places.into_iter().zip(resolved).map(of).collect()
     }
 }
 

@@ -85,6 +85,7 @@ impl Server {
     pub fn look(&self) {
         self.registry.sources();
         self.recorded.look(&self.registry, &self.parameters);
+        self.names.close_idle();
     }
 
     /// How the process that this one started has ended, in words. The first call counts.

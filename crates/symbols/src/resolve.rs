@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -65,6 +65,7 @@ struct Table {
 #[derive(Default)]
 struct Open {
     modules: HashMap<u64, OpenEntry>,
+    used_at: Option<Instant>,
     clock: u64,
     opened: u64,
 }
@@ -125,6 +126,17 @@ impl Symbols {
             Err(failed) => failed.clone(),
         };
         cached.into_iter().zip(addresses).map(|(cached, address)| cached.unwrap_or_else(|| of(address))).collect()
+    }
+
+    /// Closes all modules if none was asked about for so long; their names are kept. Waits for nobody.
+    pub fn close_idle(&self, idle: Duration) {
+        let Some(mut open) = self.open.try_lock() else {
+            return;
+        };
+        if !open.modules.is_empty() && open.used_at.is_none_or(|at| at.elapsed() > idle) {
+            open.modules.clear();
+            self.table.lock().open = open.usage();
+        }
     }
 
     /// Rows for `self_usage`.
@@ -263,6 +275,7 @@ impl Open {
     /// None: the parser panicked, or no thread could be had. The module is closed then.
     fn resolve(&mut self, number: u64, addresses: &[u64]) -> Option<Vec<Arc<Resolved>>> {
         self.clock += 1;
+        self.used_at = Some(Instant::now());
         let entry = self.modules.get_mut(&number)?;
         entry.used = self.clock;
         let module = &mut entry.module;
