@@ -198,5 +198,7 @@ fn without_the_listener_there_is_none() {
     assert_eq!(server.endpoints.http, "");
     assert!(!server.log().contains("web "));
     let server = recorded();
-    assert!(server.log().contains(&format!("web      http://{}/", server.endpoints.http)), "{}", server.log());
+    // The endpoints file is there a moment before it is said.
+    let line = format!("web      http://{}/", server.endpoints.http);
+    eventually("the line to be printed", || server.log().contains(&line).then_some(()));
 }
