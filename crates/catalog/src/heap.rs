@@ -38,7 +38,7 @@ pub(crate) fn profile(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> 
     for (source, callsites) in &sources.chosen {
         let is_several = sources.chosen.len() > 1 && wanted.process_frames;
         let root = is_several.then(|| Arc::new(process_frame(source)));
-        let points = at.map(|snapshot| points(scope, source, snapshot));
+        let points = at.map(|snapshot| scope.server.history().as_of(ProcessKey::of(source), snapshot));
         let command: Arc<str> = source.command().into();
         let mut located = places.of(source);
         for callsite in callsites.iter().filter(|callsite| is_wanted(scope, wanted, callsite)) {
@@ -133,13 +133,6 @@ impl Errors {
             ..Values::default()
         }
     }
-}
-
-/// By callsite; empty of a process that was not there yet.
-fn points(scope: &Scope, source: &Source, at: &Snapshot) -> HashMap<u64, Point> {
-    let track = scope.server.history().track(ProcessKey::of(source));
-    let track = track.iter().filter(|track| track.since <= at.at);
-    track.flat_map(|track| track.as_of(at.number).map(|(id, point)| (id, *point))).collect()
 }
 
 fn title(chosen: &[(Arc<Source>, Vec<Callsite>)]) -> String {

@@ -187,7 +187,7 @@ impl Namer {
     }
 
     /// Looks up what is not known yet, the addresses of a module together: that costs less than one by one.
-    fn prepare(&mut self, addresses: &[u64], generation: u16) {
+    pub(crate) fn prepare(&mut self, addresses: &[u64], generation: u16) {
         let is_new = |address: &&u64| !self.known.contains_key(&(**address, generation));
         let mut located: Vec<_> = addresses
             .iter()

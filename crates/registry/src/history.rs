@@ -176,8 +176,14 @@ impl History {
         (kept.tracks.values().cloned().collect(), kept.snapshots.clone())
     }
 
-    pub fn track(&self, process: ProcessKey) -> Option<Arc<Track>> {
+    fn track(&self, process: ProcessKey) -> Option<Arc<Track>> {
         self.kept.lock().tracks.get(&process).cloned()
+    }
+
+    /// What a process's callsites counted at a snapshot; empty of a process that was not there yet.
+    pub fn as_of(&self, process: ProcessKey, snapshot: &Snapshot) -> HashMap<u64, Point> {
+        let track = self.track(process).filter(|track| track.since <= snapshot.at);
+        track.iter().flat_map(|track| track.as_of(snapshot.number)).map(|(id, point)| (id, *point)).collect()
     }
 
     /// What files have to be written and removed since it was last asked.

@@ -21,8 +21,6 @@ pub(super) struct Located<'p, 'a> {
     places: &'p mut Places<'a>,
     namer: Namer,
     modules: Modules,
-    /// Path of the executable, which its record may not have.
-    program: String,
     seen: HashMap<(u64, u16), Arc<Location>>,
 }
 
@@ -36,27 +34,21 @@ impl<'a> Places<'a> {
         let modules = source.modules().unwrap_or_default();
         // pprof takes the first for the program.
         if let Some(record) = modules.iter().find(|module| module.is_program) {
-            self.module(record, path(record, source.program()));
+            self.module(record);
         }
-        Located {
-            namer: Namer::new(&self.scope.server, source),
-            places: self,
-            modules,
-            program: source.program().to_owned(),
-            seen: HashMap::new(),
-        }
+        Located { namer: Namer::new(&self.scope.server, source), places: self, modules, seen: HashMap::new() }
     }
 
     pub(super) fn into_modules(self) -> Vec<Module> {
         self.modules
     }
 
-    fn module(&mut self, record: &Record, path: &str) -> u32 {
-        let key = (record.build_id.clone(), path.to_owned(), record.start);
+    fn module(&mut self, record: &Record) -> u32 {
+        let key = (record.build_id.clone(), record.path.clone(), record.start);
         let modules = &mut self.modules;
         *self.known.entry(key).or_insert_with(|| {
             modules.push(Module {
-                path: path.to_owned(),
+                path: record.path.clone(),
                 build_id: record.build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
                 start: record.start,
                 end: record.end,
@@ -70,6 +62,7 @@ impl<'a> Places<'a> {
 impl Located<'_, '_> {
     /// The innermost first, as in the callsite.
     pub(super) fn stack(&mut self, callsite: &Callsite) -> Vec<Arc<Location>> {
+        self.namer.prepare(&callsite.stack, callsite.module_generation);
         callsite.stack.iter().map(|&address| self.location(address, callsite.module_generation)).collect()
     }
 
@@ -81,7 +74,7 @@ impl Located<'_, '_> {
         let location = match self.modules.locate(address, generation) {
             None => Location { module: u32::MAX, address, frames },
             Some((record, address)) => {
-                let module = self.places.module(record, path(record, &self.program));
+                let module = self.places.module(record);
                 Location { module, address, frames }
             }
         };
@@ -89,10 +82,6 @@ impl Located<'_, '_> {
         self.seen.insert((address, generation), Arc::clone(&location));
         location
     }
-}
-
-fn path<'a>(record: &'a Record, program: &'a str) -> &'a str {
-    if record.is_program && record.path.is_empty() { program } else { &record.path }
 }
 
 fn frame(named: &Named) -> Frame {

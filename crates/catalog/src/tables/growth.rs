@@ -2,7 +2,6 @@
 //!
 //! A sample that is live at both moments says nothing about the difference; its error comes from those that came and went.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -86,11 +85,7 @@ impl SystemTable for Growth {
             if !request.passes_int("pid", pid) {
                 continue;
             }
-            let track = scope.server.history().track(process);
-            let as_of = |snapshot: &Snapshot| -> HashMap<u64, Point> {
-                let track = track.iter().filter(|track| track.since <= snapshot.at);
-                track.flat_map(|track| track.as_of(snapshot.number).map(|(id, point)| (id, *point))).collect()
-            };
+            let as_of = |snapshot: &Snapshot| scope.server.history().as_of(process, snapshot);
             let before = as_of(&self.from);
             let after = self.to.as_deref().map(as_of);
             for callsite in callsites.into_iter().filter(|callsite| {
