@@ -5,13 +5,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider};
-use datafusion::common::config::Dialect as EngineDialect;
+use datafusion::common::config::{ConfigOptions, Dialect as EngineDialect};
+use datafusion::error::Result;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 
+use crate::asking::Asking;
 use crate::failure::Failure;
 use crate::functions;
 use crate::postgres;
@@ -69,7 +73,10 @@ impl Engine {
         state.register_catalog_list(Arc::new(list));
         functions::equip(&mut state, scope)?;
         state.mark_start_execution();
-        Ok(state)
+        Ok(match &scope.asking {
+            Some(asking) => spreading(state, asking),
+            None => state,
+        })
     }
 
     fn catalog(&self, dialect: Dialect, scope: &Arc<Scope>, extra: Option<Arc<dyn SchemaProvider>>) -> Catalog {
@@ -115,6 +122,31 @@ fn state(runtime: &Arc<RuntimeEnv>, dialect: Dialect) -> SessionState {
     // Only replaces what it adds, which cannot fail.
     let _ = state.register_udf(Arc::new(functions::sleep(dialect)));
     state
+}
+
+/// The same state for a statement that may ask other servers: the last step of planning is theirs.
+fn spreading(state: SessionState, asking: &Arc<Asking>) -> SessionState {
+    let config = state.config().clone().with_extension(Arc::clone(asking));
+    let rule = Arc::new(Spread(Arc::clone(asking)));
+    SessionStateBuilder::new_from_existing(state).with_config(config).with_physical_optimizer_rule(rule).build()
+}
+
+/// After all other rules: what the engine has planned over partitions goes to the servers that hold them.
+#[derive(Debug)]
+struct Spread(Arc<Asking>);
+
+impl PhysicalOptimizerRule for Spread {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        self.0.cluster().spread(plan, &self.0)
+    }
+
+    fn name(&self) -> &str {
+        "spread"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
 }
 
 /// The databases of one statement.

@@ -23,6 +23,8 @@ pub enum FailureKind {
     InvalidParameter,
     /// `SERVER =` or `ZONE =` names nothing (MySQL 1210).
     UnknownServer,
+    /// A server of the cluster did not answer, and the session is strict.
+    ServerMissing,
     /// A privilege is missing (MySQL 1227).
     NoPrivilege,
     /// The statement would write, or reach the host.

@@ -12,6 +12,8 @@
 #![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(test, deny(unsafe_code))]
 
+mod asking;
+pub mod cluster;
 mod connections;
 mod engine;
 mod failure;
@@ -24,6 +26,7 @@ mod parameter_file;
 mod parameters;
 mod postgres;
 mod query;
+pub mod remote;
 mod running;
 mod server;
 mod session;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use heapql_ledger::{Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
 use parking_lot::Mutex;
 
+use crate::cluster::Setting;
 use crate::failure::{Failure, FailureKind, Warning};
 use crate::names;
 use crate::parameter_file::{self, Stored};
@@ -37,6 +38,7 @@ pub(crate) enum Kind {
 }
 
 pub(crate) const APP_FRAME_RULES: &str = "_app_frame_rules";
+pub(crate) const CLUSTER_TIMEOUT: &str = "_cluster_timeout";
 pub(crate) const HISTORY_INTERVAL: &str = "_history_snapshot_interval";
 pub(crate) const HISTORY_HOURS: &str = "_history_keep_hours";
 pub(crate) const HISTORY_MEMORY: &str = "_history_memory_limit";
@@ -46,12 +48,18 @@ pub(crate) const MAX: &str = "_max_malloc_sample_interval";
 
 const INTERVAL: RangeInclusive<u32> = Intervals::LEAST..=Intervals::MOST;
 
-static SPECS: [Spec; 7] = [
+static SPECS: [Spec; 8] = [
     Spec {
         name: APP_FRAME_RULES,
         kind: Kind::Text(names::check_rules),
         default_value: "",
         info: "rules before the built-in ones that say whose code a frame is, such as app:/opt/vendor/*; library:boost::*",
+    },
+    Spec {
+        name: CLUSTER_TIMEOUT,
+        kind: Kind::Int(100..=600_000),
+        default_value: "3000",
+        info: "the milliseconds for which a statement waits for other servers. Range: [100, 600000] in integer",
     },
     Spec {
         name: HISTORY_HOURS,
@@ -124,6 +132,23 @@ pub(crate) fn all() -> &'static [Spec] {
 /// A name that exists, in any case.
 pub(crate) fn known(name: &str) -> Option<&'static Spec> {
     SPECS.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
+}
+
+/// What another server has checked, as changes of this one. A name or a value that is not known here is a warning.
+pub(crate) fn adopted(settings: &[Setting]) -> (Vec<Change>, Vec<Warning>) {
+    let (mut changes, mut warnings) = (Vec::new(), Vec::new());
+    for Setting { name, value } in settings {
+        let checked = known(name).map(|spec| checked(spec, value).map(|value| (spec.name, value)));
+        match checked {
+            Some(Ok((name, value))) => changes.push(Change { name, value, reach: Reach::Both }),
+            Some(Err(failure)) => warnings.push(Warning::new(failure.kind, failure.message)),
+            None => {
+                let message = format!("parameter '{name}' is not known to this version and was left out");
+                warnings.push(Warning::new(FailureKind::UnknownParameter, message));
+            }
+        }
+    }
+    (changes, warnings)
 }
 
 pub(crate) struct Parameters {

@@ -1,5 +1,6 @@
 //! What all connections share: the registry, the parameters, the engine's common state, the list of connections.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -7,12 +8,13 @@ use std::time::Instant;
 use heapql_ledger::Sampling;
 use heapql_registry::{History, Registry, Snapshot, State, Usage};
 
+use crate::cluster::{Cluster, Setting};
 use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::failure::{Failure, FailureKind, Warning};
 use crate::history::Recorded;
 use crate::names::Names;
-use crate::parameters::{Change, Parameters};
+use crate::parameters::{self, Change, Parameters};
 
 /// How a server is set up.
 pub struct ServerConfig {
@@ -49,6 +51,7 @@ pub struct Server {
     numbers: OnceLock<fn(FailureKind) -> u16>,
     /// The pid and the end of the process that this one started.
     ended: OnceLock<(i32, String)>,
+    cluster: OnceLock<Arc<dyn Cluster>>,
 }
 
 impl Server {
@@ -69,6 +72,7 @@ impl Server {
             started: Instant::now(),
             numbers: OnceLock::new(),
             ended: OnceLock::new(),
+            cluster: OnceLock::new(),
         };
         Ok(Arc::new(server))
     }
@@ -86,6 +90,28 @@ impl Server {
         self.registry.sources();
         self.recorded.look(&self.registry, &self.parameters);
         self.names.close_idle();
+    }
+
+    /// Makes this server one of several. The first call counts.
+    pub fn join(&self, cluster: Arc<dyn Cluster>) {
+        let _ = self.cluster.set(cluster);
+    }
+
+    pub(crate) fn cluster(&self) -> Option<&Arc<dyn Cluster>> {
+        self.cluster.get()
+    }
+
+    /// Puts what the cluster has agreed on in force here, and keeps it. Unknown names (of a newer version) are left out
+    /// with a warning.
+    pub fn adopt(&self, settings: &[Setting]) -> Result<Vec<Warning>, Failure> {
+        let (changes, mut warnings) = parameters::adopted(settings);
+        warnings.extend(self.change_parameters(&changes)?);
+        Ok(warnings)
+    }
+
+    /// How many processes are recorded, this one included.
+    pub fn source_count(&self) -> usize {
+        self.registry.sources().len()
     }
 
     /// How the process that this one started has ended, in words. The first call counts.
@@ -157,6 +183,11 @@ impl Server {
         &self.engine
     }
 
+    /// What rows show, as one address.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.svr_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.svr_port)
+    }
+
     pub(crate) fn svr_ip(&self) -> &str {
         &self.svr_ip
     }
@@ -165,7 +196,7 @@ impl Server {
         self.svr_port
     }
 
-    pub(crate) fn sql_port(&self) -> u16 {
+    pub fn sql_port(&self) -> u16 {
         self.sql_port
     }
 

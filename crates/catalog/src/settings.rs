@@ -30,6 +30,9 @@ pub(crate) enum Accepted {
     Fixed,
 }
 
+/// When on, an answer that lacks a server of the cluster is an error.
+pub(crate) const CLUSTER_STRICT: &str = "cluster_strict";
+
 /// More than any client sets; a bound on what a session can be made to keep.
 const MAX_CHANGED: usize = 512;
 
@@ -59,6 +62,12 @@ impl Settings {
         }
         if is_fixed(&name) {
             return Ok(Accepted::Fixed);
+        }
+        if name == CLUSTER_STRICT
+            && !matches!(value.to_ascii_lowercase().as_str(), "0" | "1" | "on" | "off" | "true" | "false")
+        {
+            let message = format!("invalid value for '{name}': '{value}'");
+            return Err(Failure::new(FailureKind::InvalidParameter, message).hint("on or off"));
         }
         if name == self.timeout_name() {
             self.duration(&name, value)?;
@@ -107,6 +116,11 @@ impl Settings {
             Dialect::MySql => "max_execution_time",
             Dialect::Postgres => "statement_timeout",
         }
+    }
+
+    /// Whether a switch is on, however it was written.
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "on" | "true" | "yes"))
     }
 
     /// How long a statement may run, if there is a limit.

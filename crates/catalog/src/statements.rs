@@ -13,7 +13,9 @@ mod show_tables;
 mod transaction;
 mod warnings;
 
-use crate::failure::Failure;
+use futures::future::BoxFuture;
+
+use crate::failure::{Failure, Warning};
 use crate::listing::Listing;
 use crate::session::{Dialect, Session};
 use crate::tables::Diagnostics;
@@ -23,6 +25,8 @@ use crate::text::tokens::{Cursor, Lexed};
 pub(crate) enum Answer {
     /// Nothing but a tag.
     Done(String),
+    /// Work that takes other servers, then a tag. Only for a statement that is effective.
+    Later(BoxFuture<'static, Result<Vec<Warning>, Failure>>, String),
     /// Rows made by hand, perhaps filtered by the text of a WHERE.
     Rows(Listing, Option<String>),
     /// A query to run instead.

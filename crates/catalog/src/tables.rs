@@ -13,10 +13,11 @@ mod leak_suspects;
 mod listed;
 mod malloc_sample_info;
 mod parameter_stat;
+mod places;
 mod postgres_information_schema;
 mod process_memory;
 mod processes;
-mod provider;
+pub(crate) mod provider;
 mod request;
 mod schema;
 mod scope;
@@ -31,10 +32,10 @@ use datafusion::error::Result;
 pub(crate) use batch::micros;
 pub(crate) use column::{Column, Kind, MYSQL_TYPE, schema_of};
 pub(crate) use parameter_stat::STAT as PARAMETER_STAT;
-pub(crate) use request::{Order, Request};
+pub(crate) use request::{Literal, Order, Request};
 pub(crate) use schema::{
     Database, HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA, SearchPath, closest, find, kind,
-    listed,
+    listed, shared,
 };
 pub(crate) use scope::{Diagnostics, Scope, Tenant};
 
@@ -64,6 +65,16 @@ pub(crate) trait SystemTable: std::fmt::Debug + Send + Sync {
     /// The query behind a view; a view is never scanned itself.
     fn definition(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether its rows are this server's business only, or the same on all: other servers are not asked.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// What a function's table was called with: with its name it makes the same table on another server.
+    fn arguments(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether this column's values may take long: rows are then made where nobody waits for the thread.

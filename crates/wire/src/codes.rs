@@ -10,6 +10,7 @@
 //! | UnknownParameter | 5099 | 42000 | 42704 | 400 |
 //! | InvalidParameter | 4147 | HY000 | 22023 | 400 |
 //! | UnknownServer | 1210 | HY000 | 22023 | 400 |
+//! | ServerMissing | 1429 | HY000 | 58000 | 503 |
 //! | NoPrivilege | 1227 | 42501 | 42501 | 403 |
 //! | ReadOnly | 1290 | HY000 | 25006 | 403 |
 //! | AccessDenied | 1045 | 42000 | 28P01 | 401 |
@@ -48,6 +49,7 @@ pub const fn code(kind: FailureKind) -> Code {
         FailureKind::UnknownParameter => row(5099, "42000", "42704"),
         FailureKind::InvalidParameter => row(4147, "HY000", "22023"),
         FailureKind::UnknownServer => row(1210, "HY000", "22023"),
+        FailureKind::ServerMissing => row(1429, "HY000", "58000"),
         FailureKind::NoPrivilege => row(1227, "42501", "42501"),
         FailureKind::ReadOnly => row(1290, "HY000", "25006"),
         FailureKind::AccessDenied => row(1045, "42000", "28P01"),
@@ -75,7 +77,7 @@ pub const fn status(kind: FailureKind) -> u16 {
         FailureKind::UnknownTable | FailureKind::UnknownDatabase => 404,
         FailureKind::Internal => 500,
         FailureKind::Unsupported => 501,
-        FailureKind::Cancelled | FailureKind::TooManyConnections => 503,
+        FailureKind::Cancelled | FailureKind::ServerMissing | FailureKind::TooManyConnections => 503,
         FailureKind::Timeout => 504,
         FailureKind::OutOfMemory => 507,
     }
@@ -116,7 +118,7 @@ pub const LOGIN_TIMEOUT: Code = row(1159, "08S01", "08006");
 mod tests {
     use super::*;
 
-    const ALL: [(FailureKind, &str); 17] = [
+    const ALL: [(FailureKind, &str); 18] = [
         (FailureKind::Syntax, "Syntax"),
         (FailureKind::UnknownTable, "UnknownTable"),
         (FailureKind::UnknownColumn, "UnknownColumn"),
@@ -124,6 +126,7 @@ mod tests {
         (FailureKind::UnknownParameter, "UnknownParameter"),
         (FailureKind::InvalidParameter, "InvalidParameter"),
         (FailureKind::UnknownServer, "UnknownServer"),
+        (FailureKind::ServerMissing, "ServerMissing"),
         (FailureKind::NoPrivilege, "NoPrivilege"),
         (FailureKind::ReadOnly, "ReadOnly"),
         (FailureKind::AccessDenied, "AccessDenied"),

@@ -1,6 +1,7 @@
 //! The way of one statement: an answer of ours, or a query through the engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -11,9 +12,12 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 
 use super::{Dialect, Prepared, Session};
+use crate::asking::Asking;
 use crate::failure::{Failure, FailureKind};
 use crate::listing::Listing;
+use crate::parameters::CLUSTER_TIMEOUT;
 use crate::query::{Constants, Query, Tree, Values, parameter_count};
+use crate::settings::CLUSTER_STRICT;
 use crate::statements::{self, Answer, Context};
 use crate::stoppable::{StopSign, stoppable};
 use crate::tables::{Diagnostics, Scope};
@@ -47,6 +51,10 @@ impl Session {
         let context = Context { session: self, diagnostics: &at.diagnostics, effective: true };
         match statements::answer(&context, lexed)? {
             Some(Answer::Done(tag)) => Ok(Started::Done(tag)),
+            Some(Answer::Later(work, tag)) => {
+                work.await?.into_iter().for_each(|warning| at.diagnostics.push(warning));
+                Ok(Started::Done(tag))
+            }
             Some(Answer::Rows(listing, None)) => listed(&listing),
             Some(Answer::Rows(listing, Some(condition))) => self.filtered(&listing, &condition, at).await,
             Some(Answer::Query(text)) => self.query(&lex(&text, self.dialect)?, values, at).await,
@@ -96,7 +104,7 @@ impl Session {
             return Err(Failure::new(FailureKind::Unsupported, "parameters are for queries only"));
         }
         match answer {
-            Some(Answer::Done(_)) => Ok(prepared(Vec::new(), None)),
+            Some(Answer::Done(_) | Answer::Later(..)) => Ok(prepared(Vec::new(), None)),
             Some(Answer::Rows(listing, _)) => Ok(prepared(Vec::new(), Some(listing.schema()))),
             Some(Answer::Query(rewritten)) => {
                 let (parameters, schema) =
@@ -139,14 +147,26 @@ impl Session {
             Dialect::Postgres => self.database(),
         };
         let (server, diagnostics) = (Arc::clone(&self.server), diagnostics.clone());
-        let scope = Scope { server, tenant: self.tenant, catalog, diagnostics };
+        let asking = self.asking(&diagnostics);
+        let scope = Scope { server, tenant: self.tenant, catalog, diagnostics, asking };
         self.server.engine().statement(self.dialect, &Arc::new(scope), extra)
+    }
+
+    fn asking(&self, diagnostics: &Diagnostics) -> Option<Arc<Asking>> {
+        let cluster = Arc::clone(self.server.cluster()?);
+        let patience = Duration::from_millis(self.server.parameters().number(CLUSTER_TIMEOUT).into());
+        let is_strict = self.settings.is_on(CLUSTER_STRICT);
+        Some(Arc::new(Asking::new(cluster, self.server.address(), patience, is_strict, diagnostics.clone())))
     }
 }
 
 async fn run(state: &SessionState, query: Query, sign: &Arc<StopSign>) -> Result<Started, Failure> {
-    let plan = stoppable(state.create_physical_plan(&query.plan).await?, sign)?;
-    let rows = execute_stream(plan, state.task_ctx())?;
+    let plan = state.create_physical_plan(&query.plan).await?;
+    if let Some(asking) = state.config().get_extension::<Asking>() {
+        // All or nothing of each server, before the first row: what is missing is missing everywhere in the plan.
+        asking.cluster().gather(&plan, &asking, state.task_ctx()).await?;
+    }
+    let rows = execute_stream(stoppable(plan, sign)?, state.task_ctx())?;
     Ok(Started::Rows(query.schema, rows))
 }
 

@@ -1,9 +1,12 @@
 //! `ALTER SYSTEM [SET] name = literal [COMMENT 'x'] [SCOPE = ..] [SERVER = ..] [ZONE = ..] [TENANT = ..] [, ..]` and
 //! `ALTER SYSTEM REFRESH MEMORY STAT`. Grammar, checks and leading words are OceanBase's, from its documents.
 
+use std::net::SocketAddr;
+
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::{Answer, Context};
+use crate::cluster::Setting;
 use crate::failure::{Failure, FailureKind};
 use crate::parameters::{self, Change, Reach, ZONE};
 use crate::server::Server;
@@ -18,15 +21,82 @@ pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Opti
         cursor.end()?;
         return Ok(Some(Answer::done(TAG)));
     }
-    let items = parse(cursor)?;
-    let check = |item: &Item| check(item, context.session.server(), context.session.tenant());
-    let changes = items.iter().map(check).collect::<Result<Vec<_>, _>>()?;
-    if context.effective {
-        for warning in context.session.server().change_parameters(&changes)? {
-            context.diagnostics.push(warning);
+    for (words, is_add) in [("ADD SERVER", true), ("DELETE SERVER", false)] {
+        if cursor.words(words) {
+            return members(context, cursor, is_add).map(Some);
         }
     }
-    Ok(Some(Answer::done(TAG)))
+    let items = parse(cursor)?;
+    let server = context.session.server();
+    let check = |item: &Item| check(item, server, context.session.tenant());
+    let checked = items.iter().map(check).collect::<Result<Vec<_>, _>>()?;
+    if !context.effective {
+        return Ok(Some(Answer::done(TAG)));
+    }
+    let (changes, targets): (Vec<_>, Vec<_>) = checked.into_iter().unzip();
+    match server.cluster() {
+        // What only lasts until the restart, or only begins with it, is this server's own business.
+        Some(cluster) if changes.iter().all(|change| change.reach == Reach::Both) => {
+            let only = targets[0];
+            if targets.iter().any(|target| *target != only) {
+                return Err(Failure::new(FailureKind::Unsupported, "one statement sets for one server, or for all")
+                    .hint("give every item the same SERVER, or use two statements"));
+            }
+            let setting = |change: Change| Setting { name: change.name.to_owned(), value: change.value };
+            let work = cluster.set(changes.into_iter().map(setting).collect(), only);
+            Ok(Some(Answer::Later(work, TAG.to_owned())))
+        }
+        _ => {
+            if let Some(other) = targets.into_iter().flatten().find(|target| *target != server.address()) {
+                return Err(Failure::new(FailureKind::Unsupported, format!("SCOPE at another server, {other}"))
+                    .hint("connect to that server, or leave SCOPE out"));
+            }
+            server.change_parameters(&changes)?.into_iter().for_each(|warning| context.diagnostics.push(warning));
+            Ok(Some(Answer::done(TAG)))
+        }
+    }
+}
+
+/// `ADD SERVER 'ip:port' [, 'ip:port'] [ZONE 'z']` and `DELETE SERVER`.
+fn members(context: &Context<'_>, cursor: &mut Cursor<'_>, is_add: bool) -> Result<Answer, Failure> {
+    let mut servers = Vec::new();
+    loop {
+        let text = cursor.literal().ok_or_else(|| cursor.unexpected("'ip:port'"))?;
+        servers.push(text.parse::<SocketAddr>().map_err(|_| {
+            Failure::new(FailureKind::UnknownServer, format!("Incorrect arguments to server: '{text}' is not ip:port"))
+                .hint("for example: ALTER SYSTEM ADD SERVER '10.0.0.2:2882'")
+        })?);
+        if !cursor.take(&Token::Comma) {
+            break;
+        }
+    }
+    if cursor.words("ZONE") {
+        cursor.take(&Token::Eq);
+        let zone = cursor.literal().ok_or_else(|| cursor.unexpected("a zone"))?;
+        known_place("zone", &zone, ZONE)?;
+    }
+    cursor.end()?;
+    if context.session.tenant() != Tenant::Sys {
+        return Err(Failure::new(
+            FailureKind::NoPrivilege,
+            "Access denied; you need (at least one of) the ALTER SYSTEM privilege(s) for this operation",
+        ));
+    }
+    let cluster = context.session.server().cluster().cloned().ok_or_else(|| {
+        Failure::new(FailureKind::Unsupported, "this server is alone: it was started without --cluster")
+            .hint("heapql serve --cluster ADDR --peer ADDR")
+    })?;
+    if !context.effective {
+        return Ok(Answer::done(TAG));
+    }
+    let work = async move {
+        let mut warnings = Vec::new();
+        for server in servers {
+            warnings.extend(if is_add { cluster.add(server).await? } else { cluster.delete(server).await? });
+        }
+        Ok(warnings)
+    };
+    Ok(Answer::Later(Box::pin(work), TAG.to_owned()))
 }
 
 /// One `name = literal` with its options, as written.
@@ -90,7 +160,8 @@ fn scope(cursor: &mut Cursor<'_>) -> Result<Reach, Failure> {
     }
 }
 
-fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<Change, Failure> {
+/// The change, and the one server that it is for.
+fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<(Change, Option<SocketAddr>), Failure> {
     let spec = parameters::known(&item.name).ok_or_else(|| unknown(&item.name))?;
     let name = spec.name;
     if tenant != Tenant::Sys || item.tenant.is_some() {
@@ -100,15 +171,26 @@ fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<Change, Failure
         )
         .hint("set it as root@sys, without TENANT"));
     }
-    if let Some(wanted) = &item.server {
-        let own = format!("{}:{}", server.svr_ip(), server.svr_port());
-        known_place("server", wanted, &own)?;
-    }
+    let only = item.server.as_deref().map(|wanted| known_server(wanted, server)).transpose()?;
     if let Some(wanted) = &item.zone {
         known_place("zone", wanted, ZONE)?;
     }
     let value = parameters::checked(spec, &item.value)?;
-    Ok(Change { name, value, reach: item.scope.unwrap_or(Reach::Both) })
+    Ok((Change { name, value, reach: item.scope.unwrap_or(Reach::Both) }, only))
+}
+
+fn known_server(wanted: &str, server: &Server) -> Result<SocketAddr, Failure> {
+    let mut known = match server.cluster() {
+        Some(cluster) => cluster.servers().iter().map(|line| line.address).collect(),
+        None => vec![server.address()],
+    };
+    let found = wanted.parse().ok().filter(|wanted| known.contains(wanted));
+    found.ok_or_else(|| {
+        known.truncate(8);
+        let known: Vec<_> = known.iter().map(|address| format!("'{address}'")).collect();
+        Failure::new(FailureKind::UnknownServer, format!("Incorrect arguments to server: '{wanted}' is not known"))
+            .hint(format!("servers are {}", known.join(", ")))
+    })
 }
 
 fn unknown(name: &str) -> Failure {

@@ -14,6 +14,7 @@ use super::malloc_sample_info::write_addresses;
 use super::provider::Provider;
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
 use crate::failure::{Failure, FailureKind};
+use crate::server::Server;
 
 const COLUMNS: &[Column] = &[
     Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
@@ -37,21 +38,29 @@ const COLUMNS: &[Column] = &[
 /// Between two moments.
 #[derive(Debug)]
 struct Growth {
+    arguments: Vec<String>,
     from: Arc<Snapshot>,
     /// None: now.
     to: Option<Arc<Snapshot>>,
 }
 
+pub(crate) const NAME: &str = "growth";
+
 pub(crate) fn provider(scope: &Arc<Scope>, from: &str, until: Option<&str>) -> Result<Arc<dyn TableProvider>, Failure> {
-    let moment = |text| scope.server.moment(text);
-    let growth = Growth { from: moment(from)?, to: until.map(moment).transpose()? };
+    Ok(Arc::new(Provider::new(table(&scope.server, from, until)?, Arc::clone(scope))))
+}
+
+pub(crate) fn table(server: &Server, from: &str, until: Option<&str>) -> Result<Arc<dyn SystemTable>, Failure> {
+    let moment = |text| server.moment(text);
+    let arguments = [Some(from), until].into_iter().flatten().map(str::to_owned).collect();
+    let growth = Growth { arguments, from: moment(from)?, to: until.map(moment).transpose()? };
     if let Some(to) = &growth.to
         && to.at < growth.from.at
     {
         let message = format!("growth: '{}' is before '{from}'", until.unwrap_or_default());
         return Err(Failure::new(FailureKind::Query, message).hint("the earlier moment comes first"));
     }
-    Ok(Arc::new(Provider::new(Arc::new(growth), Arc::clone(scope))))
+    Ok(Arc::new(growth))
 }
 
 struct Row {
@@ -63,7 +72,7 @@ struct Row {
 
 impl SystemTable for Growth {
     fn name(&self) -> &'static str {
-        "growth"
+        NAME
     }
 
     fn comment(&self) -> &'static str {
@@ -72,6 +81,10 @@ impl SystemTable for Growth {
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        self.arguments.clone()
     }
 
     fn pushed(&self) -> &'static [&'static str] {

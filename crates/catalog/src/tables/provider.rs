@@ -1,10 +1,15 @@
 //! A `SystemTable` as the engine sees it: projection, pushed equalities and limits, visible in EXPLAIN.
+//!
+//! In a cluster a scan has a partition for each server that is asked. It never runs as such: the cluster crate puts it,
+//! with what stands above it, where the rows are (`remote`). One that nobody spread is an error, not fewer rows.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -13,6 +18,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
@@ -22,6 +28,7 @@ use datafusion::physical_plan::{
 };
 use futures::stream::{self, StreamExt};
 
+use super::places;
 use super::request::{Literal, Order, Request, equality};
 use super::{Batches, Scope, SystemTable, schema_of};
 
@@ -36,6 +43,18 @@ impl Provider {
     pub(crate) fn new(table: Arc<dyn SystemTable>, scope: Arc<Scope>) -> Provider {
         let schema = schema_of(table.columns());
         Provider { table, scope, schema }
+    }
+}
+
+impl Provider {
+    /// Whose rows may pass the filters that are about nothing but the server.
+    fn members(&self, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<SocketAddr>> {
+        let own = self.scope.server.address();
+        let wanted = places::wanted(filters, state)?;
+        match &self.scope.asking {
+            Some(asking) if !self.table.is_local() => Ok(asking.members(wanted)?),
+            _ => Ok([own].into_iter().filter(|own| wanted(own)).collect()),
+        }
     }
 }
 
@@ -56,34 +75,46 @@ impl TableProvider for Provider {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let takes = |filter: &&Expr| match equality(filter, self.table.pushed()) {
-            Some(_) => TableProviderFilterPushDown::Exact,
-            None => TableProviderFilterPushDown::Unsupported,
+        let takes = |filter: &&Expr| {
+            if places::is_about_server(filter, &self.schema) || equality(filter, self.table.pushed()).is_some() {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
         };
         Ok(filters.iter().map(takes).collect())
     }
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
-        let equal = filters.iter().filter_map(|filter| equality(filter, self.table.pushed())).collect();
+        let (about_server, others): (Vec<_>, Vec<_>) =
+            filters.iter().partition(|filter| places::is_about_server(filter, &self.schema));
+        let members = self.members(state, &about_server)?;
+        if members.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let equal = others.into_iter().filter_map(|filter| equality(filter, self.table.pushed())).collect();
         let request = Request { columns, equal, order: None, limit };
         let properties = EquivalenceProperties::new(schema);
-        Ok(Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), request, properties)))
+        let members = (self.scope.asking.is_some() && !self.table.is_local()).then_some(members.into());
+        Ok(Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), members, request, properties)))
     }
 }
 
 /// The leaf that reads a system table.
-struct Scan {
-    table: Arc<dyn SystemTable>,
-    scope: Arc<Scope>,
-    request: Request,
+pub(crate) struct Scan {
+    pub(crate) table: Arc<dyn SystemTable>,
+    pub(crate) scope: Arc<Scope>,
+    /// A partition for each; None: the rows of this server, in one.
+    pub(crate) members: Option<Arc<[SocketAddr]>>,
+    pub(crate) request: Request,
     properties: Arc<PlanProperties>,
 }
 
@@ -91,20 +122,42 @@ impl Scan {
     fn new(
         table: Arc<dyn SystemTable>,
         scope: Arc<Scope>,
+        members: Option<Arc<[SocketAddr]>>,
         request: Request,
         properties: EquivalenceProperties,
     ) -> Scan {
         let properties = Arc::new(PlanProperties::new(
             properties,
-            Partitioning::UnknownPartitioning(1),
+            Partitioning::UnknownPartitioning(members.as_ref().map_or(1, |members| members.len())),
             EmissionType::Incremental,
             Boundedness::Bounded,
         ));
-        Scan { table, scope, request, properties }
+        Scan { table, scope, members, request, properties }
     }
 
     fn with(&self, request: Request, properties: EquivalenceProperties) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), request, properties))
+        let members = self.members.clone();
+        Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), members, request, properties))
+    }
+
+    /// What each of its members does.
+    pub(crate) fn on_one(&self) -> Scan {
+        let properties = self.properties.equivalence_properties().clone();
+        Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), None, self.request.clone(), properties)
+    }
+
+    /// The same rows in the same order, asked for by another server.
+    pub(crate) fn of_request(table: Arc<dyn SystemTable>, scope: Arc<Scope>, request: Request) -> Result<Scan> {
+        let schema = Arc::new(schema_of(table.columns()).project(&request.columns)?);
+        let by = request.order.as_ref().map(|Order { column, descending }| {
+            let options = SortOptions { descending: *descending, nulls_first: *descending };
+            Ok::<_, DataFusionError>(PhysicalSortExpr::new(
+                Arc::new(PhysicalColumn::new_with_schema(column, &schema)?),
+                options,
+            ))
+        });
+        let properties = EquivalenceProperties::new_with_orderings(schema, by.transpose()?.map(|by| [by]));
+        Ok(Scan::new(table, scope, None, request, properties))
     }
 }
 
@@ -125,8 +178,11 @@ impl DisplayAs for Scan {
         if let Some(Order { column, descending }) = &self.request.order {
             write!(f, ", order={column}{}", if *descending { " desc" } else { "" })?;
         }
-        match self.request.limit {
-            Some(limit) => write!(f, ", limit={limit}"),
+        if let Some(limit) = self.request.limit {
+            write!(f, ", limit={limit}")?;
+        }
+        match &self.members {
+            Some(members) => write!(f, ", servers={}", members.len()),
             None => Ok(()),
         }
     }
@@ -203,6 +259,10 @@ impl ExecutionPlan for Scan {
     }
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if let Some(members) = &self.members {
+            let defect = format!("the rows of {} servers were not asked for", members.len());
+            return Err(DataFusionError::Internal(defect));
+        }
         let (table, scope, request) = (Arc::clone(&self.table), Arc::clone(&self.scope), self.request.clone());
         // Read when the first batch is wanted, not when the plan is set up: the answer is as fresh as it can be.
         let batches = stream::once(async move { rows(table.as_ref(), &scope, &request) }).flatten();

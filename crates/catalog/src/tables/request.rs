@@ -3,9 +3,10 @@
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::scalar::ScalarValue;
+use serde::{Deserialize, Serialize};
 
 /// The right side of a pushed `column = literal`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Literal {
     Text(String),
     Int(i64),
@@ -13,7 +14,7 @@ pub(crate) enum Literal {
 }
 
 /// By which column rows come, smallest first unless it says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) column: String,
     pub(crate) descending: bool,

@@ -77,6 +77,11 @@ pub(crate) fn find(database: &str, name: &str) -> Option<&'static Arc<dyn System
     tables.get(name).or_else(|| tables.get(name.to_ascii_lowercase().as_str()))
 }
 
+/// A table that all servers have rows of, by name alone.
+pub(crate) fn shared(name: &str) -> Option<&'static Arc<dyn SystemTable>> {
+    [OCEANBASE, HEAPQL].into_iter().find_map(|database| find(database, name)).filter(|table| !table.is_local())
+}
+
 /// The table whose name is nearest to a wrong one, if any is near.
 pub(crate) fn closest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();

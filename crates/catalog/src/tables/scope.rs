@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::asking::Asking;
 use crate::failure::Warning;
 use crate::server::Server;
 
@@ -24,6 +25,11 @@ impl Tenant {
             return Some(Tenant::Sys);
         }
         name.parse().ok().filter(|id| *id > 1000).map(Tenant::User)
+    }
+
+    /// The tenant of an [`Tenant::id`].
+    pub(crate) fn numbered(id: i64) -> Tenant {
+        if id == Tenant::Sys.id() { Tenant::Sys } else { Tenant::User(id) }
     }
 
     pub(crate) fn id(self) -> i64 {
@@ -67,4 +73,7 @@ pub(crate) struct Scope {
     /// The engine's name of what holds the databases; PostgreSQL's current database.
     pub(crate) catalog: String,
     pub(crate) diagnostics: Diagnostics,
+    /// The other servers, when a client's statement may ask them. None on a server that is alone, and in a piece of a
+    /// plan that another server has sent.
+    pub(crate) asking: Option<Arc<Asking>>,
 }

@@ -1,0 +1,2 @@
+//! The other servers: membership, fan-out of queries and of parameter changes.
+#![forbid(unsafe_code)]
