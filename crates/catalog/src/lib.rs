@@ -13,6 +13,7 @@
 #![cfg_attr(test, deny(unsafe_code))]
 
 mod asking;
+mod calls;
 pub mod cluster;
 mod connections;
 mod engine;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use heapql_ledger::Sampling;
 use heapql_registry::{History, Registry, Snapshot, State, Usage};
 
+use crate::calls;
 use crate::cluster::{Cluster, Setting};
 use crate::connections::Connections;
 use crate::engine::Engine;
@@ -99,6 +100,11 @@ impl Server {
 
     pub(crate) fn cluster(&self) -> Option<&Arc<dyn Cluster>> {
         self.cluster.get()
+    }
+
+    /// Answers what another server's catalog asks through [`Cluster::call`]. Reads files: not for a thread that serves.
+    pub fn answer(self: &Arc<Server>, call: &[u8]) -> Result<Vec<u8>, Failure> {
+        calls::answer(self, call)
     }
 
     /// Puts what the cluster has agreed on in force here, and keeps it. Unknown names (of a newer version) are left out

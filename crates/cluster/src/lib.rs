@@ -1,2 +1,4 @@
 //! The other servers: membership, fan-out of queries and of parameter changes.
 #![forbid(unsafe_code)]
+
+mod fragment;
