@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
@@ -86,11 +85,4 @@ pub trait Cluster: Send + Sync {
 
     /// ALTER SYSTEM DELETE SERVER.
     fn delete(&self, server: SocketAddr) -> BoxFuture<'static, Result<Vec<Warning>, Failure>>;
-}
-
-/// Rows from another server, and what it wants to be known.
-#[derive(Debug, Default)]
-pub struct Fetched {
-    pub batches: Vec<RecordBatch>,
-    pub warnings: Vec<Warning>,
 }

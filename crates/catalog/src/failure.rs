@@ -6,11 +6,12 @@ use std::fmt;
 use datafusion::common::SchemaError;
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::error::DataFusionError;
+use serde::{Deserialize, Serialize};
 
 use crate::tables;
 
 /// Why a statement failed. The wire owns the one table that turns a kind into (MySQL errno, SQLSTATE).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailureKind {
     /// The text is not SQL of the connection's dialect.
     Syntax,

@@ -20,6 +20,11 @@ pub fn members(plan: &dyn ExecutionPlan) -> Option<&Arc<[SocketAddr]>> {
     plan.downcast_ref::<Scan>()?.members.as_ref()
 }
 
+/// Whether a node is a scan of this server's rows.
+pub fn is_scan(plan: &dyn ExecutionPlan) -> bool {
+    plan.downcast_ref::<Scan>().is_some_and(|scan| scan.members.is_none())
+}
+
 /// What one of its members does for a scan.
 pub fn on_one(plan: &dyn ExecutionPlan) -> Option<Arc<dyn ExecutionPlan>> {
     Some(Arc::new(plan.downcast_ref::<Scan>()?.on_one()))

@@ -1,0 +1,247 @@
+//! Rows from all servers that a part of a plan asks, in place of that part. `gather` gets them before the plan runs.
+//!
+//! A server's answer counts as a whole: whoever failed in one part of a statement is left out of all its parts, so the
+//! rows are those of a cluster without that server, in joins and differences too. What is gathered is held in memory, within
+//! the engine's bound for queries.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
+use futures::stream::{self, FuturesUnordered, StreamExt};
+use heapql_catalog::Warning;
+use heapql_catalog::cluster::Asking;
+
+use crate::channels::Channels;
+use crate::fragment::{self, Refused};
+
+/// A part of a plan that runs on other servers, with a partition for each.
+#[derive(Clone)]
+pub(crate) struct Gather {
+    members: Arc<[SocketAddr]>,
+    /// What each of them runs; this server too.
+    piece: Arc<dyn ExecutionPlan>,
+    fragment: Bytes,
+    properties: Arc<PlanProperties>,
+    got: Arc<OnceLock<Got>>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// The rows of each member, and the memory that they take.
+struct Got {
+    partitions: Vec<Vec<RecordBatch>>,
+    _memory: Arc<MemoryReservation>,
+}
+
+impl Gather {
+    pub(crate) fn new(
+        members: Arc<[SocketAddr]>,
+        piece: Arc<dyn ExecutionPlan>,
+        fragment: Bytes,
+        properties: Arc<PlanProperties>,
+    ) -> Gather {
+        Gather { members, piece, fragment, properties, got: Arc::default(), metrics: ExecutionPlanMetricsSet::new() }
+    }
+}
+
+/// One member's part in one gather.
+struct Share {
+    gather: usize,
+    partition: usize,
+    member: SocketAddr,
+    rows: Result<Vec<RecordBatch>, Refused>,
+    warnings: Vec<Warning>,
+    bytes: usize,
+}
+
+/// Gets the rows of every `Gather` of a plan, from all servers at once.
+pub(crate) async fn gather(
+    channels: Arc<Channels>,
+    plan: Arc<dyn ExecutionPlan>,
+    asking: Arc<Asking>,
+    context: Arc<TaskContext>,
+) -> Result<()> {
+    let gathers = gathers_of(&plan)?;
+    let memory = Arc::new(MemoryConsumer::new("rows of other servers").register(context.memory_pool()));
+    let mut shares = FuturesUnordered::new();
+    for (number, gather) in gathers.iter().enumerate() {
+        for (partition, &member) in gather.members.iter().enumerate() {
+            let (channels, asking, context, memory) = (&channels, &asking, &context, &memory);
+            shares.push(async move {
+                let mut share =
+                    Share { gather: number, partition, member, rows: Ok(Vec::new()), warnings: Vec::new(), bytes: 0 };
+                share.rows = if member == asking.own() {
+                    here(gather, context, memory).await.map_err(Refused::Failed)
+                } else {
+                    there(gather, channels, asking, memory, &mut share).await
+                };
+                share
+            });
+        }
+    }
+    let mut all: Vec<Vec<Vec<RecordBatch>>> =
+        gathers.iter().map(|gather| vec![Vec::new(); gather.members.len()]).collect();
+    let mut notes = BTreeMap::new();
+    while let Some(share) = shares.next().await {
+        match share.rows {
+            Ok(rows) => {
+                let gather = &gathers[share.gather];
+                MetricBuilder::new(&gather.metrics).global_counter("bytes_received").add(share.bytes);
+                MetricBuilder::new(&gather.metrics)
+                    .output_rows(share.partition)
+                    .add(rows.iter().map(RecordBatch::num_rows).sum());
+                all[share.gather][share.partition] = rows;
+                tell(&asking, share.member, share.warnings, &mut notes);
+            }
+            Err(Refused::Lost(why)) => asking.lose(share.member, &why)?,
+            Err(Refused::Late) => asking.miss(share.member, &late(&asking))?,
+            Err(Refused::Failed(error)) => return Err(error),
+        }
+    }
+    drop(shares);
+    let is_empty = all.iter().flatten().flatten().all(|batch| batch.num_rows() == 0);
+    if is_empty {
+        notes.into_values().for_each(|note| asking.warn(note));
+    }
+    for (gather, mut partitions) in gathers.iter().zip(all) {
+        for (rows, member) in partitions.iter_mut().zip(gather.members.iter()) {
+            if asking.is_missing(member) {
+                rows.clear();
+            }
+        }
+        let _ = gather.got.set(Got { partitions, _memory: Arc::clone(&memory) });
+    }
+    Ok(())
+}
+
+fn gathers_of(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<Gather>> {
+    let mut gathers = Vec::new();
+    plan.apply(|node| match node.downcast_ref::<Gather>() {
+        Some(gather) => {
+            gathers.push(gather.clone());
+            Ok(TreeNodeRecursion::Jump)
+        }
+        None => Ok(TreeNodeRecursion::Continue),
+    })?;
+    Ok(gathers)
+}
+
+fn late(asking: &Asking) -> String {
+    format!("no answer within {} ms (_cluster_timeout)", asking.patience().as_millis())
+}
+
+/// Warnings at once. Notes say why there are no rows, which only matters if nobody has any; one of a kind.
+fn tell(asking: &Asking, member: SocketAddr, warnings: Vec<Warning>, notes: &mut BTreeMap<String, Warning>) {
+    for warning in warnings {
+        if warning.level == "Note" {
+            notes.entry(warning.message.clone()).or_insert(warning);
+        } else {
+            asking.warn(Warning { message: format!("server {member}: {}", warning.message), ..warning });
+        }
+    }
+}
+
+async fn here(gather: &Gather, context: &Arc<TaskContext>, memory: &MemoryReservation) -> Result<Vec<RecordBatch>> {
+    let mut rows = execute_stream(Arc::clone(&gather.piece), Arc::clone(context))?;
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next().await.transpose()? {
+        memory.try_grow(batch.get_array_memory_size())?;
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+async fn there(
+    gather: &Gather,
+    channels: &Channels,
+    asking: &Asking,
+    memory: &MemoryReservation,
+    share: &mut Share,
+) -> Result<Vec<RecordBatch>, Refused> {
+    let deadline = asking.deadline();
+    let left = deadline.saturating_duration_since(Instant::now());
+    let fetch = fragment::fetch(channels, share.member, gather.fragment.clone(), left, memory);
+    let fetched = tokio::time::timeout_at(deadline.into(), fetch).await.map_err(|_| Refused::Late)??;
+    share.warnings = fetched.warnings;
+    share.bytes = fetched.bytes;
+    Ok(fetched.batches)
+}
+
+impl fmt::Debug for Gather {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gather({:?})", self.members)
+    }
+}
+
+/// As many addresses as a line of EXPLAIN shows.
+const SHOWN: usize = 4;
+
+impl DisplayAs for Gather {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<_> = self.members.iter().take(SHOWN).map(ToString::to_string).collect();
+        write!(f, "Gather: servers={} [{}", self.members.len(), shown.join(", "))?;
+        f.write_str(if self.members.len() > SHOWN { ", ..]" } else { "]" })
+    }
+}
+
+impl ExecutionPlan for Gather {
+    fn name(&self) -> &str {
+        "Gather"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    /// For EXPLAIN: what runs there.
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.piece]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let piece = children.pop().unwrap_or_else(|| Arc::clone(&self.piece));
+        Ok(Arc::new(Gather { piece, ..self.as_ref().clone() }))
+    }
+
+    // Deprecated in favour of the above, and still required.
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let got = self.got.get().and_then(|got| got.partitions.get(partition));
+        // Never fewer rows in silence.
+        let rows =
+            got.ok_or_else(|| DataFusionError::Internal("the rows of other servers were not gathered".to_owned()))?;
+        let rows = stream::iter(rows.clone().into_iter().map(Ok));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
