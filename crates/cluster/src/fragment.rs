@@ -24,7 +24,7 @@ use datafusion_proto::bytes::{
     physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
 };
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use heapql_catalog::remote::{self, Guest};
 use heapql_catalog::{Failure, FailureKind, Server, Warning};
 use parking_lot::Mutex;
@@ -123,7 +123,9 @@ pub(crate) async fn serve(
     let guest = Guest::new(server).map_err(|failure| failed(failure.into()))?;
     let context = guest.context();
     let codec = Codec(Some(guest));
-    let piece = physical_plan_from_bytes_with_extension_codec(&ticket, &context, &codec).map_err(failed)?;
+    // Not the statement's fault: this server lacks a mark, or is of another version.
+    let piece = physical_plan_from_bytes_with_extension_codec(&ticket, &context, &codec)
+        .map_err(|error| Status::failed_precondition(Failure::from_datafusion(error).message))?;
     let is_scan = |leaf: &dyn ExecutionPlan| remote::is_scan(leaf);
     if !spread::is_piece(&piece, is_scan).map_err(failed)? {
         return Err(Status::permission_denied("a piece of a plan scans tables and nothing else"));
@@ -170,7 +172,6 @@ fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// A server's whole answer.
-#[derive(Default)]
 pub(crate) struct Fetched {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) warnings: Vec<Warning>,
@@ -182,6 +183,8 @@ pub(crate) struct Fetched {
 pub(crate) enum Refused {
     /// It cannot be reached, or its answer broke off.
     Lost(String),
+    /// It has answered, but it cannot do its part.
+    Unable(String),
     /// It is still silent at the deadline.
     Late,
     /// The statement is wrong, or too large: no server is missing.
@@ -205,14 +208,46 @@ pub(crate) async fn fetch(
 ) -> Result<Fetched, Refused> {
     let mut request = Request::new(Ticket { ticket: fragment });
     request.set_timeout(within);
-    let mut client = channels.client(from);
-    let data = client.do_get(request).await.map_err(|status| refused(from, &status))?.into_inner();
+    let data = channels.client(from).do_get(request).await.map_err(|status| refused(from, &status))?;
+    read(from, data.into_inner(), memory).await
+}
+
+/// What [`serve`] gives, from the other end.
+pub(crate) async fn read(
+    from: SocketAddr,
+    data: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+    memory: &MemoryReservation,
+) -> Result<Fetched, Refused> {
     let aside = Arc::new(Mutex::new(Aside::default()));
-    let kept = Arc::clone(&aside);
-    let data = data.filter_map(move |data| {
+    let mut rows = FlightRecordBatchStream::new_from_flight_data(data.filter_map(taking_aside(Arc::clone(&aside))));
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(|error| match error {
+            FlightError::Tonic(status) => refused(from, &status),
+            other => Refused::Lost(format!("its answer cannot be read: {other}")),
+        })?;
+        memory.try_grow(batch.get_array_memory_size()).map_err(Refused::Failed)?;
+        batches.push(batch);
+    }
+    let Aside { end, bytes } = std::mem::take(&mut *aside.lock());
+    let end = end.and_then(|end| serde_json::from_slice::<End>(&end).ok());
+    let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    match end {
+        Some(end) if end.rows == count => {
+            Ok(Fetched { batches, warnings: end.warnings.into_iter().map(Told::warning).collect(), bytes })
+        }
+        _ => Err(Refused::Lost("its answer broke off".to_owned())),
+    }
+}
+
+/// Counts what comes, and keeps the end from the reader of rows.
+fn taking_aside(
+    aside: Arc<Mutex<Aside>>,
+) -> impl FnMut(Result<FlightData, Status>) -> std::future::Ready<Option<Result<FlightData, FlightError>>> {
+    move |data| {
         let passed = match data {
             Ok(data) => {
-                let mut aside = kept.lock();
+                let mut aside = aside.lock();
                 aside.bytes += data.encoded_len();
                 if data.data_header.is_empty() {
                     aside.end = Some(data.app_metadata);
@@ -224,31 +259,10 @@ pub(crate) async fn fetch(
             Err(status) => Some(Err(FlightError::from(status))),
         };
         std::future::ready(passed)
-    });
-    let mut rows = FlightRecordBatchStream::new_from_flight_data(data);
-    let mut fetched = Fetched::default();
-    while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|error| match error {
-            FlightError::Tonic(status) => refused(from, &status),
-            other => Refused::Lost(format!("its answer cannot be read: {other}")),
-        })?;
-        memory.try_grow(batch.get_array_memory_size()).map_err(Refused::Failed)?;
-        fetched.batches.push(batch);
-    }
-    let Aside { end, bytes } = std::mem::take(&mut *aside.lock());
-    let end = end.and_then(|end| serde_json::from_slice::<End>(&end).ok());
-    let count: usize = fetched.batches.iter().map(RecordBatch::num_rows).sum();
-    match end {
-        Some(end) if end.rows == count => {
-            fetched.bytes = bytes;
-            fetched.warnings = end.warnings.into_iter().map(Told::warning).collect();
-            Ok(fetched)
-        }
-        _ => Err(Refused::Lost("its answer broke off".to_owned())),
     }
 }
 
-fn refused(from: SocketAddr, status: &Status) -> Refused {
+pub(crate) fn refused(from: SocketAddr, status: &Status) -> Refused {
     match status.code() {
         Code::Aborted => match serde_json::from_slice::<Wrong>(status.details()) {
             Ok(Wrong { kind, message, hint }) => {
@@ -256,6 +270,7 @@ fn refused(from: SocketAddr, status: &Status) -> Refused {
             }
             Err(_) => Refused::Lost(status.message().to_owned()),
         },
+        Code::FailedPrecondition => Refused::Unable(status.message().to_owned()),
         Code::DeadlineExceeded | Code::Cancelled => Refused::Late,
         _ => Refused::Lost(crate::channels::why(status)),
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
@@ -21,12 +21,13 @@ use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceC
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
+use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use heapql_catalog::Warning;
 use heapql_catalog::cluster::Asking;
 
 use crate::channels::Channels;
-use crate::fragment::{self, Refused};
+use crate::fragment::{self, Fetched, Refused};
 
 /// A part of a plan that runs on other servers, with a partition for each.
 #[derive(Clone)]
@@ -57,6 +58,29 @@ impl Gather {
     }
 }
 
+/// What takes a piece to a server, and brings its rows.
+pub(crate) trait Carrier: Send + Sync {
+    fn fetch<'a>(
+        &'a self,
+        from: SocketAddr,
+        fragment: Bytes,
+        within: Duration,
+        memory: &'a MemoryReservation,
+    ) -> BoxFuture<'a, Result<Fetched, Refused>>;
+}
+
+impl Carrier for Channels {
+    fn fetch<'a>(
+        &'a self,
+        from: SocketAddr,
+        fragment: Bytes,
+        within: Duration,
+        memory: &'a MemoryReservation,
+    ) -> BoxFuture<'a, Result<Fetched, Refused>> {
+        Box::pin(fragment::fetch(self, from, fragment, within, memory))
+    }
+}
+
 /// One member's part in one gather.
 struct Share {
     gather: usize,
@@ -69,7 +93,7 @@ struct Share {
 
 /// Gets the rows of every `Gather` of a plan, from all servers at once.
 pub(crate) async fn gather(
-    channels: Arc<Channels>,
+    carrier: Arc<dyn Carrier>,
     plan: Arc<dyn ExecutionPlan>,
     asking: Arc<Asking>,
     context: Arc<TaskContext>,
@@ -79,14 +103,14 @@ pub(crate) async fn gather(
     let mut shares = FuturesUnordered::new();
     for (number, gather) in gathers.iter().enumerate() {
         for (partition, &member) in gather.members.iter().enumerate() {
-            let (channels, asking, context, memory) = (&channels, &asking, &context, &memory);
+            let (carrier, asking, context, memory) = (&carrier, &asking, &context, &memory);
             shares.push(async move {
                 let mut share =
                     Share { gather: number, partition, member, rows: Ok(Vec::new()), warnings: Vec::new(), bytes: 0 };
                 share.rows = if member == asking.own() {
                     here(gather, context, memory).await.map_err(Refused::Failed)
                 } else {
-                    there(gather, channels, asking, memory, &mut share).await
+                    there(gather, carrier.as_ref(), asking, memory, &mut share).await
                 };
                 share
             });
@@ -107,6 +131,7 @@ pub(crate) async fn gather(
                 tell(&asking, share.member, share.warnings, &mut notes);
             }
             Err(Refused::Lost(why)) => asking.lose(share.member, &why)?,
+            Err(Refused::Unable(why)) => asking.miss(share.member, &why)?,
             Err(Refused::Late) => asking.miss(share.member, &late(&asking))?,
             Err(Refused::Failed(error)) => return Err(error),
         }
@@ -166,14 +191,14 @@ async fn here(gather: &Gather, context: &Arc<TaskContext>, memory: &MemoryReserv
 
 async fn there(
     gather: &Gather,
-    channels: &Channels,
+    carrier: &dyn Carrier,
     asking: &Asking,
     memory: &MemoryReservation,
     share: &mut Share,
 ) -> Result<Vec<RecordBatch>, Refused> {
     let deadline = asking.deadline();
     let left = deadline.saturating_duration_since(Instant::now());
-    let fetch = fragment::fetch(channels, share.member, gather.fragment.clone(), left, memory);
+    let fetch = carrier.fetch(share.member, gather.fragment.clone(), left, memory);
     let fetched = tokio::time::timeout_at(deadline.into(), fetch).await.map_err(|_| Refused::Late)??;
     share.warnings = fetched.warnings;
     share.bytes = fetched.bytes;

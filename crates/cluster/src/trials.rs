@@ -1,0 +1,223 @@
+//! Three servers against one that holds all their rows: the same statement gives the same answer. The servers are real,
+//! over real ledgers, and every piece of a plan is written, read and run as between processes; only the network is left out.
+//! That, with processes that are killed, is the end-to-end tests' part.
+#![allow(unsafe_code)]
+
+mod ledgers;
+mod statements;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::physical_plan::ExecutionPlan;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use heapql_catalog::cluster::{Asking, Cluster, Roster, ServerLine, Setting};
+use heapql_catalog::{Dialect, Failure, FailureKind, Login, Outcome, Server, ServerConfig, Session, Warning};
+use heapql_ledger::Sampling;
+use heapql_registry::{Registry, Settings};
+use parking_lot::Mutex;
+
+use crate::fragment::{self, Fetched, Refused};
+use crate::gather::{self, Carrier};
+use crate::spread;
+
+/// Servers in one process that reach each other without a network.
+#[derive(Default)]
+struct House {
+    servers: Mutex<BTreeMap<SocketAddr, Arc<Server>>>,
+    /// Members that are known to be away, and members of whom nobody knows it yet.
+    absent: Mutex<Vec<SocketAddr>>,
+    silent: Mutex<Vec<SocketAddr>>,
+}
+
+#[derive(Clone)]
+struct Doors(Arc<House>);
+
+impl Carrier for Doors {
+    fn fetch<'a>(
+        &'a self,
+        from: SocketAddr,
+        fragment: Bytes,
+        within: Duration,
+        memory: &'a MemoryReservation,
+    ) -> BoxFuture<'a, Result<Fetched, Refused>> {
+        Box::pin(async move {
+            if self.0.silent.lock().contains(&from) {
+                tokio::time::sleep(within * 2).await;
+            }
+            let server = self.0.servers.lock()[&from].clone();
+            let data = fragment::serve(&server, fragment).await.map_err(|status| fragment::refused(from, &status))?;
+            fragment::read(from, data, memory).await
+        })
+    }
+}
+
+impl Cluster for Doors {
+    fn roster(&self) -> Roster {
+        let absent = self.0.absent.lock().clone();
+        let members = self.0.servers.lock().keys().copied().filter(|member| !absent.contains(member)).collect();
+        Roster { members, absent: absent.into_iter().map(|member| (member, "it is away".to_owned())).collect() }
+    }
+
+    fn servers(&self) -> Vec<ServerLine> {
+        Vec::new()
+    }
+
+    fn lost(&self, _: SocketAddr, _: &str) {}
+
+    fn spread(&self, plan: Arc<dyn ExecutionPlan>, _: &Arc<Asking>) -> Result<Arc<dyn ExecutionPlan>> {
+        spread::spread(plan)
+    }
+
+    fn gather(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        asking: &Arc<Asking>,
+        context: Arc<TaskContext>,
+    ) -> BoxFuture<'static, Result<()>> {
+        Box::pin(gather::gather(Arc::new(self.clone()), Arc::clone(plan), Arc::clone(asking), context))
+    }
+
+    fn call(&self, to: SocketAddr, call: Vec<u8>, _: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>> {
+        let server = self.0.servers.lock()[&to].clone();
+        Box::pin(async move { server.answer(&call).map_err(|failure| failure.message) })
+    }
+
+    fn set(&self, _: Vec<Setting>, _: Option<SocketAddr>) -> BoxFuture<'static, Result<Vec<Warning>, Failure>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn add(&self, _: SocketAddr) -> BoxFuture<'static, Result<Vec<Warning>, Failure>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn delete(&self, _: SocketAddr) -> BoxFuture<'static, Result<Vec<Warning>, Failure>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+/// A cluster of three, and a server over all their ledgers.
+struct Trial {
+    house: Arc<House>,
+    members: Vec<Arc<Server>>,
+    alone: Arc<Server>,
+    _folders: Vec<tempfile::TempDir>,
+}
+
+impl Trial {
+    fn new() -> Trial {
+        let folders: Vec<_> = (0..4).map(|_| tempfile::tempdir().expect("a folder")).collect();
+        for (number, folder) in folders[..3].iter().enumerate() {
+            ledgers::write(folder.path(), number);
+            ledgers::copy(folder.path(), folders[3].path());
+        }
+        let house = Arc::new(House::default());
+        let member = |number: usize| server(folders[number].path(), &format!("127.0.0.{}", number + 1), 25_224);
+        let members: Vec<_> = (0..3).map(member).collect();
+        for member in &members {
+            house.servers.lock().insert(member.address(), Arc::clone(member));
+            member.join(Arc::new(Doors(Arc::clone(&house))));
+        }
+        Trial { house, members, alone: server(folders[3].path(), "127.0.0.9", 2882), _folders: folders }
+    }
+
+    fn at(&self, member: usize) -> Client {
+        Client::of(&self.members[member])
+    }
+
+    fn alone(&self) -> Client {
+        Client::of(&self.alone)
+    }
+
+    fn address(&self, member: usize) -> SocketAddr {
+        self.members[member].address()
+    }
+}
+
+fn server(folder: &std::path::Path, svr_ip: &str, svr_port: u16) -> Arc<Server> {
+    let registry = Registry::open(Settings::serving(folder.to_owned())).expect("a registry");
+    let config = ServerConfig {
+        registry: Arc::new(registry),
+        svr_ip: svr_ip.to_owned(),
+        svr_port,
+        sql_port: 2881,
+        parameter_file: None,
+        history_folder: None,
+        initial: Sampling::DEFAULT,
+        password: None,
+    };
+    Server::new(config).expect("a server")
+}
+
+struct Client(Session);
+
+/// Rows as text; NULL for null.
+type Rows = Vec<Vec<String>>;
+
+impl Client {
+    fn of(server: &Arc<Server>) -> Client {
+        let slot = server.connections().admit("127.0.0.1:5000").expect("a slot");
+        let connection_id = slot.id();
+        // Its place is kept until the process ends.
+        std::mem::forget(slot);
+        let login = Login {
+            user: "root@sys".to_owned(),
+            database: None,
+            dialect: Dialect::Postgres,
+            peer: "127.0.0.1:5000".to_owned(),
+            connection_id,
+        };
+        Client(Session::open(server, login).expect("a session"))
+    }
+
+    async fn rows(&self, sql: &str) -> Result<Rows, Failure> {
+        let Outcome::Rows { mut stream, .. } = self.0.execute(sql).await? else {
+            return Ok(Vec::new());
+        };
+        let options = FormatOptions::default().with_null("NULL");
+        let mut rows = Vec::new();
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            let columns: Vec<_> = batch
+                .columns()
+                .iter()
+                .map(|column| ArrayFormatter::try_new(column, &options).expect("a formatter"))
+                .collect();
+            for row in 0..batch.num_rows() {
+                rows.push(columns.iter().map(|column| column.value(row).to_string()).collect());
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn all(&self, sql: &str) -> Rows {
+        self.rows(sql).await.unwrap_or_else(|failure| panic!("{sql}: {failure}"))
+    }
+
+    /// In no order.
+    async fn sorted(&self, sql: &str) -> Rows {
+        let mut rows = self.all(sql).await;
+        rows.sort();
+        rows
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings().into_iter().map(|warning| warning.message).collect()
+    }
+
+    async fn plan(&self, sql: &str) -> String {
+        self.all(&format!("EXPLAIN {sql}")).await.into_iter().map(|row| row.join("\n")).collect::<Vec<_>>().join("\n")
+    }
+
+    async fn failure(&self, sql: &str) -> FailureKind {
+        self.rows(sql).await.expect_err(sql).kind
+    }
+}
