@@ -3,6 +3,7 @@
 //! That, with processes that are killed, is the end-to-end tests' part.
 #![allow(unsafe_code)]
 
+mod generated;
 mod ledgers;
 mod statements;
 
