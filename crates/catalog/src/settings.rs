@@ -33,6 +33,9 @@ pub(crate) enum Accepted {
 /// When on, an answer that lacks a server of the cluster is an error.
 pub(crate) const CLUSTER_STRICT: &str = "cluster_strict";
 
+/// When on, no other server is asked.
+pub(crate) const CLUSTER_LOCAL: &str = "cluster_local";
+
 /// More than any client sets; a bound on what a session can be made to keep.
 const MAX_CHANGED: usize = 512;
 
@@ -63,7 +66,7 @@ impl Settings {
         if is_fixed(&name) {
             return Ok(Accepted::Fixed);
         }
-        if name == CLUSTER_STRICT
+        if [CLUSTER_STRICT, CLUSTER_LOCAL].contains(&&*name)
             && !matches!(value.to_ascii_lowercase().as_str(), "0" | "1" | "on" | "off" | "true" | "false")
         {
             let message = format!("invalid value for '{name}': '{value}'");

@@ -22,9 +22,11 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder,
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
 use futures::future::BoxFuture;
-use futures::stream::{self, FuturesUnordered, StreamExt};
+use futures::stream::{self, StreamExt};
 use heapql_catalog::Warning;
 use heapql_catalog::cluster::Asking;
+
+use tokio::task::JoinSet;
 
 use crate::channels::Channels;
 use crate::fragment::{self, Fetched, Refused};
@@ -56,6 +58,13 @@ impl Gather {
     ) -> Gather {
         Gather { members, piece, fragment, properties, got: Arc::default(), metrics: ExecutionPlanMetricsSet::new() }
     }
+
+    /// For EXPLAIN ANALYZE.
+    fn count(&self, partition: usize, batches: &[RecordBatch], bytes: usize) {
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        MetricBuilder::new(&self.metrics).output_rows(partition).add(rows);
+        MetricBuilder::new(&self.metrics).counter("bytes_received", partition).add(bytes);
+    }
 }
 
 /// What takes a piece to a server, and brings its rows.
@@ -81,16 +90,6 @@ impl Carrier for Channels {
     }
 }
 
-/// One member's part in one gather.
-struct Share {
-    gather: usize,
-    partition: usize,
-    member: SocketAddr,
-    rows: Result<Vec<RecordBatch>, Refused>,
-    warnings: Vec<Warning>,
-    bytes: usize,
-}
-
 /// Gets the rows of every `Gather` of a plan, from all servers at once.
 pub(crate) async fn gather(
     carrier: Arc<dyn Carrier>,
@@ -100,45 +99,43 @@ pub(crate) async fn gather(
 ) -> Result<()> {
     let gathers = gathers_of(&plan)?;
     let memory = Arc::new(MemoryConsumer::new("rows of other servers").register(context.memory_pool()));
-    let mut shares = FuturesUnordered::new();
+    // Tasks, so that rows made here do not hold up the reading of others'; they end with the statement.
+    let mut shares = JoinSet::new();
     for (number, gather) in gathers.iter().enumerate() {
         for (partition, &member) in gather.members.iter().enumerate() {
-            let (carrier, asking, context, memory) = (&carrier, &asking, &context, &memory);
-            shares.push(async move {
-                let mut share =
-                    Share { gather: number, partition, member, rows: Ok(Vec::new()), warnings: Vec::new(), bytes: 0 };
-                share.rows = if member == asking.own() {
-                    here(gather, context, memory).await.map_err(Refused::Failed)
+            let (gather, asking, memory) = (gather.clone(), Arc::clone(&asking), Arc::clone(&memory));
+            let (carrier, context) = (Arc::clone(&carrier), Arc::clone(&context));
+            shares.spawn(async move {
+                let fetched = if member == asking.own() {
+                    here(&gather, &context, &memory).await.map_err(Refused::Failed)
                 } else {
-                    there(gather, carrier.as_ref(), asking, memory, &mut share).await
+                    there(&gather, member, carrier.as_ref(), &asking, &memory).await
                 };
-                share
+                (number, partition, fetched)
             });
         }
     }
     let mut all: Vec<Vec<Vec<RecordBatch>>> =
         gathers.iter().map(|gather| vec![Vec::new(); gather.members.len()]).collect();
     let mut notes = BTreeMap::new();
-    while let Some(share) = shares.next().await {
-        match share.rows {
-            Ok(rows) => {
-                let gather = &gathers[share.gather];
-                MetricBuilder::new(&gather.metrics).global_counter("bytes_received").add(share.bytes);
-                MetricBuilder::new(&gather.metrics)
-                    .output_rows(share.partition)
-                    .add(rows.iter().map(RecordBatch::num_rows).sum());
-                all[share.gather][share.partition] = rows;
-                tell(&asking, share.member, share.warnings, &mut notes);
+    while let Some(share) = shares.join_next().await {
+        let (number, partition, fetched) = share.map_err(|defect| DataFusionError::Internal(defect.to_string()))?;
+        let gather = &gathers[number];
+        let member = gather.members[partition];
+        match fetched {
+            Ok(Fetched { batches, warnings, bytes }) => {
+                gather.count(partition, &batches, bytes);
+                all[number][partition] = batches;
+                tell(&asking, member, warnings, &mut notes);
             }
-            Err(Refused::Lost(why)) => asking.lose(share.member, &why)?,
-            Err(Refused::Unable(why)) => asking.miss(share.member, &why)?,
-            Err(Refused::Late) => asking.miss(share.member, &late(&asking))?,
+            Err(Refused::Lost(why)) => asking.lose(member, &why)?,
+            Err(Refused::Unable(why)) => asking.miss(member, &why)?,
+            Err(Refused::Late) => asking.miss(member, &late(&asking))?,
             Err(Refused::Failed(error)) => return Err(error),
         }
     }
-    drop(shares);
-    let is_empty = all.iter().flatten().flatten().all(|batch| batch.num_rows() == 0);
-    if is_empty {
+    // A server's note says why it has no rows: that matters if nobody has any.
+    if all.iter().flatten().flatten().all(|batch| batch.num_rows() == 0) {
         notes.into_values().for_each(|note| asking.warn(note));
     }
     for (gather, mut partitions) in gathers.iter().zip(all) {
@@ -168,7 +165,7 @@ fn late(asking: &Asking) -> String {
     format!("no answer within {} ms (_cluster_timeout)", asking.patience().as_millis())
 }
 
-/// Warnings at once. Notes say why there are no rows, which only matters if nobody has any; one of a kind.
+/// Warnings at once, notes later; one of a kind.
 fn tell(asking: &Asking, member: SocketAddr, warnings: Vec<Warning>, notes: &mut BTreeMap<String, Warning>) {
     for warning in warnings {
         if warning.level == "Note" {
@@ -179,30 +176,27 @@ fn tell(asking: &Asking, member: SocketAddr, warnings: Vec<Warning>, notes: &mut
     }
 }
 
-async fn here(gather: &Gather, context: &Arc<TaskContext>, memory: &MemoryReservation) -> Result<Vec<RecordBatch>> {
+async fn here(gather: &Gather, context: &Arc<TaskContext>, memory: &MemoryReservation) -> Result<Fetched> {
     let mut rows = execute_stream(Arc::clone(&gather.piece), Arc::clone(context))?;
     let mut batches = Vec::new();
     while let Some(batch) = rows.next().await.transpose()? {
         memory.try_grow(batch.get_array_memory_size())?;
         batches.push(batch);
     }
-    Ok(batches)
+    Ok(Fetched { batches, warnings: Vec::new(), bytes: 0 })
 }
 
 async fn there(
     gather: &Gather,
+    member: SocketAddr,
     carrier: &dyn Carrier,
     asking: &Asking,
     memory: &MemoryReservation,
-    share: &mut Share,
-) -> Result<Vec<RecordBatch>, Refused> {
+) -> Result<Fetched, Refused> {
     let deadline = asking.deadline();
     let left = deadline.saturating_duration_since(Instant::now());
-    let fetch = carrier.fetch(share.member, gather.fragment.clone(), left, memory);
-    let fetched = tokio::time::timeout_at(deadline.into(), fetch).await.map_err(|_| Refused::Late)??;
-    share.warnings = fetched.warnings;
-    share.bytes = fetched.bytes;
-    Ok(fetched.batches)
+    let fetch = carrier.fetch(member, gather.fragment.clone(), left, memory);
+    tokio::time::timeout_at(deadline.into(), fetch).await.unwrap_or(Err(Refused::Late))
 }
 
 impl fmt::Debug for Gather {

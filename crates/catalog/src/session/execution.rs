@@ -17,7 +17,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::listing::Listing;
 use crate::parameters::CLUSTER_TIMEOUT;
 use crate::query::{Constants, Query, Tree, Values, parameter_count};
-use crate::settings::CLUSTER_STRICT;
+use crate::settings::{CLUSTER_LOCAL, CLUSTER_STRICT};
 use crate::statements::{self, Answer, Context};
 use crate::stoppable::{StopSign, stoppable};
 use crate::tables::{Diagnostics, Scope};
@@ -153,7 +153,7 @@ impl Session {
     }
 
     fn asking(&self, diagnostics: &Diagnostics) -> Option<Arc<Asking>> {
-        let cluster = Arc::clone(self.server.cluster()?);
+        let cluster = Arc::clone(self.server.cluster().filter(|_| !self.settings.is_on(CLUSTER_LOCAL))?);
         let patience = Duration::from_millis(self.server.parameters().number(CLUSTER_TIMEOUT).into());
         let is_strict = self.settings.is_on(CLUSTER_STRICT);
         Some(Arc::new(Asking::new(cluster, self.server.address(), patience, is_strict, diagnostics.clone())))

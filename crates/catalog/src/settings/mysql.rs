@@ -22,8 +22,9 @@ pub(super) const FIXED: [&str; 12] = [
 ];
 
 /// Read as 0 or 1, listed as OFF or ON.
-pub(super) const SWITCHES: [&str; 22] = [
+pub(super) const SWITCHES: [&str; 23] = [
     "autocommit",
+    super::CLUSTER_LOCAL,
     super::CLUSTER_STRICT,
     "big_tables",
     "explicit_defaults_for_timestamp",
@@ -61,6 +62,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("character_set_results", "utf8mb4"),
     ("character_set_server", "utf8mb4"),
     ("character_set_system", "utf8mb3"),
+    (super::CLUSTER_LOCAL, "0"),
     (super::CLUSTER_STRICT, "0"),
     ("collation_connection", "utf8mb4_general_ci"),
     ("collation_database", "utf8mb4_general_ci"),

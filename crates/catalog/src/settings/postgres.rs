@@ -11,6 +11,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("check_function_bodies", "on"),
     ("client_encoding", "UTF8"),
     ("client_min_messages", "notice"),
+    (super::CLUSTER_LOCAL, "off"),
     (super::CLUSTER_STRICT, "off"),
     ("datestyle", "ISO, MDY"),
     ("default_tablespace", ""),

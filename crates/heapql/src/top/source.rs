@@ -69,8 +69,9 @@ impl By {
     /// Columns: key, name, bytes, count, total bytes; the largest first. `only` is a condition on pid and state.
     fn query(self, only: &str) -> String {
         const SUMS: &str = "sum(est_bytes) AS bytes, sum(est_count) AS count, NULL AS total";
-        const WITH_COMMAND: &str = "callsites JOIN (SELECT pid AS process, started_at, command FROM processes) \
-                                    ON process = pid AND started_at = process_started_at";
+        const WITH_COMMAND: &str = "callsites JOIN (SELECT svr_ip AS ip, svr_port AS port, pid AS process, started_at, command FROM processes) \
+             ON process = pid AND started_at = process_started_at AND ip = svr_ip AND port = svr_port";
+        const SERVER: &str = "svr_ip || ':' || CAST(svr_port AS VARCHAR)";
         let (columns, from, group) = match self {
             // By the code that asked the allocator, and with everything that it called.
             By::Functions => (
@@ -84,18 +85,21 @@ impl By {
             ),
             By::Labels => (format!("label AS key, label AS name, {SUMS}"), "callsites", "label"),
             By::Processes => (
-                format!("CAST(pid AS VARCHAR) AS key, CAST(pid AS VARCHAR) || ' ' || max(command) AS name, {SUMS}"),
+                format!(
+                    "{SERVER} || ' ' || CAST(pid AS VARCHAR) AS key, CAST(pid AS VARCHAR) || ' ' || max(command) || \
+                     CASE WHEN (SELECT count(*) FROM servers) > 1 THEN ' on ' || {SERVER} ELSE '' END AS name, {SUMS}"
+                ),
                 WITH_COMMAND,
-                "pid",
+                "svr_ip, svr_port, pid",
             ),
             // By the user's own code, where there is some on the stack.
             By::Callsites => (
                 format!(
-                    "CAST(pid AS VARCHAR) || ' ' || CAST(callsite_id AS VARCHAR) AS key, \
+                    "{SERVER} || ' ' || CAST(pid AS VARCHAR) || ' ' || CAST(callsite_id AS VARCHAR) AS key, \
                      coalesce(nullif(app_frame, ''), label) AS name, {SUMS}"
                 ),
                 "callsites",
-                "pid, callsite_id, app_frame, label",
+                "svr_ip, svr_port, pid, callsite_id, app_frame, label",
             ),
         };
         format!(

@@ -9,7 +9,7 @@ use super::query::Asker;
 /// Of a command line that is a label.
 const MOST_LETTERS: usize = 120;
 
-/// One metric: its name, its meaning, its type, and the statement whose last column is the value; the other columns are
+/// Of this server, not of its cluster. One metric: its name, its meaning, its type, and the statement whose last column is the value; the other columns are
 /// labels, by their names.
 const METRICS: &[(&str, &str, &str, &str)] = &[
     (
@@ -57,7 +57,7 @@ pub(super) async fn exposed(asker: &Asker) -> Result<String, Failure> {
     let mut text = String::new();
     for (name, help, kind, statement) in METRICS {
         head(&mut text, name, help, kind);
-        let table = asker.table(statement).await?;
+        let table = asker.table_here(statement).await?;
         for row in &table.rows {
             let Some((Some(value), labels)) = row.split_last() else { continue };
             let label = |(column, value): (&String, &Option<String>)| {

@@ -19,6 +19,7 @@ use futures::stream::{self, Stream};
 use heapql_catalog::{Dialect, Failure, FailureKind, Login, Outcome, Server, Session};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
+use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use parking_lot::Mutex;
 
@@ -30,6 +31,8 @@ use crate::link::apart;
 const READING: [&str; 9] = ["select", "with", "show", "explain", "desc", "describe", "values", "table", "("];
 /// Rows of which a page or the metrics are made.
 const MOST_ROWS: usize = 10_000;
+/// Headers that tell of something.
+const MOST_WARNINGS: usize = 16;
 
 /// Who asks.
 pub(super) struct Asker {
@@ -76,8 +79,18 @@ impl Asker {
         Ok(value.as_binary::<i64>().value(0).to_vec())
     }
 
-    pub(super) async fn table(&self, statement: &str) -> Result<Table, Failure> {
+    /// Of this server only: who collects from all servers asks each of them.
+    pub(super) async fn table_here(&self, statement: &str) -> Result<Table, Failure> {
         let session = self.session()?;
+        session.execute("SET cluster_local = 1").await?;
+        Self::table_of(&session, statement).await
+    }
+
+    pub(super) async fn table(&self, statement: &str) -> Result<Table, Failure> {
+        Self::table_of(&self.session()?, statement).await
+    }
+
+    async fn table_of(session: &Session, statement: &str) -> Result<Table, Failure> {
         let mut stream = rows(unhurried(session.execute(statement)).await?)?;
         let columns = stream.schema().fields().iter().map(|field| field.name().clone()).collect();
         let mut table = Table { columns, rows: Vec::new() };
@@ -118,9 +131,20 @@ impl Asker {
             Format::Csv => Kind::Csv,
         };
         let first = first.unwrap_or_else(|| RecordBatch::new_empty(stream.schema()));
+        let told = told(&session);
         let pieces = pieces(session, stream, encoder, first).map(|piece| piece.map(Frame::data));
-        Ok(with(StatusCode::OK, kind, Body::new(StreamBody::new(pieces))))
+        let mut answer = with(StatusCode::OK, kind, Body::new(StreamBody::new(pieces)));
+        told.into_iter().for_each(|told| drop(answer.headers_mut().append("heapql-warning", told)));
+        Ok(answer)
     }
+}
+
+/// What the statement wants to be known, as far as it is known before the first row: who is missing from the answer is.
+fn told(session: &Session) -> Vec<HeaderValue> {
+    let plain =
+        |text: String| text.chars().map(|char| if char.is_ascii_graphic() { char } else { ' ' }).collect::<String>();
+    let warnings = session.warnings().into_iter().take(MOST_WARNINGS);
+    warnings.filter_map(|warning| HeaderValue::from_str(&plain(warning.message)).ok()).collect()
 }
 
 /// The engine plans and computes without a pause: the thread's other tasks move elsewhere.
