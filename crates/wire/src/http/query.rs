@@ -19,7 +19,7 @@ use futures::stream::{self, Stream};
 use heapql_catalog::{Dialect, Failure, FailureKind, Login, Outcome, Server, Session};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use parking_lot::Mutex;
 
@@ -134,7 +134,7 @@ impl Asker {
         let told = told(&session);
         let pieces = pieces(session, stream, encoder, first).map(|piece| piece.map(Frame::data));
         let mut answer = with(StatusCode::OK, kind, Body::new(StreamBody::new(pieces)));
-        told.into_iter().for_each(|told| drop(answer.headers_mut().append("heapql-warning", told)));
+        answer.headers_mut().extend(told.into_iter().map(|told| (HeaderName::from_static("heapql-warning"), told)));
         Ok(answer)
     }
 }
