@@ -18,6 +18,7 @@ SELECT p.svr_ip, p.svr_port, p.pid, p.state, p.command,
        coalesce(sqrt(sum(power(c.est_bytes_error, 2))), 0) AS est_bytes_error,
        p.started_at
 FROM heapql.processes p
-LEFT JOIN heapql.callsites c ON c.pid = p.pid AND c.process_started_at = p.started_at
+LEFT JOIN heapql.callsites c
+  ON c.svr_ip = p.svr_ip AND c.svr_port = p.svr_port AND c.pid = p.pid AND c.process_started_at = p.started_at
 WHERE p.state <> 'unreadable'
 GROUP BY p.svr_ip, p.svr_port, p.pid, p.state, p.command, p.started_at

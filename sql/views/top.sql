@@ -6,14 +6,16 @@
 -- column cum_percent double: cum_bytes of all live bytes, in percent
 -- column function varchar(4096): name of the function, or module+offset
 -- column module varchar(4096): file that its code lies in
+-- column process_count bigint: how many processes have it on a stack
+-- column server_count bigint: on how many servers these are
 SELECT self_bytes AS flat_bytes,
        round(100.0 * self_bytes / all_bytes, 2) AS flat_percent,
        round(100.0 * sum(self_bytes) OVER (ORDER BY self_bytes DESC, function, module) / all_bytes, 2) AS sum_percent,
        total_bytes AS cum_bytes,
        round(100.0 * total_bytes / all_bytes, 2) AS cum_percent,
-       function, module
+       function, module, process_count, server_count
 FROM (
-  SELECT function, module, self_bytes, total_bytes, greatest(sum(self_bytes) OVER (), 1) AS all_bytes
+  SELECT function, module, process_count, server_count, self_bytes, total_bytes, greatest(sum(self_bytes) OVER (), 1) AS all_bytes
   FROM heapql.live_by_function
   WHERE state = 'alive'
 ) sized

@@ -53,8 +53,23 @@ impl Engine {
         self.runtime.memory_pool.reserved()
     }
 
-    /// The state of one statement: its tables see `scope`, `extra` comes first on the search path.
+    /// The state of one statement: its tables see `scope`, `extra` comes first on the search path. What it plans goes to the
+    /// servers that hold the rows.
     pub(crate) fn statement(
+        &self,
+        dialect: Dialect,
+        scope: &Arc<Scope>,
+        extra: Option<Arc<dyn SchemaProvider>>,
+    ) -> Result<SessionState, Failure> {
+        let state = self.part(dialect, scope, extra)?;
+        Ok(match &scope.asking {
+            Some(asking) => spreading(state, asking),
+            None => state,
+        })
+    }
+
+    /// As [`Engine::statement`], for a part of a plan whose last step is still to come.
+    pub(crate) fn part(
         &self,
         dialect: Dialect,
         scope: &Arc<Scope>,
@@ -73,10 +88,7 @@ impl Engine {
         state.register_catalog_list(Arc::new(list));
         functions::equip(&mut state, scope)?;
         state.mark_start_execution();
-        Ok(match &scope.asking {
-            Some(asking) => spreading(state, asking),
-            None => state,
-        })
+        Ok(state)
     }
 
     fn catalog(&self, dialect: Dialect, scope: &Arc<Scope>, extra: Option<Arc<dyn SchemaProvider>>) -> Catalog {

@@ -21,6 +21,8 @@ pub(crate) struct Named {
     /// As `back_trace` has it.
     pub(crate) address: u64,
     pub(crate) module: Arc<str>,
+    /// Of the module, in hexadecimal, or empty.
+    pub(crate) build_id: Arc<str>,
     /// In the module's file.
     pub(crate) offset: u64,
     pub(crate) frame: Frame,
@@ -59,6 +61,11 @@ impl Named {
 
 pub(crate) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// As build-ids are written.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn kind_name(kind: Kind) -> &'static str {
@@ -214,12 +221,13 @@ impl Namer {
     fn nowhere(&self, address: u64) -> Named {
         let frame = Frame { function: None, file: None, line: None, is_inline: false };
         let note = Some("no module lies there".into());
-        Named { address, module: "".into(), offset: address, frame, kind: self.rules.kind("", None, None), note }
+        Named { address, module: "".into(), build_id: "".into(), offset: address, frame, kind: self.rules.kind("", None, None), note }
     }
 
     /// The frames at return addresses, each with its place in the module's file.
     fn in_module(&self, module: &Record, places: Vec<(u64, u64)>) -> Vec<(u64, Vec<Named>)> {
         let path: Arc<str> = module.path.as_str().into();
+        let build_id: Arc<str> = hex(&module.build_id).into();
         let wanted = Module { path: &module.path, build_id: &module.build_id, pid: self.pid };
         // The call, not what it returns to.
         let calls: Vec<u64> = places.iter().map(|(_, offset)| offset.saturating_sub(1)).collect();
@@ -227,6 +235,7 @@ impl Namer {
         let named = |address, offset, frame: &Frame, note: &Option<Arc<str>>| Named {
             address,
             module: Arc::clone(&path),
+            build_id: Arc::clone(&build_id),
             offset,
             kind: self.rules.kind(&path, frame.function.as_deref(), frame.file.as_deref()),
             frame: frame.clone(),

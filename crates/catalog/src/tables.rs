@@ -9,9 +9,10 @@ mod frames;
 pub(crate) mod growth;
 mod history;
 mod information_schema;
-mod leak_suspects;
+mod leak_verdicts;
 mod listed;
 mod malloc_sample_info;
+mod merged;
 mod parameter_stat;
 mod places;
 mod postgres_information_schema;
@@ -22,8 +23,10 @@ mod request;
 mod schema;
 mod scope;
 mod self_usage;
+mod servers;
 mod snapshots;
 pub(crate) mod sources;
+mod stack_id;
 mod view;
 
 use datafusion::arrow::array::RecordBatch;
@@ -65,6 +68,11 @@ pub(crate) trait SystemTable: std::fmt::Debug + Send + Sync {
     /// The query behind a view; a view is never scanned itself.
     fn definition(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Of a view that makes one row of several: columns by which these are chosen, and which name only one of them.
+    fn members(&self) -> &[&'static str] {
+        &[]
     }
 
     /// Whether its rows are this server's business only, or the same on all: other servers are not asked.

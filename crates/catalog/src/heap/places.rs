@@ -6,7 +6,7 @@ use std::sync::Arc;
 use heapql_profile::{Frame, Location, Module};
 use heapql_registry::{Callsite, Module as Record, Modules, Source};
 
-use crate::names::{Named, Namer};
+use crate::names::{Named, Namer, hex};
 use crate::tables::Scope;
 
 pub(super) struct Places<'a> {
@@ -49,7 +49,7 @@ impl<'a> Places<'a> {
         *self.known.entry(key).or_insert_with(|| {
             modules.push(Module {
                 path: record.path.clone(),
-                build_id: record.build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+                build_id: hex(&record.build_id),
                 start: record.start,
                 end: record.end,
                 load_bias: record.load_bias,

@@ -12,6 +12,7 @@ use datafusion::error::Result;
 use super::batch::{batches, bools, ints, same_int, same_text, texts, times, written};
 use super::contexts::context_name;
 use super::malloc_sample_info::write_addresses;
+use super::stack_id::{self, StackIds};
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
 use crate::names::Namers;
 
@@ -41,6 +42,7 @@ const COLUMNS: &[Column] = &[
     Column::time("first_seen_at", "when the first object was sampled here, UTC"),
     Column::text("app_frame", "varchar(4096)", "the innermost frame of the user's own code, with file and line"),
     Column::text("stack", "varchar(65535)", "every frame with its name, innermost first, one a line"),
+    Column::text("stack_id", stack_id::MYSQL_TYPE, "the same for the same stack in all processes and on all servers"),
 ];
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ struct Row {
     callsite: Callsite,
     app_frame: String,
     stack: String,
+    stack_id: String,
 }
 
 /// Rows whose names are looked up before the first of them is given.
@@ -87,7 +90,13 @@ impl SystemTable for Callsites {
             .filter(|(source, _)| request.passes_bool("is_server", source.is_own()))
             .flat_map(|(source, callsites)| callsites.into_iter().map(move |callsite| (Arc::clone(&source), callsite)))
             .filter(|(_, callsite)| keep(callsite))
-            .map(|(source, callsite)| Row { source, callsite, app_frame: String::new(), stack: String::new() })
+            .map(|(source, callsite)| Row {
+                source,
+                callsite,
+                app_frame: String::new(),
+                stack: String::new(),
+                stack_id: String::new(),
+            })
             .collect();
         let server = Arc::clone(&scope.server);
         let cells = move |column, rows: &[Row]| match column {
@@ -96,11 +105,11 @@ impl SystemTable for Callsites {
             _ => cells(column, rows),
         };
         let is_asked = |name: &str| request.columns.iter().any(|&index| COLUMNS[index].name == name);
-        let (frame, stack) = (is_asked("app_frame"), is_asked("stack"));
-        if !frame && !stack {
+        let (frame, stack, stack_id) = (is_asked("app_frame"), is_asked("stack"), is_asked("stack_id"));
+        if !frame && !stack && !stack_id {
             return Ok(batches(COLUMNS, request, rows, cells));
         }
-        let mut namers = Namers::new(&scope.server);
+        let (mut namers, mut stack_ids) = (Namers::new(&scope.server), StackIds::new(&scope.server));
         let (request, cells, mut rows) = (request.clone(), Arc::new(cells), rows.into_iter());
         Ok(Box::new(
             std::iter::from_fn(move || {
@@ -112,6 +121,9 @@ impl SystemTable for Callsites {
                     }
                     if stack {
                         row.stack = namer.stack_text(&row.callsite.stack, generation);
+                    }
+                    if stack_id {
+                        row.stack_id = stack_ids.of(&row.source, &row.callsite);
                     }
                 }
                 let cells = Arc::clone(&cells);
@@ -150,6 +162,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "est_total_count" => ints(rows, |row| row.callsite.counters.est_total_count.round() as i64),
         "first_seen_at" => times(rows, |row| row.callsite.first_seen_at),
         "app_frame" => texts(rows, |row| &row.app_frame),
-        _ => texts(rows, |row| &row.stack),
+        "stack" => texts(rows, |row| &row.stack),
+        _ => texts(rows, |row| &row.stack_id),
     }
 }

@@ -12,6 +12,7 @@ use heapql_registry::{Callsite, Source};
 use heapql_symbols::{Kind, Rules};
 
 use super::batch::{batches, bools, ints, ints_or_null, same_int, same_text, texts, texts_or_null, written};
+use super::stack_id::{self, StackIds};
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
 use crate::names::{Named, Namer, Namers, kind_name};
 
@@ -26,6 +27,7 @@ const COLUMNS: &[Column] = &[
     Column::int("frame", "place in the stack, 0 is the innermost; inlined functions have places of their own"),
     Column::text("address", "varchar(18)", "return address as back_trace has it"),
     Column::text("module", "varchar(4096)", "file that the code lies in"),
+    Column::text("build_id", "varchar(128)", "which build of that file, in hexadecimal; empty if it does not say"),
     Column::text("module_offset", "varchar(18)", "the address in that file, for addr2line"),
     Column::text("function", "varchar(4096)", "name of the function, or module+offset"),
     Column::text("file", "varchar(4096)", "source file").or_null(),
@@ -40,6 +42,7 @@ const COLUMNS: &[Column] = &[
     Column::int("sampled_live_bytes", "requested bytes of those objects"),
     Column::int("est_count", "estimate of all live objects of the stack, sampled or not"),
     Column::int("est_bytes", "estimate of the requested bytes of all live objects of the stack"),
+    Column::text("stack_id", stack_id::MYSQL_TYPE, "the same for the same stack in all processes and on all servers"),
 ];
 
 /// Stacks that are named before rows of them are given: a LIMIT, and a client that has gone, stop the work.
@@ -53,6 +56,7 @@ struct Row {
     state: &'static str,
     is_server: bool,
     callsite: Arc<Callsite>,
+    stack_id: Arc<str>,
     frame: i64,
     named: Named,
     function: String,
@@ -97,10 +101,14 @@ impl SystemTable for Frames {
             }
         }
         let (server, request) = (Arc::clone(&scope.server), request.clone());
-        let mut namers = Namers::new(&server);
+        let (mut namers, mut stack_ids) = (Namers::new(&server), StackIds::new(&server));
+        let identified = request.columns.iter().any(|&index| COLUMNS[index].name == "stack_id");
         Ok(Box::new(pieces.into_iter().flat_map(move |(source, callsites)| {
             let namer = namers.of(&source);
-            let of = |callsite| rows(&source, namer, Arc::new(callsite));
+            let of = |callsite| {
+                let stack_id = if identified { stack_ids.of(&source, &callsite) } else { String::new() };
+                rows(&source, namer, Arc::new(callsite), stack_id.into())
+            };
             let rows = callsites.into_iter().flat_map(of).collect();
             let server = Arc::clone(&server);
             batches(COLUMNS, &request, rows, move |column, rows| match column {
@@ -112,7 +120,7 @@ impl SystemTable for Frames {
     }
 }
 
-fn rows(source: &Source, namer: &mut Namer, callsite: Arc<Callsite>) -> Vec<Row> {
+fn rows(source: &Source, namer: &mut Namer, callsite: Arc<Callsite>, stack_id: Arc<str>) -> Vec<Row> {
     let (state, is_server) = (sources::state_name(source), source.is_own());
     let named = namer.stack(&callsite.stack, callsite.module_generation);
     let app_frame = Rules::app_frame(named.iter().map(Named::kind_and_name));
@@ -126,6 +134,7 @@ fn rows(source: &Source, namer: &mut Namer, callsite: Arc<Callsite>) -> Vec<Row>
             state,
             is_server,
             callsite: Arc::clone(&callsite),
+            stack_id: Arc::clone(&stack_id),
             frame: i64::try_from(index).unwrap_or(i64::MAX),
             named,
             function,
@@ -148,6 +157,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "frame" => ints(rows, |row| row.frame),
         "address" => written(rows, |row, text| hex(row.named.address, text)),
         "module" => texts(rows, |row| &row.named.module),
+        "build_id" => texts(rows, |row| &row.named.build_id),
         "module_offset" => written(rows, |row, text| hex(row.named.offset, text)),
         "function" => texts(rows, |row| &row.function),
         "file" => texts_or_null(rows, |row| row.named.frame.file.as_deref()),
@@ -161,6 +171,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "sampled_live_count" => ints(rows, |row| row.callsite.counters.live_count),
         "sampled_live_bytes" => ints(rows, |row| row.callsite.counters.live_bytes),
         "est_count" => ints(rows, |row| row.callsite.counters.est_count.value.round() as i64),
-        _ => ints(rows, |row| row.callsite.counters.est_bytes.value.round() as i64),
+        "est_bytes" => ints(rows, |row| row.callsite.counters.est_bytes.value.round() as i64),
+        _ => texts(rows, |row| &row.stack_id),
     }
 }

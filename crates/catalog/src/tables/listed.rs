@@ -1,4 +1,5 @@
-//! A small table whose rows are all made at once: the tables of both information schemas.
+//! A small table whose rows are all made at once, and are this server's to know: the tables of both information schemas,
+//! and the servers.
 
 use std::sync::Arc;
 
@@ -40,6 +41,10 @@ impl SystemTable for Listed {
 
     fn columns(&self) -> &'static [Column] {
         self.columns
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {

@@ -47,6 +47,11 @@ impl Provider {
 }
 
 impl Provider {
+    /// A local table's rows may be about any server.
+    fn is_about_server(&self, filter: &Expr) -> bool {
+        !self.table.is_local() && places::is_about_server(filter, &self.schema)
+    }
+
     /// Whose rows may pass the filters that are about nothing but the server.
     fn members(&self, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<SocketAddr>> {
         let own = self.scope.server.address();
@@ -76,7 +81,7 @@ impl TableProvider for Provider {
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let takes = |filter: &&Expr| {
-            if places::is_about_server(filter, &self.schema) || equality(filter, self.table.pushed()).is_some() {
+            if self.is_about_server(filter) || equality(filter, self.table.pushed()).is_some() {
                 TableProviderFilterPushDown::Exact
             } else {
                 TableProviderFilterPushDown::Unsupported
@@ -95,7 +100,7 @@ impl TableProvider for Provider {
         let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
         let (about_server, others): (Vec<_>, Vec<_>) =
-            filters.iter().partition(|filter| places::is_about_server(filter, &self.schema));
+            filters.iter().partition(|filter| self.is_about_server(filter));
         let members = self.members(state, &about_server)?;
         if members.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));

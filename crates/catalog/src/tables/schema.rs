@@ -11,8 +11,8 @@ use datafusion::error::Result;
 use super::provider::Provider;
 use super::{Scope, SystemTable};
 use super::{
-    callsites, frames, history, information_schema, leak_suspects, malloc_sample_info, parameter_stat,
-    postgres_information_schema, process_memory, processes, self_usage, snapshots, view,
+    callsites, frames, history, information_schema, leak_verdicts, malloc_sample_info, parameter_stat,
+    postgres_information_schema, process_memory, processes, self_usage, servers, snapshots, view,
 };
 
 pub(crate) const OCEANBASE: &str = "oceanbase";
@@ -27,7 +27,7 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
     [
         (
             OCEANBASE,
-            named(view::oceanbase().chain([
+            named(view::oceanbase().chain(servers::oceanbase()).chain([
                 Arc::new(malloc_sample_info::MallocSampleInfo) as Arc<dyn SystemTable>,
                 Arc::new(parameter_stat::ParameterStat(parameter_stat::STAT)),
                 Arc::new(parameter_stat::ParameterStat(parameter_stat::GV)),
@@ -42,9 +42,9 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
                 Arc::new(snapshots::Snapshots),
                 Arc::new(history::History),
                 Arc::new(frames::Frames),
-                Arc::new(leak_suspects::Judged { suspects_only: true }),
-                Arc::new(leak_suspects::Judged { suspects_only: false }),
+                Arc::new(leak_verdicts::LeakVerdicts),
                 Arc::new(process_memory::ProcessMemory),
+                servers::heapql(),
             ])),
         ),
         (INFORMATION_SCHEMA, named(information_schema::tables())),

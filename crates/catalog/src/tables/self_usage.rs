@@ -2,10 +2,12 @@
 
 use datafusion::error::Result;
 
-use super::batch::{batches, ints, ints_or_null, texts};
+use super::batch::{batches, ints, ints_or_null, same_int, same_text, texts};
 use super::{Batches, Column, Request, Scope, SystemTable, Tenant};
 
 const COLUMNS: &[Column] = &[
+    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
+    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
     Column::text("name", "varchar(64)", "what is measured"),
     Column::int("pid", "process it is about; NULL for the server").or_null(),
     Column::int("value", "how much"),
@@ -40,7 +42,10 @@ impl SystemTable for SelfUsage {
     /// About the server as a whole, hence for the sys tenant only.
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
         let rows = if scope.tenant == Tenant::Sys { rows(scope) } else { Vec::new() };
-        Ok(batches(COLUMNS, request, rows, |column, rows| match column {
+        let (svr_ip, svr_port) = (scope.server.svr_ip().to_owned(), i64::from(scope.server.svr_port()));
+        Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
+            "svr_ip" => same_text(rows.len(), &svr_ip),
+            "svr_port" => same_int(rows.len(), svr_port),
             "name" => texts(rows, |row| &row.name),
             "pid" => ints_or_null(rows, |row| row.pid),
             "value" => ints(rows, |row| row.value),

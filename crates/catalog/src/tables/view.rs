@@ -2,6 +2,9 @@
 //!
 //! A file begins with its description, then names each column with its type and what it is; the query follows. The query's
 //! columns are cast to the declared types. `schema` lists the views; nothing else is to know that they are no tables.
+//!
+//! A view that makes one row of several may name `members`, columns that say where these come from: a condition on them says
+//! which of them are looked at, before they become one. (Of the row they name one member only: the others would be lost.)
 
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{LogicalPlanBuilder, cast, col, ident};
 
+use super::merged::Merged;
 use super::{Batches, Column, Request, Scope, SystemTable, schema_of};
 use crate::session::Dialect;
 
@@ -18,6 +22,7 @@ pub(super) struct View {
     name: &'static str,
     comment: &'static str,
     columns: Vec<Column>,
+    members: Vec<&'static str>,
     query: &'static str,
 }
 
@@ -28,7 +33,15 @@ macro_rules! views {
 }
 
 pub(super) fn heapql() -> impl Iterator<Item = Arc<dyn SystemTable>> {
-    shared(views!["live_by_callsite", "live_by_function", "live_by_label", "live_by_module", "live_by_process", "top",])
+    shared(views![
+        "leak_suspects",
+        "live_by_callsite",
+        "live_by_function",
+        "live_by_label",
+        "live_by_module",
+        "live_by_process",
+        "top",
+    ])
 }
 
 pub(super) fn oceanbase() -> impl Iterator<Item = Arc<dyn SystemTable>> {
@@ -42,13 +55,16 @@ fn shared<const N: usize>(views: [View; N]) -> impl Iterator<Item = Arc<dyn Syst
 impl View {
     /// The files are part of the program: tests read them all.
     fn parse(name: &'static str, text: &'static str) -> View {
-        let query = text.find("\nSELECT").or_else(|| text.find("\nWITH")).map_or(text.len(), |at| at + 1);
+        let begin = ["\nSELECT", "\nWITH"].into_iter().filter_map(|word| text.find(word)).min();
+        let query = begin.map_or(text.len(), |at| at + 1);
         let mut lines = text[..query].lines().filter_map(|line| line.strip_prefix("-- "));
         let comment = lines.next().unwrap_or_default();
+        let members = lines.clone().find_map(|line| line.strip_prefix("members ")?.split_once(':'));
         View {
             name,
             comment,
             columns: lines.filter_map(column).collect(),
+            members: members.map_or(Vec::new(), |(names, _)| names.split(", ").collect()),
             query: text[query..].trim_end().trim_end_matches(';'),
         }
     }
@@ -86,6 +102,10 @@ impl SystemTable for View {
         Some(self.query)
     }
 
+    fn members(&self) -> &[&'static str] {
+        &self.members
+    }
+
     fn scan(&self, _: &Scope, _: &Request) -> Result<Batches> {
         Err(DataFusionError::Internal(format!("{} is a view", self.name)))
     }
@@ -105,7 +125,10 @@ pub(super) async fn provider(
         value.alias_with_metadata(field.name(), Some(field.metadata().clone().into()))
     });
     let plan = LogicalPlanBuilder::from(plan).project(declared.collect::<Vec<_>>())?.build()?;
-    Ok(Arc::new(ViewTable::new(plan, Some(query.to_owned()))))
+    if table.members().is_empty() {
+        return Ok(Arc::new(ViewTable::new(plan, Some(query.to_owned()))));
+    }
+    Ok(Arc::new(Merged { table: Arc::clone(table), scope: Arc::clone(scope), schema, plan }))
 }
 
 fn ident_of(name: &str) -> datafusion::common::Column {

@@ -44,7 +44,7 @@ async fn settings() {
     assert_eq!(rows[0][..4], ["oceanbase", "oceanbase", "root", "root"]);
     assert_eq!(client.ask(row).await.expect("answers").headings[0], "current_database");
     assert!(client.one("select version()").await.starts_with("PostgreSQL 15"));
-    assert_eq!(client.one("select count(*) from information_schema.tables").await, "20");
+    assert_eq!(client.one("select count(*) from information_schema.tables").await, "23");
 }
 
 #[tokio::test]
@@ -146,11 +146,14 @@ ORDER BY 1,2;"#;
             "process_memory",
             "processes",
             "self_usage",
+            "servers",
             "snapshots",
             "top",
+            "__all_server",
             "__all_virtual_malloc_sample_info",
             "__all_virtual_memory_info",
             "__all_virtual_sys_parameter_stat",
+            "dba_ob_servers",
             "gv$ob_memory",
             "gv$ob_parameters"
         ]

@@ -1,7 +1,7 @@
-//! `heapql.leak_suspects` and `heapql.leak_verdicts`: which callsites leak, with the reason; and what was found of the others.
+//! `heapql.leak_verdicts`: every callsite with what its history says of it, suspects first. The view `leak_suspects` is made of
+//! these, one row for the callsites of one leak.
 //!
-//! The statistics are `heapql_registry::verdict`'s; here the history becomes its input. Rows come in the order of their rank,
-//! so that `LIMIT 1` is the first suspect.
+//! The statistics are `heapql_registry::verdict`'s; here the history becomes its input.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use datafusion::error::Result;
 use heapql_registry::verdict::{self, Judgement, ProcessPoint, Verdict};
 use heapql_registry::{Callsite, Point, ProcessKey, Snapshot, Source, State, Track, as_of};
 
-use super::batch::{batches, floats, ints, ints_or_null, same_int, same_text, texts, times};
+use super::batch::{batches, bools, floats, ints, ints_or_null, same_int, same_text, texts, times};
+use super::stack_id::{self, StackIds};
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
 use crate::failure::Warning;
 use crate::names::Namers;
@@ -20,7 +21,7 @@ use crate::names::Namers;
 const COLUMNS: &[Column] = &[
     Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
     Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
-    Column::int("rank", "1 is the first suspect: that which grows most, for certain; living processes come first"),
+    Column::bool("is_suspect", "leak_suspects is made of these"),
     Column::text("verdict", "varchar(16)", "growing, saturating, steady, new (too little history) or shrinking"),
     Column::text("app_frame", "varchar(4096)", "the innermost frame of the user's own code, with file and line"),
     Column::text("why", "varchar(4096)", "the reason for the verdict, with the numbers"),
@@ -31,42 +32,39 @@ const COLUMNS: &[Column] = &[
     Column::float("est_count_growth_per_minute", "the same in objects"),
     Column::time("first_seen_at", "when the first object was sampled here, UTC"),
     Column::int("oldest_age_seconds", "some live sample is at least this old").or_null(),
+    Column::int("tenant_id", "tenant of the samples"),
+    Column::int("ctx_id", "memory context"),
     Column::text("label", "varchar(16)", "module label"),
     Column::int("pid", "process that allocated"),
+    Column::time("process_started_at", "when recording of the process began, UTC"),
     Column::text("state", "varchar(16)", "alive or dead"),
     Column::text("command", "varchar(4096)", "command line of the process"),
     Column::int(
         "callsite_id",
         "number of the callsite inside its process's ledger; callsites and frames have its stack",
     ),
+    Column::text("stack_id", stack_id::MYSQL_TYPE, "the same for the same stack in all processes and on all servers"),
 ];
 
-/// One table under two names: the suspects, or every callsite that is judged.
 #[derive(Debug)]
-pub(crate) struct Judged {
-    pub(crate) suspects_only: bool,
-}
+pub(crate) struct LeakVerdicts;
 
 struct Row {
-    rank: i64,
     source: Arc<Source>,
     callsite: Callsite,
     judgement: Judgement,
     live: Point,
     app_frame: String,
+    stack_id: String,
 }
 
-impl SystemTable for Judged {
+impl SystemTable for LeakVerdicts {
     fn name(&self) -> &'static str {
-        if self.suspects_only { "leak_suspects" } else { "leak_verdicts" }
+        "leak_verdicts"
     }
 
     fn comment(&self) -> &'static str {
-        if self.suspects_only {
-            "callsites that leak, the worst first, with the reason"
-        } else {
-            "every callsite with what its history says of it"
-        }
+        "every callsite with what its history says of it"
     }
 
     fn columns(&self) -> &[Column] {
@@ -74,7 +72,7 @@ impl SystemTable for Judged {
     }
 
     fn pushed(&self) -> &'static [&'static str] {
-        &["pid", "callsite_id", "label"]
+        &["pid", "callsite_id", "label", "is_suspect"]
     }
 
     fn is_slow(&self, _: &Column) -> bool {
@@ -82,10 +80,10 @@ impl SystemTable for Judged {
     }
 
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let (suspects_only, scope, request) = (self.suspects_only, scope.clone(), request.clone());
+        let (scope, request) = (scope.clone(), request.clone());
         // Only when the first row is wanted: it takes a while.
         Ok(Box::new(std::iter::once(()).flat_map(move |()| {
-            let rows = rows(suspects_only, &scope, &request);
+            let rows = rows(&scope, &request);
             let server = Arc::clone(&scope.server);
             batches(COLUMNS, &request, rows, move |column, rows| match column {
                 "svr_ip" => same_text(rows.len(), server.svr_ip()),
@@ -96,7 +94,7 @@ impl SystemTable for Judged {
     }
 }
 
-fn rows(suspects_only: bool, scope: &Scope, request: &Request) -> Vec<Row> {
+fn rows(scope: &Scope, request: &Request) -> Vec<Row> {
     let (tracks, snapshots) = scope.server.history().tracks();
     let tracks: HashMap<ProcessKey, Arc<Track>> = tracks.into_iter().map(|track| (track.process, track)).collect();
     let is_asked_for = request.wanted("pid").next().is_some();
@@ -118,10 +116,10 @@ fn rows(suspects_only: bool, scope: &Scope, request: &Request) -> Vec<Row> {
             };
             let judgement = history.judge(points);
             *counts.entry(judgement.verdict.name()).or_insert(0_usize) += 1;
-            if !suspects_only || judgement.is_suspect {
-                let (source, app_frame) = (Arc::clone(&source), String::new());
+            if request.passes_bool("is_suspect", judgement.is_suspect) {
+                let (source, app_frame, stack_id) = (Arc::clone(&source), String::new(), String::new());
                 let live = points.last().copied().unwrap_or_else(|| Point::of(0, &callsite.counters));
-                rows.push(Row { rank: 0, source, callsite, judgement, live, app_frame });
+                rows.push(Row { source, callsite, judgement, live, app_frame, stack_id });
             }
         }
     }
@@ -131,13 +129,16 @@ fn rows(suspects_only: bool, scope: &Scope, request: &Request) -> Vec<Row> {
     rows.sort_by(|one, other| order(other).partial_cmp(&order(one)).unwrap_or(std::cmp::Ordering::Equal));
     // As many as are asked for are named.
     rows.truncate(request.limit.unwrap_or(usize::MAX));
-    let mut namers = Namers::new(&scope.server);
-    let named = request.columns.iter().any(|&index| COLUMNS[index].name == "app_frame");
-    for (rank, row) in (1..).zip(&mut rows) {
-        row.rank = rank;
+    let (mut namers, mut stack_ids) = (Namers::new(&scope.server), StackIds::new(&scope.server));
+    let is_asked = |name: &str| request.columns.iter().any(|&index| COLUMNS[index].name == name);
+    let (named, identified) = (is_asked("app_frame"), is_asked("stack_id"));
+    for row in &mut rows {
         if named {
             let namer = namers.of(&row.source);
             row.app_frame = namer.app_frame_text(&row.callsite.stack, row.callsite.module_generation);
+        }
+        if identified {
+            row.stack_id = stack_ids.of(&row.source, &row.callsite);
         }
     }
     rows
@@ -235,7 +236,7 @@ fn input(point: &Point, at: f64) -> verdict::Point {
 fn cells(column: &str, rows: &[Row]) -> ArrayRef {
     let rate = |value: f64| (value * 10.0).round() / 10.0;
     match column {
-        "rank" => ints(rows, |row| row.rank),
+        "is_suspect" => bools(rows, |row| row.judgement.is_suspect),
         "verdict" => texts(rows, |row| row.judgement.verdict.name()),
         "app_frame" => texts(rows, |row| &row.app_frame),
         "why" => texts(rows, |row| &row.judgement.why),
@@ -246,10 +247,14 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "est_count_growth_per_minute" => floats(rows, |row| rate(row.judgement.growth_count.per_minute)),
         "first_seen_at" => times(rows, |row| row.callsite.first_seen_at),
         "oldest_age_seconds" => ints_or_null(rows, |row| row.judgement.oldest_age.map(|age| age as i64)),
+        "tenant_id" => ints(rows, |row| row.callsite.tenant_id),
+        "ctx_id" => ints(rows, |row| row.callsite.ctx_id),
         "label" => texts(rows, |row| &row.callsite.label),
         "pid" => ints(rows, |row| row.source.pid().into()),
+        "process_started_at" => times(rows, |row| row.source.started_at()),
         "state" => texts(rows, |row| sources::state_name(&row.source)),
         "command" => texts(rows, |row| row.source.command()),
-        _ => ints(rows, |row| row.callsite.callsite_id.cast_signed()),
+        "callsite_id" => ints(rows, |row| row.callsite.callsite_id.cast_signed()),
+        _ => texts(rows, |row| &row.stack_id),
     }
 }
