@@ -115,11 +115,25 @@ fn threads_are_counted_together_also_when_they_are_gone() {
     let mut server = Launch::run(Program::new("threads.c").path(), &arguments).intervals(1, 1).start();
     server.ready();
     let mut client = server.postgres();
-    assert_eq!(rows_of_size(&mut client, 1009), [(4000, 4000 * 1009)]);
+    // One of eight threads on few processors may find a lock held by one that has none, and does not wait for it: what it
+    // leaves out it counts.
+    let lost = lost(&mut client, "threads");
+    assert!(lost < 40, "{lost}");
+    let one_row_of = |client: &mut dyn Client, count: i64, when: &str| {
+        let rows = rows_of_size(client, 1009);
+        let [(objects, bytes)] = rows[..] else { panic!("{when}: {rows:?}") };
+        assert!((count - lost..=count).contains(&objects) && bytes == objects * 1009, "{when}: {rows:?}, {lost} lost");
+    };
+    one_row_of(&mut client, 4000, "filled");
     server.order("");
-    assert_eq!(rows_of_size(&mut client, 1009), [(2000, 2000 * 1009)], "half freed by another thread");
+    one_row_of(&mut client, 2000, "half freed by another thread");
     server.order("");
-    assert_eq!(rows_of_size(&mut client, 1009), [(2000, 2000 * 1009)], "the threads have ended");
+    one_row_of(&mut client, 2000, "the threads have ended");
+}
+
+/// Samples that a program has counted as not recorded.
+fn lost(client: &mut dyn Client, program: &str) -> i64 {
+    client.query(&format!("SELECT loss_count FROM heapql.processes WHERE program LIKE '%/{program}'")).number()
 }
 
 #[test]
