@@ -1,4 +1,5 @@
-//! `/metrics`: what Prometheus scrapes. Few series: one per live process, and the server's own cost.
+//! `/metrics`: what Prometheus scrapes, of each server what it records itself. Few series: one per live process, and the
+//! server's own cost.
 
 use std::fmt::Write;
 
@@ -10,7 +11,7 @@ use super::query::Asker;
 const MOST_LETTERS: usize = 120;
 
 /// One metric: its name, its meaning, its type, and the statement whose last column is the value; the other columns are
-/// labels, by their names.
+/// labels, by their names. `{here}` stands for the condition that a row is of this server.
 const METRICS: &[(&str, &str, &str, &str)] = &[
     (
         "heapql_processes",
@@ -53,9 +54,11 @@ const METRICS: &[(&str, &str, &str, &str)] = &[
 
 pub(super) async fn exposed(asker: &Asker) -> Result<String, Failure> {
     let mut text = String::new();
+    let address = asker.server.address();
+    let here = format!("svr_ip = '{}' AND svr_port = {}", address.ip(), address.port());
     for (name, help, kind, statement) in METRICS {
         head(&mut text, name, help, kind);
-        let table = asker.table(statement).await?;
+        let table = asker.table(&statement.replace("{here}", &here)).await?;
         for row in &table.rows {
             let Some((Some(value), labels)) = row.split_last() else { continue };
             let label = |(column, value): (&String, &Option<String>)| {
