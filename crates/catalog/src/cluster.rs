@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use crate::failure::{Failure, Warning};
 
 pub use crate::asking::Asking;
+pub use crate::parameters::ZONE;
 
 /// Whom a statement asks.
 #[derive(Clone, Debug, Default)]
@@ -85,4 +86,9 @@ pub trait Cluster: Send + Sync {
 
     /// ALTER SYSTEM DELETE SERVER.
     fn delete(&self, server: SocketAddr) -> BoxFuture<'static, Result<Vec<Warning>, Failure>>;
+
+    /// Rows of `self_usage`: name, number, and what is counted.
+    fn usage(&self) -> Vec<(&'static str, u64, &'static str)> {
+        Vec::new()
+    }
 }

@@ -36,6 +36,7 @@ mod statements;
 mod stoppable;
 mod tables;
 mod text;
+pub mod whole_file;
 
 #[cfg(test)]
 mod tests;

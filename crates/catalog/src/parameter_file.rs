@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use heapql_ledger::{DEFAULT_DEPTH, Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind};
 use crate::parameters;
+use crate::whole_file;
 
 /// The stored values, and the pair that is in force while they are not consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,33 +113,13 @@ pub(crate) fn save(path: &Path, stored: &Stored) -> Result<(), Failure> {
         others: stored.others.clone(),
     };
     let text = toml::to_string(&file).map_err(|error| cannot(path, &error.to_string()))?;
-    replace(path, &text).map_err(|error| cannot(path, &error.to_string()))
+    let text = format!("# kept by heapql; ALTER SYSTEM SET changes it\n{text}");
+    whole_file::replace(path, &text).map_err(|error| cannot(path, &error.to_string()))
 }
 
 fn cannot(path: &Path, why: &str) -> Failure {
     Failure::new(FailureKind::Internal, format!("the parameter file '{}' cannot be written: {why}", path.display()))
         .hint("nothing was changed; SCOPE = MEMORY changes without writing")
-}
-
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = PathBuf::from(name);
-    let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(b"# kept by heapql; ALTER SYSTEM SET changes it\n")?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&fresh, path)?;
-        fs::File::open(folder)?.sync_all()
-    };
-    let written = write();
-    if written.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::parameter_file::{self, Stored};
 
 pub(crate) use value::checked;
 
-pub(crate) const ZONE: &str = "zone1";
+pub const ZONE: &str = "zone1";
 
 /// Static facts of a parameter.
 #[derive(Debug)]

@@ -168,7 +168,15 @@ impl Server {
 
     /// Rows of `self_usage` about the server itself.
     pub(crate) fn usage(&self) -> Vec<Usage> {
-        let parts = [self.registry.usage(), self.recorded.usage(), self.names.usage()];
+        let row = |(name, value, description)| Usage {
+            name,
+            value: i64::try_from(value).unwrap_or(i64::MAX),
+            unit: "count",
+            description,
+        };
+        let cluster = self.cluster().map(|cluster| cluster.usage()).unwrap_or_default();
+        let cluster = cluster.into_iter().map(row).collect();
+        let parts = [self.registry.usage(), self.recorded.usage(), self.names.usage(), cluster];
         parts.into_iter().flatten().collect()
     }
 

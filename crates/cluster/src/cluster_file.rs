@@ -1,0 +1,79 @@
+//! `cluster.json`: the registers across a restart of `serve`, and which of them this server's parameters already follow.
+//! Only `keeper` reads and writes it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use heapql_catalog::{Failure, FailureKind, whole_file};
+use serde::{Deserialize, Serialize};
+
+use crate::registers::{Registers, Version};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClusterFile {
+    pub(crate) registers: Registers,
+    /// By name, the version that was put in force here: what is set later for this server alone, to begin with its next
+    /// start, is not undone by it.
+    pub(crate) adopted: BTreeMap<String, Version>,
+}
+
+/// `None` when there is no file yet.
+pub(crate) fn load(path: &Path) -> Result<Option<ClusterFile>, Failure> {
+    let cannot = |why: String| {
+        Failure::new(FailureKind::Internal, format!("the cluster file '{}' cannot be used: {why}", path.display()))
+            .hint("restore it, or remove it: the server then joins again by --peer")
+    };
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| cannot(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot(error.to_string())),
+    }
+}
+
+/// Whole or not at all, and on the disk.
+pub(crate) fn save(path: &Path, file: &ClusterFile) -> Result<(), Failure> {
+    let written = serde_json::to_string_pretty(file).map_err(io::Error::from);
+    let written = written.and_then(|text| whole_file::replace(path, &(text + "\n")));
+    written.map_err(|error| {
+        let what = format!("the cluster file '{}' cannot be written: {error}", path.display());
+        Failure::new(FailureKind::Internal, what).hint("nothing was changed")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use heapql_catalog::cluster::Setting;
+
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cluster.json");
+        assert_eq!(load(&path).expect("nothing yet"), None);
+        let here = ([127, 0, 0, 1], 2882).into();
+        let mut registers = Registers::of(here);
+        let version = registers.next(here, 7);
+        registers.set(&[Setting { name: "p".into(), value: "1".into() }], Some(here), version);
+        let file = ClusterFile { registers, adopted: [("p".to_owned(), version)].into() };
+        save(&path, &file).expect("saved");
+        assert_eq!(load(&path).expect("loaded"), Some(file));
+        assert_eq!(fs::metadata(&path).expect("metadata").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_bad_file_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cluster.json");
+        for text in ["", "{}", "{\"registers\":{\"members\":[],\"settings\":[]},\"adopted\":{},\"more\":1}", "\0"] {
+            fs::write(&path, text).expect("written");
+            let failure = load(&path).expect_err(text);
+            assert!(failure.message.contains("cluster.json"), "{failure}");
+        }
+    }
+}

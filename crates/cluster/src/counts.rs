@@ -1,0 +1,47 @@
+//! What the cluster's port has refused, for `self_usage`.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// One number each; see [`Counts::list`].
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) strangers: AtomicU64,
+    pub(crate) clocks: AtomicU64,
+    pub(crate) crowded: AtomicU64,
+    pub(crate) silent: AtomicU64,
+    pub(crate) members_full: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn add(counter: &AtomicU64, number: usize) {
+        counter.fetch_add(number as u64, Relaxed);
+    }
+
+    /// Name, number, and what is counted.
+    pub(crate) fn list(&self) -> Vec<(&'static str, u64, &'static str)> {
+        let row = |name, counter: &AtomicU64, what| (name, counter.load(Relaxed), what);
+        vec![
+            row(
+                "cluster_refused_strangers",
+                &self.strangers,
+                "requests to the cluster's port without a proof of its secret",
+            ),
+            row("cluster_refused_clocks", &self.clocks, "requests of servers whose clocks are more than 5 minutes off"),
+            row(
+                "cluster_refused_connections",
+                &self.crowded,
+                "connections to the cluster's port beyond what it takes at once",
+            ),
+            row(
+                "cluster_dropped_silent",
+                &self.silent,
+                "connections to the cluster's port that were dropped as no server spoke on them",
+            ),
+            row(
+                "cluster_refused_members",
+                &self.members_full,
+                "servers that there was no room for in the list of members",
+            ),
+        ]
+    }
+}
