@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// One server of a cluster.
 pub struct Node {
-    state: Arc<State>,
+    pub(crate) state: Arc<State>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Option<[JoinHandle<()>; 2]>>,
 }

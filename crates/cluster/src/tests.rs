@@ -1,1 +1,195 @@
-//! Servers of a cluster, each with its own registry, on loopback addresses and ports that the kernel picks.
+//! Servers of a cluster, each with its own runtime and registry, on loopback addresses and ports that the kernel picks.
+//! Killing one ends its runtime in the midst of whatever it does.
+
+mod members;
+mod parameters;
+mod strangers;
+mod tls;
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use heapql_catalog::cluster::{Cluster, ServerLine, Setting};
+use heapql_catalog::{Failure, Server, ServerConfig, Warning};
+use heapql_ledger::Sampling;
+use heapql_registry::{Registry, Settings};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{Config, Node, Secret};
+
+pub(crate) const MIN: &str = "_min_malloc_sample_interval";
+const MAX: &str = "_max_malloc_sample_interval";
+const SQL_PORT: u16 = 4711;
+
+/// A server, or the place where one was.
+struct Host {
+    folder: TempDir,
+    address: SocketAddr,
+    running: Option<(Runtime, Arc<Node>)>,
+}
+
+impl Host {
+    /// On 127.0.0.`number`, with what `change` makes of its configuration.
+    fn start(number: u8, change: impl FnOnce(&mut Config)) -> Host {
+        let (folder, listener) = (tempfile::tempdir().expect("a folder"), listener(([127, 0, 0, number], 0).into()));
+        let address = listener.local_addr().expect("an address");
+        let mut host = Host { folder, address, running: None };
+        host.run(listener, change).expect("started");
+        host
+    }
+
+    fn joining(number: u8, peer: &Host) -> Host {
+        Host::start(number, |config| config.peers = vec![peer.address.to_string()])
+    }
+
+    /// The same server again.
+    fn restart(&mut self, change: impl FnOnce(&mut Config)) {
+        let address = self.address;
+        eventually("the address is free", || TcpListener::bind(address).is_ok());
+        self.run(listener(address), change).expect("started again");
+    }
+
+    fn run(&mut self, listener: TcpListener, change: impl FnOnce(&mut Config)) -> Result<(), Failure> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let mut config = Config::new(self.address);
+        config.file = Some(self.file());
+        change(&mut config);
+        let inside = runtime.enter();
+        let node = Node::start(config, listener, &self.server());
+        drop(inside);
+        match node {
+            Ok(node) => self.running = Some((runtime, node)),
+            Err(failure) => {
+                runtime.shutdown_background();
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    fn server(&self) -> Arc<Server> {
+        let root = self.folder.path().join("ledgers");
+        fs::create_dir_all(&root).expect("a directory");
+        let settings = Settings { root, keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
+        Server::new(ServerConfig {
+            registry: Arc::new(Registry::open(settings).expect("a registry")),
+            svr_ip: self.address.ip().to_string(),
+            svr_port: self.address.port(),
+            sql_port: SQL_PORT,
+            parameter_file: Some(self.folder.path().join("parameters.toml")),
+            history_folder: None,
+            initial: Sampling::DEFAULT,
+            password: None,
+        })
+        .expect("a server")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("cluster.json")
+    }
+
+    fn node(&self) -> &Arc<Node> {
+        &self.running.as_ref().expect("it runs").1
+    }
+
+    fn stop(&mut self) {
+        if let Some((runtime, node)) = self.running.take() {
+            runtime.block_on(node.stop());
+            runtime.shutdown_background();
+        }
+    }
+
+    /// At once, whatever it does.
+    fn kill(&mut self) {
+        if let Some((runtime, _)) = self.running.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.running.as_ref().expect("it runs").0.block_on(work)
+    }
+
+    fn set(&self, items: &[(&str, &str)]) -> Vec<Warning> {
+        self.try_set(items, None).expect("set")
+    }
+
+    fn try_set(&self, items: &[(&str, &str)], only: Option<SocketAddr>) -> Result<Vec<Warning>, Failure> {
+        let setting = |(name, value): &(&str, &str)| Setting { name: (*name).into(), value: (*value).into() };
+        self.wait(self.node().set(items.iter().map(setting).collect(), only))
+    }
+
+    fn add(&self, other: &Host) -> Result<Vec<Warning>, Failure> {
+        self.wait(self.node().add(other.address))
+    }
+
+    fn delete(&self, other: &Host) -> Result<Vec<Warning>, Failure> {
+        self.wait(self.node().delete(other.address))
+    }
+
+    /// What its parameter file says.
+    fn value(&self, name: &str) -> Option<String> {
+        let text = fs::read_to_string(self.folder.path().join("parameters.toml")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "))?;
+        Some(line.to_owned())
+    }
+
+    fn members(&self) -> Vec<SocketAddr> {
+        self.node().roster().members
+    }
+
+    fn line(&self, other: &Host) -> Option<ServerLine> {
+        self.node().servers().into_iter().find(|line| line.address == other.address)
+    }
+
+    /// Empty when it is active, or unknown.
+    fn why(&self, other: &Host) -> String {
+        self.line(other).map(|line| line.why).unwrap_or_default()
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        let rows = self.node().usage();
+        rows.into_iter().find(|row| row.0 == name).unwrap_or_else(|| panic!("there is no {name}")).1
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Each sees exactly these, all of them active.
+fn see_each_other(hosts: &[&Host]) {
+    let mut all: Vec<_> = hosts.iter().map(|host| host.address).collect();
+    all.sort_unstable();
+    for host in hosts {
+        eventually(&format!("{} sees {all:?}", host.address), || {
+            host.members() == all && host.node().roster().absent.is_empty()
+        });
+    }
+}
+
+fn listener(address: SocketAddr) -> TcpListener {
+    TcpListener::bind(address).expect("bound")
+}
+
+fn secret(text: &str) -> Option<Secret> {
+    Some(Secret::new(text).expect("long enough"))
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn text(warnings: &[Warning]) -> String {
+    warnings.iter().map(|warning| warning.message.clone()).collect::<Vec<_>>().join("; ")
+}

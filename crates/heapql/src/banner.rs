@@ -44,6 +44,9 @@ fn clients(service: &Service) {
     if let Some(address) = endpoints.http {
         say!("  web      http://{}/", reachable(address));
     }
+    if let Some(address) = endpoints.cluster {
+        say!("  cluster  {address}    # others join by --cluster THEIR_IP:{} --peer {address}", address.port());
+    }
     if endpoints.mysql.or(endpoints.postgres).or(endpoints.http).is_none() {
         say!("  no listener: heapql sql reads the ledgers");
     }

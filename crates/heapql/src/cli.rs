@@ -117,7 +117,7 @@ pub(crate) struct ServeArguments {
     /// Where ledgers lie [default: HEAPQL_DIR]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
-    /// Where parameters are kept across restarts [default: $XDG_STATE_HOME/heapql]
+    /// Where parameters, history and the cluster's members are kept across restarts [default: $XDG_STATE_HOME/heapql]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
     /// TOML file with the same keys as these flags; a flag wins
@@ -141,18 +141,38 @@ pub(crate) struct ListenFlags {
     /// HTTP: flame graphs, pprof, metrics, SQL [default: 127.0.0.1:2884]
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<ListenAddress>,
-    /// Cluster; only `off` in this version
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) cluster: Option<ListenAddress>,
-    /// Another server of the cluster (repeatable); not in this version
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) peer: Vec<String>,
     /// When all listeners are ready, write their addresses to this file, as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) endpoints: Option<PathBuf>,
     /// File whose first line is the password of root@sys; without it only loopback may be bound
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterFlags,
+}
+
+/// The servers that answer together.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Cluster flags")]
+pub(crate) struct ClusterFlags {
+    /// Be one of several servers that answer as one: host:port for the others [default: off]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) cluster: Option<ListenAddress>,
+    /// Another server of the cluster (repeatable); one that answers is enough to join
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) peer: Vec<String>,
+    /// File whose first line is the secret of the cluster; without it only loopback may be bound
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) cluster_secret_file: Option<PathBuf>,
+    /// TLS between servers: the certificate, for the name heapql (PEM; all three or none)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) cluster_tls_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) cluster_tls_key: Option<PathBuf>,
+    /// The authority that every server's certificate is of
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) cluster_tls_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::cli::{ListenFlags, ServeArguments};
+use crate::cli::{ClusterFlags, ListenFlags, ServeArguments};
 use crate::error::Error;
 use crate::listen::ListenAddress;
 
@@ -20,6 +20,10 @@ struct Config {
     http: Option<ListenAddress>,
     cluster: Option<ListenAddress>,
     peer: Vec<String>,
+    cluster_secret_file: Option<PathBuf>,
+    cluster_tls_cert: Option<PathBuf>,
+    cluster_tls_key: Option<PathBuf>,
+    cluster_tls_ca: Option<PathBuf>,
     endpoints: Option<PathBuf>,
     password_file: Option<PathBuf>,
     dir: Option<PathBuf>,
@@ -33,15 +37,22 @@ pub(crate) fn complete(arguments: ServeArguments) -> Result<ServeArguments, Erro
     };
     let config = read(path)?;
     let flags = arguments.listen;
+    let cluster = flags.cluster;
     Ok(ServeArguments {
         listen: ListenFlags {
             mysql: flags.mysql.or(config.mysql),
             postgres: flags.postgres.or(config.postgres),
             http: flags.http.or(config.http),
-            cluster: flags.cluster.or(config.cluster),
-            peer: if flags.peer.is_empty() { config.peer } else { flags.peer },
             endpoints: flags.endpoints.or(config.endpoints),
             password_file: flags.password_file.or(config.password_file),
+            cluster: ClusterFlags {
+                cluster: cluster.cluster.or(config.cluster),
+                peer: if cluster.peer.is_empty() { config.peer } else { cluster.peer },
+                cluster_secret_file: cluster.cluster_secret_file.or(config.cluster_secret_file),
+                cluster_tls_cert: cluster.cluster_tls_cert.or(config.cluster_tls_cert),
+                cluster_tls_key: cluster.cluster_tls_key.or(config.cluster_tls_key),
+                cluster_tls_ca: cluster.cluster_tls_ca.or(config.cluster_tls_ca),
+            },
         },
         dir: arguments.dir.or(config.dir),
         data_dir: arguments.data_dir.or(config.data_dir),
@@ -83,6 +94,14 @@ mod tests {
         assert_eq!(arguments.listen.postgres, Some(ListenAddress::Off));
         assert_eq!(arguments.listen.password_file, Some(PathBuf::from("/p")));
         assert_eq!(arguments.data_dir, Some(PathBuf::from("/d")));
+    }
+
+    #[test]
+    fn a_cluster_is_configured_alike() {
+        let text = "cluster = '127.0.0.1:2882'\npeer = ['a:1', 'b:2']\ncluster-secret-file = '/s'\n";
+        let cluster = completed(text, ListenFlags::default()).expect("completed").listen.cluster;
+        assert_eq!((cluster.cluster, cluster.peer), (at("127.0.0.1:2882"), vec!["a:1".to_owned(), "b:2".to_owned()]));
+        assert_eq!(cluster.cluster_secret_file, Some(PathBuf::from("/s")));
     }
 
     #[test]

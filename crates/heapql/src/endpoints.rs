@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 /// One field per listener that exists, and the server's process id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Endpoints {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mysql: Option<SocketAddr>,
@@ -20,6 +20,9 @@ pub(crate) struct Endpoints {
     pub(crate) postgres: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<SocketAddr>,
+    /// By which other servers reach it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster: Option<SocketAddr>,
     pub(crate) pid: u32,
 }
 
@@ -77,7 +80,7 @@ mod tests {
         fs::write(&path, "stale").expect("written");
         let mut file = EndpointsFile::claim(&path).expect("claimed");
         assert!(!path.exists(), "the stale one is gone at once");
-        let endpoints = Endpoints { mysql: Some(([127, 0, 0, 1], 2881).into()), postgres: None, http: None, pid: 7 };
+        let endpoints = Endpoints { mysql: Some(([127, 0, 0, 1], 2881).into()), pid: 7, ..Endpoints::default() };
         file.write(&endpoints).expect("written");
         assert_eq!(fs::read_to_string(&path).expect("read"), "{\"mysql\":\"127.0.0.1:2881\",\"pid\":7}\n");
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
@@ -90,7 +93,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("endpoints.json");
         let mut file = EndpointsFile::claim(&path).expect("claimed");
-        file.write(&Endpoints { mysql: None, postgres: None, http: None, pid: 7 }).expect("written");
+        file.write(&Endpoints { pid: 7, ..Endpoints::default() }).expect("written");
         fs::write(&path, "another").expect("written");
         drop(file);
         assert!(path.exists());
@@ -99,7 +102,7 @@ mod tests {
     #[test]
     fn a_place_that_does_not_exist_is_named() {
         let mut file = EndpointsFile::claim(Path::new("/nonexistent/e.json")).expect("nothing to remove");
-        let endpoints = Endpoints { mysql: None, postgres: None, http: None, pid: 1 };
+        let endpoints = Endpoints { pid: 1, ..Endpoints::default() };
         let error = file.write(&endpoints).expect_err("cannot");
         assert!(error.to_string().contains("--endpoints '/nonexistent/e.json'"), "{error}");
     }

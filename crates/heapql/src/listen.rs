@@ -1,6 +1,6 @@
 //! Listen flags: what they accept, which sockets they become, and what happens when a port is taken.
 //!
-//! The sockets and the rule about loopback are the wire's. Called by `service`.
+//! The sockets and the rule about loopback are the wire's; the cluster's listener is `cluster`'s. Called by `service`.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -62,25 +62,12 @@ pub(crate) enum IfTaken {
     Fail,
 }
 
-/// Refuses the flags of listeners that this version does not have.
-pub(crate) fn check_available(flags: &ListenFlags) -> Result<(), Error> {
-    let missing = |flag: &str| {
-        Error::usage(format!("--{flag} is not available in this version"))
-            .hint(format!("leave --{flag} out; --mysql, --postgres and --http are available"))
-    };
-    if matches!(flags.cluster, Some(ListenAddress::At(_))) {
-        return Err(missing("cluster"));
-    }
-    if flags.peer.is_empty() { Ok(()) } else { Err(missing("peer")) }
-}
-
-/// Binds what the flags ask for.
+/// Binds what the flags ask for, for clients.
 pub(crate) async fn bind(
     flags: &ListenFlags,
     if_taken: IfTaken,
     has_password: bool,
 ) -> Result<(Listeners, Endpoints), Error> {
-    check_available(flags)?;
     let mut listeners = Listeners::default();
     let mut bind = async |protocol, flag: &Option<ListenAddress>, port| match flag {
         Some(ListenAddress::Off) => Ok(None),
@@ -91,6 +78,7 @@ pub(crate) async fn bind(
         mysql: bind(Protocol::MySql, &flags.mysql, MYSQL_PORT).await?,
         postgres: bind(Protocol::Postgres, &flags.postgres, POSTGRES_PORT).await?,
         http: bind(Protocol::Http, &flags.http, HTTP_PORT).await?,
+        cluster: None,
         pid: std::process::id(),
     };
     Ok((listeners, endpoints))
@@ -174,15 +162,5 @@ mod tests {
         let other = at_default_port(&mut listeners, mysql, port, IfTaken::PickAnother, false).await.expect("another");
         assert_ne!(other.port(), port);
         assert!(at_default_port(&mut listeners, mysql, port, IfTaken::Fail, false).await.is_err());
-    }
-
-    #[test]
-    fn what_is_not_there_yet_is_refused() {
-        let cluster = Some(ListenAddress::At("127.0.0.1:0".to_owned()));
-        let flags = ListenFlags { cluster, ..ListenFlags::default() };
-        let error = check_available(&flags).expect_err("refused").to_string();
-        assert!(error.contains("--cluster is not available in this version"), "{error}");
-        let off = ListenFlags { cluster: Some(ListenAddress::Off), ..flags };
-        assert!(check_available(&off).is_ok());
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cli  ->  verbs::{run, demo, serve, env, sql, top, ps, set, doctor, completions}
-//!                 |-> service   listeners + server, from start to stop
+//!                 |-> service   listeners + server, from start to stop; cluster, when it is one of several
 //!                 |-> client    asks a server, or one inside this process: prompt, top
 //!                 |-> launch    the target and its environment, signals, its end
 //!                 `-> place     directories: ledgers, one per run, the unpacked library
@@ -15,6 +15,7 @@
 mod banner;
 mod cli;
 mod client;
+mod cluster;
 mod config;
 mod doctor;
 mod endpoints;

@@ -1,6 +1,7 @@
-//! `--password-file`: the password of root@sys.
+//! Files of secrets: `--password-file`, `--cluster-secret-file`, and keys.
 //!
-//! It is not checked here (the wire does challenge and response) and never printed. Called by `service`.
+//! What they hold is not checked here (the wire does challenge and response, the cluster its proofs) and never printed.
+//! Called by `service` and `cluster`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,22 +10,31 @@ use std::path::Path;
 use crate::error::Error;
 use crate::talk::say;
 
-/// The first line, without its end. Warns when others may read the file.
+/// The first line of --password-file, without its end.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| Error::usage(format!("cannot read --password-file '{name}': {error}")))?;
-    let password = text.lines().next().unwrap_or_default();
-    if password.is_empty() {
-        return Err(Error::usage(format!("the first line of --password-file '{name}' is empty"))
-            .hint("write the password of root@sys into it, or leave the flag out to have none"));
+    first_line(path, "--password-file", "write the password of root@sys into it, or leave the flag out to have none")
+}
+
+/// The first line of the file that a flag names, without its end. Warns when others may read the file.
+pub(crate) fn first_line(path: &Path, flag: &str, hint: &str) -> Result<String, Error> {
+    let text = String::from_utf8(bytes(path, flag)?);
+    let text = text.map_err(|_| Error::usage(format!("{flag} '{}' is not text", path.display())).hint(hint))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        _ => Err(Error::usage(format!("the first line of {flag} '{}' is empty", path.display())).hint(hint)),
     }
+}
+
+/// All of the file that a flag names. Warns when others may read it.
+pub(crate) fn bytes(path: &Path, flag: &str) -> Result<Vec<u8>, Error> {
+    let name = path.display();
+    let bytes = fs::read(path).map_err(|error| Error::usage(format!("cannot read {flag} '{name}': {error}")))?;
     if let Ok(metadata) = fs::metadata(path)
         && metadata.permissions().mode() & 0o077 != 0
     {
-        say!("warning: --password-file '{name}' can be read by others (hint: chmod 600 {name})");
+        say!("warning: {flag} '{name}' can be read by others (hint: chmod 600 {name})");
     }
-    Ok(password.to_owned())
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heapql_catalog::{Server, ServerConfig};
+use heapql_cluster::Node;
 use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::{Registry, Settings};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cli::ListenFlags;
+use crate::cluster::ClusterListener;
 use crate::endpoints::{Endpoints, EndpointsFile};
 use crate::error::Error;
 use crate::listen::{self, IfTaken};
@@ -39,6 +41,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) initial: Sampling,
     pub(crate) parameter_file: Option<PathBuf>,
     pub(crate) history_folder: Option<PathBuf>,
+    /// Keeps the members of its cluster; None = memory only.
+    pub(crate) cluster_file: Option<PathBuf>,
 }
 
 pub(crate) struct Service {
@@ -48,6 +52,7 @@ pub(crate) struct Service {
     _files: (Option<EndpointsFile>, Option<ServerFile>),
     registry: Arc<Registry>,
     server: Arc<Server>,
+    node: Option<Arc<Node>>,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<()>,
     looking: JoinHandle<()>,
@@ -63,11 +68,12 @@ impl Service {
     /// When it returns, clients can connect, the intervals are in force and the endpoints file is there.
     pub(crate) async fn start(plan: Plan<'_>) -> Result<Service, Error> {
         let flags = plan.listen;
-        listen::check_available(flags)?;
         let password = flags.password_file.as_deref().map(password::read).transpose()?;
         let has_password = password.is_some();
         let mut file = flags.endpoints.as_deref().map(EndpointsFile::claim).transpose()?;
-        let (listeners, endpoints) = listen::bind(flags, plan.if_taken, has_password).await?;
+        let (listeners, mut endpoints) = listen::bind(flags, plan.if_taken, has_password).await?;
+        let cluster = ClusterListener::bind(&flags.cluster, plan.cluster_file).await?;
+        endpoints.cluster = cluster.as_ref().map(ClusterListener::address);
         let registry = open(Settings::serving(plan.dir.to_owned()))?;
         // What a server keeps for all its life it allocates now: recorded in full, until it serves.
         heapql_sampler::start(plan.dir.as_os_str().as_bytes(), Intervals::new(1, 1));
@@ -82,6 +88,7 @@ impl Service {
             initial: plan.initial,
             password,
         })?;
+        let node = cluster.map(|cluster| cluster.serve(&server)).transpose()?;
         server.put_in_force();
         // For itself it goes on in full until it serves.
         Intervals::new(1, 1).into_iter().for_each(heapql_sampler::set_intervals);
@@ -101,6 +108,7 @@ impl Service {
             _files: (file, found),
             registry,
             server: kept,
+            node,
             shutdown,
             serving,
             looking,
@@ -127,6 +135,9 @@ impl Service {
         if let Err(defect) = self.serving.await {
             tracing::error!("the server ended by a defect: {defect}");
         }
+        if let Some(node) = &self.node {
+            node.stop().await;
+        }
         forget_own_ledgers(self.registry.root());
     }
 }
@@ -140,7 +151,7 @@ pub(crate) fn open(settings: Settings) -> Result<Arc<Registry>, Error> {
 
 /// What rows show of this server: its address, its port, and its MySQL port (0 = none).
 fn address(endpoints: &Endpoints) -> (String, u16, u16) {
-    let shown = endpoints.mysql.or(endpoints.postgres).or(endpoints.http);
+    let shown = endpoints.cluster.or(endpoints.mysql).or(endpoints.postgres).or(endpoints.http);
     let ip = shown.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| reachable(address).ip());
     let sql_port = endpoints.mysql.map_or(0, |address| address.port());
     (ip.to_canonical().to_string(), shown.map_or(0, |address| address.port()), sql_port)
@@ -179,13 +190,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_show_the_mysql_port_or_else_the_other() {
+    fn rows_show_the_clusters_port_or_else_the_mysql_port_or_else_another() {
         let mysql = Some(([127, 0, 0, 1], 2881).into());
         let postgres = Some(([127, 0, 0, 2], 2883).into());
-        let shown = |mysql, postgres| address(&Endpoints { mysql, postgres, http: None, pid: 1 });
+        let shown = |mysql, postgres| address(&Endpoints { mysql, postgres, ..Endpoints::default() });
         assert_eq!(shown(mysql, postgres), ("127.0.0.1".to_owned(), 2881, 2881));
         assert_eq!(shown(None, postgres), ("127.0.0.2".to_owned(), 2883, 0));
         assert_eq!(shown(None, None), ("127.0.0.1".to_owned(), 0, 0));
+        let cluster = Some(([127, 0, 0, 3], 2882).into());
+        let shown = address(&Endpoints { mysql, cluster, ..Endpoints::default() });
+        assert_eq!(shown, ("127.0.0.3".to_owned(), 2882, 2881));
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub fn check_bind(address: SocketAddr, has_password: bool) -> Result<(), BindErr
     Err(BindError::NoPassword { address })
 }
 
-fn is_loopback(ip: IpAddr) -> bool {
+/// Reached from this host only.
+pub fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 

@@ -27,5 +27,5 @@ mod mysql;
 mod postgres;
 mod verb;
 
-pub use address::{BindError, Protocol, check_bind};
+pub use address::{BindError, Protocol, check_bind, is_loopback};
 pub use listen::{Listeners, converse};

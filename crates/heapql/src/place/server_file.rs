@@ -125,7 +125,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn endpoints(port: u16) -> Endpoints {
-        Endpoints { mysql: None, postgres: Some(([127, 0, 0, 1], port).into()), http: None, pid: std::process::id() }
+        Endpoints { postgres: Some(([127, 0, 0, 1], port).into()), pid: std::process::id(), ..Endpoints::default() }
     }
 
     fn ports(found: &[Running]) -> Vec<u16> {

@@ -15,10 +15,11 @@ use tokio::process::Child;
 
 use crate::banner;
 use crate::cli::{Allocator, ListenFlags, RunArguments};
+use crate::cluster;
 use crate::error::Error;
 use crate::intervals;
 use crate::launch::{self, Launch};
-use crate::listen::{self, IfTaken};
+use crate::listen::IfTaken;
 use crate::place::{self, RunDir};
 use crate::service::{self, Plan, Service};
 use crate::signals::{self, Signals};
@@ -61,7 +62,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, Error> {
 impl Recording {
     /// Returns the program's exit status.
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        listen::check_available(&self.listen)?;
+        cluster::check(&self.listen.cluster)?;
         let root = place::ledger_root(None)?;
         clear_away(&root);
         let library = place::unpack(&root)?;
@@ -80,6 +81,7 @@ impl Recording {
             initial: Sampling { intervals: self.intervals, ..Sampling::DEFAULT },
             parameter_file: None,
             history_folder: None,
+            cluster_file: None,
         })
         .await?;
         let ended = self

@@ -1,7 +1,7 @@
 //! `heapql serve`: SQL about every recorded process of this host, until it is stopped.
 //!
 //! It starts nothing and records nothing: processes record themselves, by the environment that `env` prints or by `run`.
-//! Parameters and history are kept in its data directory.
+//! Parameters, history and the members of its cluster are kept in its data directory.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,19 +10,21 @@ use heapql_ledger::Sampling;
 
 use crate::banner;
 use crate::cli::ServeArguments;
+use crate::cluster;
 use crate::config;
 use crate::error::Error;
-use crate::listen::{self, IfTaken};
+use crate::listen::IfTaken;
 use crate::place;
 use crate::service::{self, Plan, Service};
 use crate::signals::{self, Signals};
 
 const PARAMETER_FILE: &str = "parameters.toml";
+const CLUSTER_FILE: &str = "cluster.json";
 const HISTORY_FOLDER: &str = "history";
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
     let arguments = config::complete(arguments)?;
-    listen::check_available(&arguments.listen)?;
+    cluster::check(&arguments.listen.cluster)?;
     let root = place::ledger_root(arguments.dir.as_deref())?;
     let data_dir = arguments.data_dir.clone().map_or_else(default_data_dir, Ok)?;
     place::private(&data_dir)?;
@@ -34,6 +36,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
         initial: Sampling::DEFAULT,
         parameter_file: Some(data_dir.join(PARAMETER_FILE)),
         history_folder: Some(data_dir.join(HISTORY_FOLDER)),
+        cluster_file: Some(data_dir.join(CLUSTER_FILE)),
     };
     service::runtime()?.block_on(async {
         let caught = Signals::catch(&signals::ENDING).and_then(|mut signals| {
