@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 need_cargo
 need g++ g++ addr2line binutils mariadb mariadb-client psql postgresql-client sqlite3 sqlite3 python3 python3
-need valgrind valgrind gdb gdb strace strace dwz dwz
+need valgrind valgrind gdb gdb strace strace dwz dwz openssl openssl
 # Allocators that programs bring along: libraries, of which no command tells whether they are there.
 for library in libjemalloc.so.2:libjemalloc2 libtcmalloc_minimal.so.4:libtcmalloc-minimal4 libmimalloc.so.2:libmimalloc2.0; do
   [ -e "/usr/lib/x86_64-linux-gnu/${library%:*}" ] || need "no-command-${library#*:}" "${library#*:}"

@@ -11,9 +11,9 @@ use heapql_catalog::cluster::Setting;
 use heapql_catalog::{Failure, FailureKind, Warning};
 use tokio::time::{Instant, timeout_at};
 
-use crate::exchange::{KEPT_WITHIN, Trouble};
+use crate::exchange::KEPT_WITHIN;
 use crate::registers::{MAX_MEMBERS, Registers};
-use crate::state::{State, millis};
+use crate::state::{DELETED, State, millis};
 
 /// Once one other server has it, the others are waited for until then.
 const ALL_WITHIN: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ pub(crate) async fn set(
     only: Option<SocketAddr>,
 ) -> Result<Vec<Warning>, Failure> {
     let mut warnings = state
-        .block(move |state| {
+        .change(move |state| {
             let mut is_member = true;
             let mut is_room = true;
             let warnings = state.keeper.change(|registers| {
@@ -60,8 +60,8 @@ pub(crate) async fn add(state: Arc<State>, server: SocketAddr) -> Result<Vec<War
     if server == state.here || state.keeper.current().registers.is_present(server) {
         return Ok(vec![Warning::note(format!("'{server}' is a member already"))]);
     }
-    if let Err(Trouble::Silent(why) | Trouble::Misfit(_, why)) = state.greet(server).await {
-        return Err(unknown(format!("'{server}' cannot be added: {why}"))
+    if let Err(trouble) = state.greet(server).await {
+        return Err(unknown(format!("'{server}' cannot be added: {}", trouble.why()))
             .hint(format!("it must run: heapql serve --cluster {server}")));
     }
     let mut warnings = revise(&state, move |registers, here| {
@@ -112,7 +112,7 @@ async fn revise(
     change: impl FnOnce(&mut Registers, SocketAddr) -> bool + Send + 'static,
 ) -> Result<Vec<Warning>, Failure> {
     state
-        .block(move |state| {
+        .change(move |state| {
             let mut is_room = true;
             let warnings = state.keeper.change(|registers| is_room = change(registers, state.here))?;
             if is_room {
@@ -126,6 +126,10 @@ async fn revise(
 /// Takes the registers to all members that answer; returns when one of them has kept them, and soon after. What is missing
 /// is said.
 async fn push(state: &Arc<State>) -> Vec<Warning> {
+    if state.is_deleted() {
+        let message = format!("this server was {DELETED}: the others do not get it");
+        return vec![Warning::new(FailureKind::ServerMissing, message)];
+    }
     let others = state.others();
     if others.is_empty() {
         return Vec::new();

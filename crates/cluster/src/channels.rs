@@ -157,6 +157,9 @@ impl Service<http::Request<Body>> for Signed {
 /// Why a server could not be asked, in the words of `servers`.
 fn plain(error: &tonic::transport::Error) -> Status {
     let cause = cause(error);
+    if cause.is::<tonic::TimeoutExpired>() {
+        return Status::deadline_exceeded("no answer in time");
+    }
     let why = match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => "refused the connection".to_owned(),
         Some(io::ErrorKind::TimedOut) => "no answer to the connection".to_owned(),

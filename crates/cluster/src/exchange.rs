@@ -31,9 +31,20 @@ pub(crate) const KEPT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why an exchange came to nothing.
 pub(crate) enum Trouble {
-    Silent(String),
+    Silent,
+    Failed(String),
     /// It answered, and is not one to ask.
     Misfit(Box<Hello>, String),
+}
+
+impl Trouble {
+    /// In the words of `servers`.
+    pub(crate) fn why(self) -> String {
+        match self {
+            Trouble::Silent => format!("no answer for {} s", PATIENCE.as_secs()),
+            Trouble::Failed(why) | Trouble::Misfit(_, why) => why,
+        }
+    }
 }
 
 impl State {
@@ -48,14 +59,17 @@ impl State {
                     tracing::warn!("server {member} does not agree on the parameters yet: {why}");
                 }
             }
-            Err(Trouble::Silent(why)) => self.liveness.failed(member, &why),
+            Err(Trouble::Silent) => self.liveness.silent(member, PATIENCE),
+            Err(Trouble::Failed(why)) => self.liveness.failed(member, &why),
             Err(Trouble::Misfit(hello, why)) => self.liveness.misfit(member, &hello, &why),
         }
     }
 
     /// Who is there, and whether it can be one of the cluster.
     pub(crate) async fn greet(&self, server: SocketAddr) -> Result<Hello, Trouble> {
-        let hello = self.say(server, &self.hello(None), PATIENCE).await.map_err(Trouble::Silent)?;
+        let hello = self.hello(None);
+        let answer = timeout(PATIENCE, self.say(server, &hello, KEPT_WITHIN)).await.map_err(|_| Trouble::Silent)?;
+        let hello = answer.map_err(Trouble::Failed)?;
         let why = if hello.protocol != self.protocol {
             let Hello { version, protocol, .. } = &hello;
             format!("version {version} (protocol {protocol}), this one speaks {}", self.protocol)
@@ -79,7 +93,7 @@ impl State {
         if theirs == kept.registers {
             return Ok(());
         }
-        let taken = self.block(move |state| state.take(&theirs)).await;
+        let taken = self.change(move |state| state.take(&theirs)).await;
         taken.map_err(|failure| failure.message)
     }
 
@@ -121,15 +135,16 @@ impl State {
     pub(crate) async fn answer(self: &Arc<State>, text: &[u8]) -> Result<Vec<u8>, Status> {
         let hello: Hello =
             serde_json::from_slice(text).map_err(|error| Status::invalid_argument(format!("no greeting: {error}")))?;
-        if !self.liveness.is_active(hello.from) {
-            self.heard_from.notify_waiters();
+        if hello.protocol == self.protocol && !self.liveness.is_active(hello.from) {
+            // Nobody listens while all are active.
+            let _ = self.asked_by.send(hello.from);
         }
         let answer = match hello.registers {
             Some(registers) if hello.protocol == self.protocol => {
                 let theirs: Registers = serde_json::from_value(registers)
                     .map_err(|error| Status::invalid_argument(format!("no registers: {error}")))?;
                 let from = hello.from;
-                let taken = self.block(move |state| state.take_from(from, &theirs)).await;
+                let taken = self.change(move |state| state.take_from(from, &theirs)).await;
                 taken.map_err(|failure| Status::internal(failure.message))?;
                 self.hello(Some(&self.keeper.current().registers))
             }

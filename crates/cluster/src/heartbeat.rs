@@ -42,7 +42,15 @@ pub(crate) async fn run(state: Arc<State>) {
         // Whoever was aborted is taken off the set.
         tokio::select! {
             _ = changes.changed() => {}
-            Some(_) = pulses.join_next() => {}
+            Some(ended) = pulses.join_next() => {
+                if let Err(defect) = ended
+                    && defect.is_panic()
+                {
+                    tracing::error!("a member is not greeted for a moment: {defect}");
+                    sleep(SECOND).await;
+                }
+                greeted.retain(|_, pulse| !pulse.is_finished());
+            }
         }
     }
 }
@@ -53,9 +61,16 @@ async fn pulse(state: Arc<State>, member: SocketAddr) {
         let is_active = state.liveness.is_active(member);
         tokio::select! {
             () = sleep(period(state.others().len())) => {}
-            () = state.heard_from.notified(), if !is_active => {}
+            () = asked_by(&state, member), if !is_active => {}
         }
     }
+}
+
+/// It has asked this server something.
+async fn asked_by(state: &State, member: SocketAddr) {
+    let mut asked = state.asked_by.subscribe();
+    // Who was missed asks again.
+    while asked.recv().await != Ok(member) {}
 }
 
 /// Between two greetings of one member, so that all do not come at once and a large cluster is not busy with itself.
@@ -67,7 +82,7 @@ fn period(others: usize) -> Duration {
 async fn refresh(state: Arc<State>) {
     loop {
         sleep(2 * SECOND).await;
-        let _ = state.block(|state| Ok(state.refresh())).await;
+        let _ = state.change(|state| Ok(state.refresh())).await;
     }
 }
 
@@ -115,7 +130,7 @@ async fn introduce(state: &Arc<State>, seed: &str) -> Result<(), String> {
                     state.bring_together(address, KEPT_WITHIN).await
                 };
             }
-            Err(Trouble::Misfit(_, other) | Trouble::Silent(other)) => why = other,
+            Err(trouble) => why = trouble.why(),
         }
     }
     Err(why)

@@ -5,10 +5,10 @@
 //!
 //! ```text
 //! node       what the catalog asks          service, gate, incoming   what others ask, and who may
-//! spread, gather, fragment                  parts of plans: what runs elsewhere, its rows, its way
 //! change     SET, ADD, DELETE               channels, secret          the way to others
 //! heartbeat -> exchange -> keeper -> registers, cluster_file          what all agree on
 //!           \-> liveness                                              who answers
+//! spread -> fragment -> gather                                        a plan's parts, there and back
 //! ```
 //!
 //! Everything is bounded: 1,024 members, 4,096 settings, 1,280 connections of which 64 by strangers for 5 s, 64 MiB a message,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::RwLock;
 
@@ -19,15 +19,18 @@ pub(crate) struct Peer {
     pub(crate) sources: u64,
     /// None when it is active.
     pub(crate) why: Option<String>,
+    /// When it last answered, or was first asked.
+    heard: Option<Instant>,
 }
 
 impl Peer {
     fn unheard() -> Peer {
-        Peer { why: Some("not heard of yet".to_owned()), ..Peer::default() }
+        Peer { why: Some("not heard of yet".to_owned()), heard: Some(Instant::now()), ..Peer::default() }
     }
 
     fn learn(&mut self, hello: &Hello) {
         self.last_seen_at = Some(SystemTime::now());
+        self.heard = Some(Instant::now());
         self.started_at = UNIX_EPOCH.checked_add(Duration::from_millis(hello.started_at_millis));
         self.version.clone_from(&hello.version);
         self.sql_port = hello.sql_port;
@@ -66,7 +69,14 @@ impl Liveness {
         self.peers.write().entry(server).or_insert_with(Peer::unheard).learn(hello);
     }
 
-    /// It did not answer. The first reason stays unless it is another one.
+    /// It did not answer in time.
+    pub(crate) fn silent(&self, server: SocketAddr, within: Duration) {
+        let heard = self.peers.read().get(&server).and_then(|peer| peer.heard);
+        let seconds = heard.map_or(Duration::ZERO, |heard| heard.elapsed()).max(within).as_secs();
+        self.failed(server, &format!("no answer for {seconds} s"));
+    }
+
+    /// It cannot be asked.
     pub(crate) fn failed(&self, server: SocketAddr, why: &str) {
         let mut peers = self.peers.write();
         let peer = peers.entry(server).or_insert_with(Peer::unheard);

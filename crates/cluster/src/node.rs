@@ -99,8 +99,8 @@ impl Cluster for Node {
         asking: &Arc<Asking>,
         context: Arc<TaskContext>,
     ) -> BoxFuture<'static, Result<()>> {
-        let carrier = Arc::<Channels>::clone(&self.state.channels);
-        gather::gather(carrier, Arc::clone(plan), Arc::clone(asking), context).boxed()
+        let channels = Arc::<Channels>::clone(&self.state.channels);
+        gather::gather(channels, Arc::clone(plan), Arc::clone(asking), context).boxed()
     }
 
     fn call(&self, to: SocketAddr, call: Vec<u8>, within: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>> {

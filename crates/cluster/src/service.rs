@@ -66,13 +66,6 @@ struct Service {
 type Answer<T> = Result<Response<T>, Status>;
 type Stream<T> = BoxStream<'static, Result<T, Status>>;
 
-impl Service {
-    async fn call(&self, body: bytes::Bytes) -> Result<Vec<u8>, Status> {
-        let answered = self.state.block(move |state| state.server.answer(&body)).await;
-        answered.map_err(|failure| Status::failed_precondition(failure.message))
-    }
-}
-
 #[tonic::async_trait]
 impl FlightService for Service {
     type HandshakeStream = Stream<HandshakeResponse>;
@@ -92,7 +85,10 @@ impl FlightService for Service {
         let Action { r#type: kind, body } = request.into_inner();
         let answer = match kind.as_str() {
             SYNC => self.state.answer(&body).await?,
-            CALL => self.call(body).await?,
+            CALL => {
+                let answered = self.state.call(body).await;
+                answered.map_err(|failure| Status::failed_precondition(failure.message))?
+            }
             _ => return Err(Status::unimplemented("this version knows no such action")),
         };
         let mut rest = bytes::Bytes::from(answer);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use heapql_catalog::cluster::{Roster, ServerLine, ZONE};
 use heapql_catalog::{Failure, FailureKind, Server};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::channels::Channels;
 use crate::config::Config;
@@ -19,7 +20,7 @@ use crate::message::Hello;
 use crate::registers::Registers;
 
 pub(crate) const DELETED: &str = "deleted from the cluster";
-/// Changes and calls that take a thread at once.
+/// Changes that take a thread at once, and calls that do.
 const MAX_BLOCKING: usize = 16;
 
 pub(crate) struct State {
@@ -33,10 +34,11 @@ pub(crate) struct State {
     pub(crate) liveness: Liveness,
     pub(crate) channels: Arc<Channels>,
     pub(crate) counts: Arc<Counts>,
-    /// Somebody who did not answer has asked: it is tried again at once.
-    pub(crate) heard_from: Notify,
+    /// Who is inactive and has asked nevertheless: it is tried again at once.
+    pub(crate) asked_by: broadcast::Sender<SocketAddr>,
     sources: AtomicU64,
-    blocking: Semaphore,
+    changing: Semaphore,
+    calling: Semaphore,
 }
 
 impl State {
@@ -53,9 +55,10 @@ impl State {
             liveness: Liveness::default(),
             channels: Arc::new(Channels::new(config.secret.clone(), config.tls.clone())),
             counts: Arc::default(),
-            heard_from: Notify::new(),
+            asked_by: broadcast::Sender::new(MAX_BLOCKING),
             sources: AtomicU64::new(server.source_count() as u64),
-            blocking: Semaphore::new(MAX_BLOCKING),
+            changing: Semaphore::new(MAX_BLOCKING),
+            calling: Semaphore::new(MAX_BLOCKING),
         })
     }
 
@@ -146,12 +149,25 @@ impl State {
         self.keeper.catch_up();
     }
 
-    /// Runs what blocks on a thread that may. Cancelling does not stop it.
-    pub(crate) async fn block<T: Send + 'static>(
+    /// Changes what is kept, on a thread that may block. Cancelling does not stop it.
+    pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<State>,
         work: impl FnOnce(&State) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let _permit = self.blocking.acquire().await;
+        self.block(&self.changing, work).await
+    }
+
+    /// Answers a call of another server's catalog.
+    pub(crate) async fn call(self: &Arc<State>, call: Bytes) -> Result<Vec<u8>, Failure> {
+        self.block(&self.calling, move |state| state.server.answer(&call)).await
+    }
+
+    async fn block<T: Send + 'static>(
+        self: &Arc<State>,
+        places: &Semaphore,
+        work: impl FnOnce(&State) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let _place = places.acquire().await;
         let state = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || work(&state)).await;
         done.unwrap_or_else(|defect| Err(Failure::new(FailureKind::Internal, format!("a defect: {defect}"))))

@@ -241,8 +241,10 @@ fn wrong_command_lines_are_told_from_failures() {
         &["run"][..],
         &["run", "--min", "0", "true"],
         &["run", "--min", "5", "--max", "4", "true"],
-        &["run", "--cluster", "127.0.0.1:0", "true"],
+        &["run", "--cluster", "127.0.0.1:0", "--peer", "host", "true"],
         &["run", "--peer", "host:1", "true"],
+        &["run", "--cluster", "127.0.0.1:0", "--cluster-secret-file", "/nonexistent", "true"],
+        &["run", "--cluster", "127.0.0.1:0", "--cluster-tls-key", "key", "true"],
         &["run", "--password-file", "/nonexistent", "true"],
         &["serve", "--config", config],
         &["set", "no-assignment"],
@@ -263,6 +265,9 @@ fn a_taken_port_fails_if_it_was_asked_for() {
     let ran = host.output(&["run", "--mysql", "off", "--postgres", &address, "true"]);
     assert_eq!(ran.status.code(), Some(1));
     assert!(text(&ran.stderr).contains("--postgres"), "{}", text(&ran.stderr));
+    let ran = host.output(&["run", "--mysql", "off", "--cluster", &address, "true"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(text(&ran.stderr).contains("--cluster"), "{}", text(&ran.stderr));
 }
 
 #[test]
