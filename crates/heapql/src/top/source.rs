@@ -69,9 +69,11 @@ impl By {
     /// Columns: key, name, bytes, count, total bytes; the largest first. `only` is a condition on pid and state.
     fn query(self, only: &str) -> String {
         const SUMS: &str = "sum(est_bytes) AS bytes, sum(est_count) AS count, NULL AS total";
-        const WITH_COMMAND: &str = "callsites JOIN (SELECT svr_ip AS ip, svr_port AS port, pid AS process, started_at, command FROM processes) \
-             ON process = pid AND started_at = process_started_at AND ip = svr_ip AND port = svr_port";
-        const SERVER: &str = "svr_ip || ':' || CAST(svr_port AS VARCHAR)";
+        const WITH_COMMAND: &str = "callsites JOIN (SELECT svr_ip AS ip, svr_port AS port, pid AS process, started_at, \
+                                    command FROM processes) \
+                                    ON ip = svr_ip AND port = svr_port AND process = pid AND started_at = process_started_at";
+        // A pid is one process of one server.
+        const PROCESS: &str = "svr_ip || ':' || CAST(svr_port AS VARCHAR) || ' ' || CAST(pid AS VARCHAR)";
         let (columns, from, group) = match self {
             // By the code that asked the allocator, and with everything that it called.
             By::Functions => (
@@ -86,8 +88,9 @@ impl By {
             By::Labels => (format!("label AS key, label AS name, {SUMS}"), "callsites", "label"),
             By::Processes => (
                 format!(
-                    "{SERVER} || ' ' || CAST(pid AS VARCHAR) AS key, CAST(pid AS VARCHAR) || ' ' || max(command) || \
-                     CASE WHEN (SELECT count(*) FROM servers) > 1 THEN ' on ' || {SERVER} ELSE '' END AS name, {SUMS}"
+                    "{PROCESS} AS key, CAST(pid AS VARCHAR) || ' ' || max(command) || CASE WHEN \
+                     (SELECT count(*) FROM servers) > 1 THEN ' on ' || svr_ip || ':' || CAST(svr_port AS VARCHAR) \
+                     ELSE '' END AS name, {SUMS}"
                 ),
                 WITH_COMMAND,
                 "svr_ip, svr_port, pid",
@@ -95,7 +98,7 @@ impl By {
             // By the user's own code, where there is some on the stack.
             By::Callsites => (
                 format!(
-                    "{SERVER} || ' ' || CAST(pid AS VARCHAR) || ' ' || CAST(callsite_id AS VARCHAR) AS key, \
+                    "{PROCESS} || ' ' || CAST(callsite_id AS VARCHAR) AS key, \
                      coalesce(nullif(app_frame, ''), label) AS name, {SUMS}"
                 ),
                 "callsites",
@@ -144,11 +147,10 @@ impl Source {
                 none.insert(Client::connect(&self.whom, self.password.as_deref()).await?)
             }
         };
-        // The server's own memory is nobody's question unless they ask for it.
-        let only = match (self.pid, &self.whom) {
-            (Some(pid), _) => format!("pid = {pid}"),
-            (None, Whom::Server { pid: Some(own), .. }) => format!("state = 'alive' AND pid <> {own}"),
-            (None, _) => "state = 'alive'".to_owned(),
+        // The servers' own memory is nobody's question unless they ask for it.
+        let only = match self.pid {
+            Some(pid) => format!("pid = {pid}"),
+            None => "state = 'alive' AND NOT is_server".to_owned(),
         };
         match client.ask(&by.query(&only)).await? {
             Some(answer) => lines(answer).await,
