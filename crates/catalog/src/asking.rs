@@ -85,9 +85,9 @@ impl Asking {
     }
 
     /// Asks every other member the same, at once. Who does not answer is missing.
-    #[expect(dead_code, reason = "the functions that cross servers are not there yet")]
     pub(crate) async fn call_others(&self, call: &[u8]) -> Result<Vec<(SocketAddr, Vec<u8>)>, Failure> {
-        let others: Vec<_> = self.members(|_| true)?.into_iter().filter(|member| *member != self.own).collect();
+        let others = self.members(|_| true)?.into_iter().filter(|member| *member != self.own);
+        let others: Vec<_> = others.filter(|member| !self.is_missing(member)).collect();
         let asked = others.into_iter().map(|member| {
             let answer = self.cluster.call(member, call.to_vec(), self.patience);
             async move { (member, answer.await) }
@@ -100,6 +100,11 @@ impl Asking {
             }
         }
         Ok(answers)
+    }
+
+    /// Whose rows are missing so far, and why.
+    pub(crate) fn missing(&self) -> Vec<(SocketAddr, String)> {
+        self.missing.lock().iter().map(|(member, why)| (*member, why.clone())).collect()
     }
 
     pub fn is_missing(&self, member: &SocketAddr) -> bool {

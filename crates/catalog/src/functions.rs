@@ -15,6 +15,7 @@ use datafusion::execution::{FunctionRegistry, SessionState};
 use crate::tables::Scope;
 
 pub(crate) use sleep::sleep;
+pub(crate) use symbolize::known_stacks;
 
 /// Adds the functions that see what the statement's tables see.
 pub(crate) fn equip(state: &mut SessionState, scope: &Arc<Scope>) -> Result<()> {

@@ -1,65 +1,164 @@
 //! The heap as `heapql_profile` takes it: stacks with names and estimates, of some processes, now or at a past snapshot.
 //!
-//! It draws nothing and writes no format. Called by the functions that do (`functions::pictures`).
+//! Each server of a cluster makes its part; whoever is asked makes one profile of them (`merged`). It draws nothing and writes
+//! no format. Called by the functions that do (`functions::pictures`), and by `calls` for other servers.
 
+mod merged;
 mod places;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use heapql_profile::{Frame, Location, Profile, Stack, Values};
+use heapql_profile::{Module, Profile, Stack, Values};
 use heapql_registry::{Callsite, Estimate, Point, ProcessKey, Snapshot, Source, State};
+use serde::{Deserialize, Serialize};
 
+use crate::calls::{self, Call};
+use crate::failure::{Failure, FailureKind, Warning};
 use crate::tables::{Scope, sources};
 use places::Places;
 
+pub(crate) use written::Written;
+
 /// Of which allocations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wanted {
-    /// None: every process that is alive but this server; if none is, those that have ended.
+    /// On every server that has such a process. None: every process that is alive but the servers; if none is, those that
+    /// have ended.
     pub(crate) pid: Option<i64>,
     pub(crate) label: Option<String>,
     /// Also callsites of which nothing is live, for what was allocated in all.
     pub(crate) with_freed: bool,
-    /// Processes become the outermost frames if there are several. pprof has labels for that.
+    /// Processes become the outermost frames if there are several, and servers around them. pprof has labels for that.
     pub(crate) process_frames: bool,
 }
 
-/// At a snapshot, or now.
-pub(crate) fn profile(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> Profile {
-    let sources = wanted_sources(scope, wanted);
-    let mut profile = Profile::new(title(&sources.chosen), at.map_or_else(SystemTime::now, |snapshot| snapshot.at));
-    profile.notes = notes(&sources);
-    profile.intervals = intervals(&sources.chosen);
-    profile.query = Some(query(wanted, &sources.chosen));
+/// What one server has of it, at one moment.
+#[derive(Debug)]
+pub(crate) struct Part {
+    taken_at: SystemTime,
+    processes: Vec<Process>,
+    /// They have ended: none here is alive, and none was asked for.
+    is_of_ended: bool,
+    /// How many others have ended, and were not asked for.
+    ended: usize,
+    /// Pid of the server, if its own heap is left out.
+    server_pid: Option<u32>,
+    /// Samples that were due and not recorded.
+    lost: u64,
+    modules: Vec<Module>,
+    stacks: Vec<Stack>,
+    errors: Values,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Process {
+    pid: i64,
+    command: String,
+    intervals: Option<(u32, u32)>,
+}
+
+/// One profile for each moment: the name of a mark, a time, or now. Those who do not answer are missing, and it says so.
+pub(crate) async fn profiles(
+    scope: &Arc<Scope>,
+    wanted: &Wanted,
+    moments: Vec<Option<String>>,
+) -> Result<Vec<Profile>, Failure> {
+    let lost = |defect| Failure::new(FailureKind::Internal, format!("the profile could not be made: {defect}"));
+    let here = {
+        let (scope, wanted, moments) = (Arc::clone(scope), wanted.clone(), moments.clone());
+        // It opens files: not on the threads that serve.
+        tokio::task::spawn_blocking(move || parts(&scope, &wanted, &moments))
+    };
+    let (tenant, count) = (scope.tenant.id(), moments.len());
+    let (here, others) = tokio::join!(here, async {
+        match &scope.asking {
+            None => Ok(Vec::new()),
+            Some(asking) => {
+                let call = Call::Profile { tenant, wanted: wanted.clone(), moments };
+                calls::ask::<Vec<Written>>(asking, &call).await
+            }
+        }
+    });
+    let own = scope.server.address();
+    let mut all: Vec<_> = here.map_err(lost)??.into_iter().map(|part| vec![(own, part)]).collect();
+    for (member, written) in others? {
+        let unreadable = written.iter().flat_map(Written::warnings).map(|why| format!("server {member}: {why}"));
+        unreadable.for_each(|why| scope.diagnostics.push(Warning::new(FailureKind::Query, why)));
+        let parts: Option<Vec<Part>> = written.into_iter().map(Written::part).collect();
+        match (parts.filter(|parts| parts.len() == count), &scope.asking) {
+            (Some(parts), _) => all.iter_mut().zip(parts).for_each(|(all, part)| all.push((member, part))),
+            (None, Some(asking)) => asking.miss(member, "its profile is of another version")?,
+            (None, None) => {}
+        }
+    }
+    let missing = scope.asking.as_ref().map_or(Vec::new(), |asking| asking.missing());
+    Ok(all.into_iter().map(|parts| merged::profile(parts, wanted, &missing)).collect())
+}
+
+/// This server's, for another.
+pub(crate) fn written(scope: &Scope, wanted: &Wanted, moments: &[Option<String>]) -> Result<Vec<Written>, Failure> {
+    let parts = parts(scope, wanted, moments)?;
+    let warnings: Vec<String> = scope.diagnostics.list().into_iter().map(|warning| warning.message).collect();
+    Ok(parts.iter().map(|part| Written::new(part, &warnings)).collect())
+}
+
+fn parts(scope: &Scope, wanted: &Wanted, moments: &[Option<String>]) -> Result<Vec<Part>, Failure> {
+    let snapshot = |moment: &Option<String>| moment.as_deref().map(|text| scope.server.moment(text)).transpose();
+    let snapshots = moments.iter().map(snapshot).collect::<Result<Vec<_>, _>>()?;
+    if let [Some(earlier), Some(later)] = &snapshots[..]
+        && later.at < earlier.at
+    {
+        return Err(Failure::new(FailureKind::Query, "'to' is before 'from'").hint("the earlier moment comes first"));
+    }
+    Ok(snapshots.iter().map(|snapshot| part(scope, wanted, snapshot.as_deref())).collect())
+}
+
+fn part(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> Part {
+    let Sources { chosen, is_of_ended, ended, server_pid } = wanted_sources(scope, wanted);
     let mut places = Places::new(scope);
     let mut errors = Errors::default();
-    for (source, callsites) in &sources.chosen {
-        let is_several = sources.chosen.len() > 1 && wanted.process_frames;
-        let root = is_several.then(|| Arc::new(process_frame(source)));
+    let mut stacks = Vec::new();
+    for (source, callsites) in &chosen {
         let points = at.map(|snapshot| scope.server.history().as_of(ProcessKey::of(source), snapshot));
         let command: Arc<str> = source.command().into();
         let mut located = places.of(source);
         for callsite in callsites.iter().filter(|callsite| is_wanted(scope, wanted, callsite)) {
             let Some(values) = errors.values(callsite, points.as_ref()) else { continue };
-            let mut locations = located.stack(callsite);
-            locations.extend(root.clone());
-            let label = Arc::clone(&callsite.label);
-            let command = Arc::clone(&command);
-            profile.stacks.push(Stack { locations, label, pid: source.pid().into(), command, values });
+            let (label, command, server) = (Arc::clone(&callsite.label), Arc::clone(&command), "".into());
+            let locations = located.stack(callsite);
+            stacks.push(Stack { locations, label, server, pid: source.pid().into(), command, values });
         }
     }
-    profile.modules = places.into_modules();
-    profile.errors = errors.standard();
-    profile
+    let losses = chosen.iter().flat_map(|(source, _)| source.losses()).map(|(_, count)| count);
+    Part {
+        taken_at: at.map_or_else(SystemTime::now, |snapshot| snapshot.at),
+        processes: chosen.iter().map(|(source, _)| process(source)).collect(),
+        is_of_ended,
+        ended,
+        server_pid,
+        lost: losses.fold(0, u64::saturating_add),
+        modules: places.into_modules(),
+        stacks,
+        errors: errors.standard(),
+    }
+}
+
+fn process(source: &Source) -> Process {
+    Process {
+        pid: source.pid().into(),
+        command: source.command().to_owned(),
+        intervals: source.intervals().map(|both| (both.min, both.max)),
+    }
 }
 
 struct Sources {
     chosen: Vec<(Arc<Source>, Vec<Callsite>)>,
-    /// Processes that have ended and were not asked for.
+    is_of_ended: bool,
     ended: usize,
-    leaves_out_server: bool,
+    server_pid: Option<u32>,
 }
 
 fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
@@ -69,22 +168,22 @@ fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
     // In this order the error of the sum is exact.
     readable.iter_mut().for_each(|(_, callsites)| callsites.sort_by(|a, b| a.label.cmp(&b.label)));
     let pid = |source: &Source| i64::from(source.pid());
-    let this = i64::from(std::process::id());
+    let this = std::process::id();
     if let Some(wanted) = wanted.pid {
         let chosen = readable.into_iter().filter(|(source, _)| pid(source) == wanted).collect();
-        return Sources { chosen, ended: 0, leaves_out_server: false };
+        return Sources { chosen, is_of_ended: false, ended: 0, server_pid: None };
     }
     let all = readable.len();
-    let others: Vec<_> = readable.into_iter().filter(|(source, _)| pid(source) != this).collect();
-    let leaves_out_server = others.len() < all;
+    let others: Vec<_> = readable.into_iter().filter(|(source, _)| pid(source) != i64::from(this)).collect();
+    let server_pid = (others.len() < all).then_some(this);
     let is_alive = |source: &Source| source.state() == State::Alive;
     if others.iter().any(|(source, _)| is_alive(source)) {
         let all = others.len();
         let chosen: Vec<_> = others.into_iter().filter(|(source, _)| is_alive(source)).collect();
         let ended = all - chosen.len();
-        return Sources { chosen, ended, leaves_out_server };
+        return Sources { chosen, is_of_ended: false, ended, server_pid };
     }
-    Sources { chosen: others, ended: 0, leaves_out_server }
+    Sources { chosen: others, is_of_ended: true, ended: 0, server_pid }
 }
 
 fn is_wanted(scope: &Scope, wanted: &Wanted, callsite: &Callsite) -> bool {
@@ -133,61 +232,4 @@ impl Errors {
             ..Values::default()
         }
     }
-}
-
-fn title(chosen: &[(Arc<Source>, Vec<Callsite>)]) -> String {
-    match chosen {
-        [] => "no process".to_owned(),
-        [(source, _)] => process(source),
-        several => format!("{} processes", several.len()),
-    }
-}
-
-fn process(source: &Source) -> String {
-    format!("{} (pid {})", source.command(), source.pid())
-}
-
-fn process_frame(source: &Source) -> Location {
-    let function = process(source).into();
-    Location {
-        module: u32::MAX,
-        address: 0,
-        frames: vec![Frame { function, file: None, line: None, is_inline: false }],
-    }
-}
-
-/// If they are the same in all.
-fn intervals(chosen: &[(Arc<Source>, Vec<Callsite>)]) -> Option<(u32, u32)> {
-    let mut all = chosen.iter().map(|(source, _)| source.intervals().map(|both| (both.min, both.max)));
-    let first = all.next()??;
-    all.all(|other| other == Some(first)).then_some(first)
-}
-
-fn notes(sources: &Sources) -> Vec<String> {
-    let mut notes = Vec::new();
-    if sources.chosen.is_empty() {
-        notes.push("No recorded process was found; SELECT * FROM processes lists what there is, and why.".to_owned());
-    }
-    if sources.ended > 0 {
-        notes.push(format!("{} processes that have ended are left out; name one by its pid.", sources.ended));
-    }
-    if sources.leaves_out_server {
-        notes.push(format!("The server's own heap is left out; it is that of pid {}.", std::process::id()));
-    }
-    let losses = sources.chosen.iter().flat_map(|(source, _)| source.losses()).map(|(_, count)| count);
-    let lost = losses.fold(0, u64::saturating_add);
-    if lost > 0 {
-        notes.push(format!("{lost} allocations that were due for a sample were not recorded; self_usage says why."));
-    }
-    notes
-}
-
-/// A statement with the same numbers in rows.
-fn query(wanted: &Wanted, chosen: &[(Arc<Source>, Vec<Callsite>)]) -> String {
-    let pids: Vec<_> = chosen.iter().map(|(source, _)| source.pid().to_string()).collect();
-    let pid = (!pids.is_empty()).then(|| format!("pid IN ({})", pids.join(", ")));
-    let label = wanted.label.as_ref().map(|label| format!("label = '{}'", label.replace('\'', "''")));
-    let conditions: Vec<_> = pid.into_iter().chain(label).collect();
-    let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    format!("SELECT * FROM callsites{condition} ORDER BY est_bytes DESC LIMIT 20;")
 }

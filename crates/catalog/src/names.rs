@@ -221,7 +221,15 @@ impl Namer {
     fn nowhere(&self, address: u64) -> Named {
         let frame = Frame { function: None, file: None, line: None, is_inline: false };
         let note = Some("no module lies there".into());
-        Named { address, module: "".into(), build_id: "".into(), offset: address, frame, kind: self.rules.kind("", None, None), note }
+        Named {
+            address,
+            module: "".into(),
+            build_id: "".into(),
+            offset: address,
+            frame,
+            kind: self.rules.kind("", None, None),
+            note,
+        }
     }
 
     /// The frames at return addresses, each with its place in the module's file.

@@ -110,6 +110,7 @@ impl Guest {
     }
 }
 
-fn scope(server: &Arc<Server>, tenant: Tenant, diagnostics: Diagnostics) -> Scope {
+/// Of whoever asks for another server: it sees this server's rows only.
+pub(crate) fn scope(server: &Arc<Server>, tenant: Tenant, diagnostics: Diagnostics) -> Scope {
     Scope { server: Arc::clone(server), tenant, catalog: OCEANBASE.to_owned(), diagnostics, asking: None }
 }

@@ -98,6 +98,9 @@ impl Builder {
             ..LabelMessage::default()
         };
         let mut label = vec![text(self, "label", &stack.label), text(self, "command", &stack.command)];
+        if !stack.server.is_empty() {
+            label.push(text(self, "server", &stack.server));
+        }
         label.push(LabelMessage { key: self.string("pid"), num: stack.pid, ..LabelMessage::default() });
         let value = SAMPLE_TYPES.map(|(_, _, value)| stack.values.of(value).round() as i64).to_vec();
         SampleMessage { location_id, value, label }

@@ -46,6 +46,8 @@ pub struct Stack {
     /// The innermost first.
     pub locations: Vec<Arc<Location>>,
     pub label: Arc<str>,
+    /// Address of the server that recorded it; empty if all are of one.
+    pub server: Arc<str>,
     pub pid: i64,
     pub command: Arc<str>,
     pub values: Values,

@@ -24,7 +24,7 @@ pub(crate) const HOSTILE: [&str; 7] = [
 pub(crate) fn stack_of(frames: &str, live_bytes: f64) -> Stack {
     let locations = frames.split(';').rev().filter(|name| !name.is_empty()).map(location_of).map(Arc::new).collect();
     let values = Values { live_bytes, live_count: live_bytes / 2.0, ..Values::default() };
-    Stack { locations, label: "glibc_malloc".into(), pid: 42, command: "./app".into(), values }
+    Stack { locations, label: "glibc_malloc".into(), server: "".into(), pid: 42, command: "./app".into(), values }
 }
 
 pub(crate) fn location_of(function: &str) -> Location {

@@ -1,18 +1,26 @@
-//! `mark('name')` takes a snapshot and gives it a name for `growth`; `unmark('name')` forgets the name.
+//! `mark('name')` takes a snapshot and gives it a name for `growth`; `unmark('name')` forgets the name. Both do so on all
+//! servers: here first, then on the others, and who does not answer is a warning.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, TimestampMicrosecondArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::scalar::ScalarValue;
+use futures::future::BoxFuture;
 
-use crate::failure::Failure;
+use crate::calls::{self, Call};
+use crate::failure::{Failure, FailureKind};
 use crate::tables::{Scope, Tenant, micros};
 
 const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+type Run = fn(Arc<Scope>, Vec<String>) -> BoxFuture<'static, Result<ArrayRef, Failure>>;
 
 /// One of the two.
 struct Named {
@@ -20,31 +28,59 @@ struct Named {
     answer: DataType,
     signature: Signature,
     scope: Arc<Scope>,
-    run: fn(&Scope, &[String]) -> Result<ArrayRef>,
+    run: Run,
 }
 
 pub(crate) fn mark(scope: &Arc<Scope>) -> ScalarUDF {
-    named("mark", TIME, scope, |scope, names| {
-        let at = names.iter().map(|name| Ok(micros(scope.server.mark(name)?.at)));
-        Ok(Arc::new(TimestampMicrosecondArray::from(at.collect::<Result<Vec<_>, Failure>>()?)))
-    })
+    named("mark", TIME, scope, |scope, names| Box::pin(marked(scope, names)))
 }
 
 pub(crate) fn unmark(scope: &Arc<Scope>) -> ScalarUDF {
-    named("unmark", DataType::Boolean, scope, |scope, names| {
-        Ok(Arc::new(names.iter().map(|name| Some(scope.server.unmark(name))).collect::<BooleanArray>()))
-    })
+    named("unmark", DataType::Boolean, scope, |scope, names| Box::pin(unmarked(scope, names)))
 }
 
-fn named(
-    name: &'static str,
-    answer: DataType,
+async fn marked(scope: Arc<Scope>, names: Vec<String>) -> Result<ArrayRef, Failure> {
+    let mut times = Vec::with_capacity(names.len());
+    for name in names {
+        let here = name.clone();
+        let snapshot = apart(&scope, move |scope| scope.server.mark(&here)).await??;
+        times.push(micros(snapshot.at));
+        if let Some(asking) = &scope.asking {
+            calls::ask::<()>(asking, &Call::Mark { name }).await?;
+        }
+    }
+    Ok(Arc::new(TimestampMicrosecondArray::from(times)))
+}
+
+async fn unmarked(scope: Arc<Scope>, names: Vec<String>) -> Result<ArrayRef, Failure> {
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        let here = name.clone();
+        let mut was_there = apart(&scope, move |scope| scope.server.unmark(&here)).await?;
+        if let Some(asking) = &scope.asking {
+            let others = calls::ask::<bool>(asking, &Call::Unmark { name }).await?;
+            was_there |= others.iter().any(|(_, was_there)| *was_there);
+        }
+        found.push(was_there);
+    }
+    Ok(Arc::new(BooleanArray::from(found)))
+}
+
+/// It writes files: not on the threads that serve.
+async fn apart<A: Send + 'static>(
     scope: &Arc<Scope>,
-    run: fn(&Scope, &[String]) -> Result<ArrayRef>,
-) -> ScalarUDF {
+    work: impl FnOnce(&Scope) -> A + Send + 'static,
+) -> Result<A, Failure> {
+    let scope = Arc::clone(scope);
+    let done = tokio::task::spawn_blocking(move || work(&scope)).await;
+    done.map_err(|defect| Failure::new(FailureKind::Internal, defect.to_string()))
+}
+
+fn named(name: &'static str, answer: DataType, scope: &Arc<Scope>, run: Run) -> ScalarUDF {
     // Volatile: neither planning nor PREPARE may run it.
     let signature = Signature::string(1, Volatility::Volatile);
-    ScalarUDF::new_from_impl(Named { name, answer, signature, scope: Arc::clone(scope), run })
+    let function = Named { name, answer, signature, scope: Arc::clone(scope), run };
+    AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf()
 }
 
 impl std::fmt::Debug for Named {
@@ -80,14 +116,27 @@ impl ScalarUDFImpl for Named {
         Ok(self.answer.clone())
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Err(DataFusionError::Internal(format!("{} only runs asynchronously", self.name)))
+    }
+}
+
+#[async_trait]
+impl AsyncScalarUDFImpl for Named {
+    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         if self.scope.tenant != Tenant::Sys {
             return Err(DataFusionError::Execution(format!("{} is for the sys tenant only", self.name)));
         }
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let names = cast(&arrays[0], &DataType::Utf8)?;
-        let names: Vec<String> =
-            names.as_string::<i32>().iter().map(|name| name.unwrap_or_default().to_owned()).collect();
-        Ok(ColumnarValue::Array((self.run)(&self.scope, &names)?))
+        let rows = args.number_rows;
+        let names = &args.args[0];
+        // A literal is one mark, for however many rows.
+        let is_one = matches!(names, ColumnarValue::Scalar(_));
+        let names = cast(&names.to_array(if is_one { rows.min(1) } else { rows })?, &DataType::Utf8)?;
+        let names = names.as_string::<i32>().iter().map(|name| name.unwrap_or_default().to_owned()).collect();
+        let answers = (self.run)(Arc::clone(&self.scope), names).await?;
+        Ok(ColumnarValue::Array(match is_one && rows > 1 {
+            true => ScalarValue::try_from_array(&answers, 0)?.to_array_of_size(rows)?,
+            false => answers,
+        }))
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! Arguments are optional from the right, and NULL is as good as none: `(value, pid, label, from, to)` of the flame graphs,
 //! `(value, pid, label)` of `folded`, `(pid, label)` of `pprof`. With `from`, a mark or a time, a flame graph shows what
-//! changed since, or until `to`.
+//! changed since, or until `to`. All servers' processes are in it; each finds the moments by their names.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
@@ -20,6 +22,15 @@ use heapql_profile::{Flame, Options, Profile, UnknownValue, Value, folded, pprof
 use crate::failure::{Failure, FailureKind};
 use crate::heap::{self, Wanted};
 use crate::tables::Scope;
+
+/// In which form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Svg,
+    Html,
+    Folded,
+    Pprof,
+}
 
 /// What all values of one batch may take.
 const MOST_BYTES: usize = 256 << 20;
@@ -43,7 +54,7 @@ struct Picture {
     /// Names of the arguments.
     arguments: &'static [&'static str],
     answer: DataType,
-    make: fn(&Scope, &Call) -> Result<Made, Failure>,
+    form: Form,
     signature: Signature,
     scope: Arc<Scope>,
 }
@@ -51,60 +62,71 @@ struct Picture {
 /// All four.
 pub(crate) fn pictures(scope: &Arc<Scope>) -> [ScalarUDF; 4] {
     const FLAME: &[&str] = &["value", "pid", "label", "from", "to"];
-    let picture = |name, arguments, answer, make| {
+    let picture = |name, arguments, answer, form| {
         // Volatile: each statement looks anew.
         let signature =
             Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Volatile);
-        ScalarUDF::new_from_impl(Picture { name, arguments, answer, make, signature, scope: Arc::clone(scope) })
+        let picture = Picture { name, arguments, answer, form, signature, scope: Arc::clone(scope) };
+        AsyncScalarUDF::new(Arc::new(picture)).into_scalar_udf()
     };
     [
-        picture("flamegraph_svg", FLAME, DataType::Utf8, |scope, call| Ok(Made::Text(flame(scope, call)?.svg()))),
-        picture("flamegraph_html", FLAME, DataType::Utf8, |scope, call| Ok(Made::Text(flame(scope, call)?.html()))),
-        picture("folded", &FLAME[..3], DataType::Utf8, |scope, call| {
-            Ok(Made::Text(folded(&profile(scope, call, true), call.value)))
-        }),
-        picture("pprof", &FLAME[1..3], DataType::Binary, |scope, call| {
-            Ok(Made::Bytes(pprof(&profile(scope, call, false))))
-        }),
+        picture("flamegraph_svg", FLAME, DataType::Utf8, Form::Svg),
+        picture("flamegraph_html", FLAME, DataType::Utf8, Form::Html),
+        picture("folded", &FLAME[..3], DataType::Utf8, Form::Folded),
+        picture("pprof", &FLAME[1..3], DataType::Binary, Form::Pprof),
     ]
 }
 
-fn profile(scope: &Scope, call: &Call, process_frames: bool) -> Profile {
-    let with_freed = matches!(call.value, Value::TotalBytes | Value::TotalCount) || !process_frames;
-    heap::profile(scope, &Wanted { with_freed, process_frames, ..call.wanted.clone() }, None)
-}
-
-fn flame(scope: &Scope, call: &Call) -> Result<Flame, Failure> {
-    let options = Options::of(call.value);
-    let Some(from) = &call.from else {
-        return match &call.to {
-            Some(_) => {
-                Err(wrong("'to' is without 'from'").hint("flamegraph_svg('live_bytes', NULL, NULL, 'before', 'after')"))
-            }
-            None => Ok(Flame::new(&profile(scope, call, true), options)),
-        };
-    };
-    if call.value == Value::TotalBytes {
+/// One value: what all servers have is asked for, then drawn.
+async fn picture(scope: &Arc<Scope>, form: Form, call: Call) -> Result<Made, Failure> {
+    let is_change = call.from.is_some();
+    if call.to.is_some() && !is_change {
+        let hint = "flamegraph_svg('live_bytes', NULL, NULL, 'before', 'after')";
+        return Err(wrong("'to' is without 'from'").hint(hint));
+    }
+    if is_change && call.value == Value::TotalBytes {
         return Err(wrong("history has no total_bytes").hint("compare live_bytes, live_count or total_count"));
     }
-    let earlier = scope.server.moment(from)?;
-    let later = call.to.as_deref().map(|to| scope.server.moment(to)).transpose()?;
-    if later.as_ref().is_some_and(|later| later.at < earlier.at) {
-        return Err(wrong("'to' is before 'from'").hint("the earlier moment comes first"));
-    }
-    // A callsite of which nothing is left is part of the difference.
-    let wanted = Wanted { with_freed: true, process_frames: true, ..call.wanted.clone() };
-    let mut before = heap::profile(scope, &wanted, Some(&earlier));
-    let mut after = heap::profile(scope, &wanted, later.as_deref());
-    before.title = from.clone();
-    after.title = format!("{} of {}", call.to.as_deref().unwrap_or("now"), after.title);
-    after.query = Some(match &call.to {
-        Some(to) => {
-            format!("SELECT * FROM growth({}, {}) ORDER BY est_bytes_growth DESC LIMIT 20;", quoted(from), quoted(to))
-        }
-        None => format!("SELECT * FROM growth({}) ORDER BY est_bytes_growth DESC LIMIT 20;", quoted(from)),
-    });
-    Ok(Flame::difference(&before, &after, options))
+    let is_total = matches!(call.value, Value::TotalBytes | Value::TotalCount);
+    let wanted = Wanted {
+        // A callsite of which nothing is left is part of the difference.
+        with_freed: is_total || is_change || form == Form::Pprof,
+        process_frames: form != Form::Pprof,
+        ..call.wanted.clone()
+    };
+    let moments = if is_change { vec![call.from.clone(), call.to.clone()] } else { vec![None] };
+    let profiles = heap::profiles(scope, &wanted, moments).await?;
+    let drawn = tokio::task::spawn_blocking(move || drawn(form, &call, profiles)).await;
+    let defect = || Failure::new(FailureKind::Internal, "the picture could not be drawn");
+    drawn.ok().flatten().ok_or_else(defect)
+}
+
+/// None without a profile.
+fn drawn(form: Form, call: &Call, profiles: Vec<Profile>) -> Option<Made> {
+    let options = Options::of(call.value);
+    let mut profiles = profiles.into_iter();
+    let (first, second) = (profiles.next()?, profiles.next());
+    let flame = || match (&call.from, second) {
+        (Some(from), Some(after)) => difference(from, call.to.as_deref(), first.clone(), after, options),
+        _ => Flame::new(&first, options),
+    };
+    Some(match form {
+        Form::Svg => Made::Text(flame().svg()),
+        Form::Html => Made::Text(flame().html()),
+        Form::Folded => Made::Text(folded(&first, call.value)),
+        Form::Pprof => Made::Bytes(pprof(&first)),
+    })
+}
+
+fn difference(from: &str, to: Option<&str>, mut before: Profile, mut after: Profile, options: Options) -> Flame {
+    before.title = from.to_owned();
+    after.title = format!("{} of {}", to.unwrap_or("now"), after.title);
+    let growth = match to {
+        Some(to) => format!("growth({}, {})", quoted(from), quoted(to)),
+        None => format!("growth({})", quoted(from)),
+    };
+    after.query = Some(format!("SELECT * FROM {growth} ORDER BY est_bytes_growth DESC LIMIT 20;"));
+    Flame::difference(&before, &after, options)
 }
 
 fn quoted(text: &str) -> String {
@@ -139,11 +161,11 @@ impl Picture {
         Ok(calls)
     }
 
-    fn made(&self, calls: &[Call]) -> Result<ArrayRef> {
+    async fn made(&self, calls: Vec<Call>) -> Result<ArrayRef> {
         let mut made: Vec<Made> = Vec::with_capacity(calls.len());
         let mut bytes = 0;
         for call in calls {
-            let one = (self.make)(&self.scope, call)?;
+            let one = picture(&self.scope, self.form, call).await?;
             bytes += one.bytes().len();
             self.check_size(bytes)?;
             made.push(one);
@@ -230,16 +252,26 @@ impl ScalarUDFImpl for Picture {
         Ok(self.answer.clone())
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Err(DataFusionError::Internal(format!("{} only runs asynchronously", self.name)))
+    }
+}
+
+#[async_trait]
+impl AsyncScalarUDFImpl for Picture {
+    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        // Then one is made, and repeated for every row.
         let is_same_for_all = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        if !is_same_for_all {
-            return Ok(ColumnarValue::Array(self.made(&self.calls(&arrays)?)?));
+        let count = if is_same_for_all { rows.min(1) } else { rows };
+        let arrays = args.args.iter().map(|argument| argument.to_array(count)).collect::<Result<Vec<_>>>()?;
+        let mut calls = self.calls(&arrays)?;
+        calls.truncate(count);
+        let made = self.made(calls).await?;
+        if made.len() == rows {
+            return Ok(ColumnarValue::Array(made));
         }
-        let arrays: Vec<ArrayRef> = arrays.iter().map(|array| array.slice(0, 1)).collect();
-        let made = self.made(&self.calls(&arrays)?)?;
-        // The engine repeats it for every row.
-        self.check_size(made.get_array_memory_size().saturating_mul(args.number_rows))?;
-        Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?))
+        self.check_size(made.get_array_memory_size().saturating_mul(rows))?;
+        Ok(ColumnarValue::Array(ScalarValue::try_from_array(&made, 0)?.to_array_of_size(rows)?))
     }
 }

@@ -1,14 +1,14 @@
 //! `symbolize(back_trace)`: the documented table's hexadecimal stack as names, innermost first, one frame a line.
 //!
-//! A stack does not say whose it is. It is looked for among the stacks of all recorded processes; each address of one that is
-//! not found, in the process that has a module there, unless several could be meant.
+//! A stack does not say whose it is. It is looked for among the stacks of all processes recorded here, then on the other servers;
+//! each address of one that is not found, in the process here that has a module there, unless several could be meant.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{ArrayRef, AsArray, StringBuilder};
+use datafusion::arrow::array::{AsArray, StringBuilder};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
@@ -16,6 +16,7 @@ use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use heapql_registry::{Modules, Source, State};
 
+use crate::calls::{self, Call};
 use crate::names::Namers;
 use crate::tables::{Scope, sources};
 
@@ -23,6 +24,8 @@ use crate::tables::{Scope, sources};
 const FRAMES: usize = 16;
 /// The longest text that is looked at, in addresses.
 const MOST_ADDRESSES: usize = 256;
+/// So many stacks go to other servers in one call.
+const STACKS_IN_A_CALL: usize = 1024;
 
 struct Symbolize {
     signature: Signature,
@@ -79,24 +82,74 @@ impl ScalarUDFImpl for Symbolize {
 #[async_trait]
 impl AsyncScalarUDFImpl for Symbolize {
     async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let stacks = cast(&ColumnarValue::values_to_arrays(&args.args)?[0], &DataType::Utf8)?;
-        let (scope, index) = (Arc::clone(&self.scope), Arc::clone(&self.index));
-        // It opens files: not on the threads that serve.
-        let texts = tokio::task::spawn_blocking(move || texts(index.get_or_init(|| Index::new(&scope)), &stacks)).await;
-        let texts = texts.map_err(|defect| DataFusionError::Internal(format!("no stack could be named: {defect}")))?;
-        Ok(ColumnarValue::Array(texts?))
+        let stacks = cast(&args.args[0].to_array(args.number_rows)?, &DataType::Utf8)?;
+        let stacks = stacks.as_string::<i32>().iter().map(|text| text.map(addresses).transpose());
+        let stacks = stacks.collect::<Result<Vec<_>>>()?;
+        let wanted = stacks.iter().flatten().cloned().collect();
+        let (mut names, unknown) = self.here(wanted, Index::known).await?;
+        let unknown = self.elsewhere(unknown, &mut names).await?;
+        let (guessed, _) = self.here(unknown, |index, stack| Some(index.guessed(stack))).await?;
+        names.extend(guessed);
+        let mut texts = StringBuilder::new();
+        stacks.iter().for_each(|stack| texts.append_option(stack.as_ref().and_then(|stack| names.get(stack))));
+        Ok(ColumnarValue::Array(Arc::new(texts.finish())))
     }
 }
 
-fn texts(index: &Index, stacks: &ArrayRef) -> Result<ArrayRef> {
-    let mut texts = StringBuilder::new();
-    for stack in stacks.as_string::<i32>() {
-        match stack {
-            None => texts.append_null(),
-            Some(text) => texts.append_value(index.text(&addresses(text)?)),
+impl Symbolize {
+    /// By the index of this server: the names of what it knows, and what it does not know.
+    async fn here(
+        &self,
+        stacks: HashSet<Vec<u64>>,
+        name: fn(&Index, &[u64]) -> Option<String>,
+    ) -> Result<(HashMap<Vec<u64>, String>, HashSet<Vec<u64>>)> {
+        let (scope, index) = (Arc::clone(&self.scope), Arc::clone(&self.index));
+        if stacks.is_empty() {
+            return Ok(Default::default());
         }
+        // It opens files: not on the threads that serve.
+        let found = tokio::task::spawn_blocking(move || {
+            let index = index.get_or_init(|| Index::new(&scope));
+            let (mut names, mut unknown) = (HashMap::new(), HashSet::new());
+            for stack in stacks {
+                match name(index, &stack) {
+                    Some(text) => drop(names.insert(stack, text)),
+                    None => drop(unknown.insert(stack)),
+                }
+            }
+            (names, unknown)
+        });
+        found.await.map_err(|defect| DataFusionError::Internal(format!("no stack could be named: {defect}")))
     }
-    Ok(Arc::new(texts.finish()))
+
+    /// Asks the other servers; the first by its address that knows a stack names it. Returns what none of them knows.
+    async fn elsewhere(
+        &self,
+        unknown: HashSet<Vec<u64>>,
+        names: &mut HashMap<Vec<u64>, String>,
+    ) -> Result<HashSet<Vec<u64>>> {
+        let Some(asking) = &self.scope.asking else {
+            return Ok(unknown);
+        };
+        let stacks: Vec<Vec<u64>> = unknown.into_iter().collect();
+        for stacks in stacks.chunks(STACKS_IN_A_CALL) {
+            let call = Call::Symbolize { tenant: self.scope.tenant.id(), stacks: stacks.to_vec() };
+            for (_, known) in calls::ask::<Vec<Option<String>>>(asking, &call).await? {
+                for (stack, text) in stacks.iter().zip(known) {
+                    if let Some(text) = text {
+                        names.entry(stack.clone()).or_insert(text);
+                    }
+                }
+            }
+        }
+        Ok(stacks.into_iter().filter(|stack| !names.contains_key(stack)).collect())
+    }
+}
+
+/// The names of those that processes here have, for another server. Reads files.
+pub(crate) fn known_stacks(scope: &Scope, stacks: &[Vec<u64>]) -> Vec<Option<String>> {
+    let index = Index::new(scope);
+    stacks.iter().map(|stack| index.known(stack)).collect()
 }
 
 /// Without the zeros at the end.
@@ -139,11 +192,19 @@ impl Index {
         index
     }
 
-    fn text(&self, stack: &[u64]) -> String {
-        let mut namers = self.namers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((place, generation)) = self.stacks.get(stack) {
-            return namers.of(&self.sources[*place].0).stack_text(stack, *generation);
-        }
+    fn namers(&self) -> MutexGuard<'_, Namers> {
+        self.namers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// If some process has the stack.
+    fn known(&self, stack: &[u64]) -> Option<String> {
+        let (place, generation) = self.stacks.get(stack)?;
+        Some(self.namers().of(&self.sources[*place].0).stack_text(stack, *generation))
+    }
+
+    /// Address by address.
+    fn guessed(&self, stack: &[u64]) -> String {
+        let mut namers = self.namers();
         let line = |address: &u64| match self.only(*address) {
             Some((source, modules)) => namers.of(source).stack_text(&[*address], modules.generation()),
             None => format!("{address:#x}"),

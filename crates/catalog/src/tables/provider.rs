@@ -99,8 +99,7 @@ impl TableProvider for Provider {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
-        let (about_server, others): (Vec<_>, Vec<_>) =
-            filters.iter().partition(|filter| self.is_about_server(filter));
+        let (about_server, others): (Vec<_>, Vec<_>) = filters.iter().partition(|filter| self.is_about_server(filter));
         let members = self.members(state, &about_server)?;
         if members.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));

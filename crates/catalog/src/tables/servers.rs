@@ -59,7 +59,10 @@ const ALL_SERVER: &[Column] = &[
     Column::int("start_service_time", "when it was started, in microseconds since 1970; 0 if that is not known"),
     Column::int("first_sessid", "0"),
     Column::int("with_partition", "1 if it records processes"),
-    Column::int("last_offline_time", "when an inactive one was last heard of, in microseconds since 1970; 0 if it is active"),
+    Column::int(
+        "last_offline_time",
+        "when an inactive one was last heard of, in microseconds since 1970; 0 if it is active",
+    ),
 ];
 
 pub(super) fn heapql() -> Arc<dyn SystemTable> {

@@ -14,16 +14,17 @@ code,td,textarea{font:12px ui-monospace,monospace}code{user-select:all}p{margin:
 table{border-collapse:collapse;margin:4px 0}th,td{text-align:left;vertical-align:top;padding:2px 14px 2px 0;\
 overflow-wrap:break-word;max-width:60em}th{font-weight:600;font-size:12px}textarea{width:100%;max-width:70em}";
 
-/// Heading, statement; `{server}` is this process, whose heap is not what was asked for.
+/// Heading, statement. The servers' own heaps are not what was asked for.
 const SECTIONS: &[(&str, &str)] = &[
     (
         "Recorded processes",
-        "SELECT pid, state, command, min_interval, max_interval, callsite_count, sampled_live_count, loss_count, why \
-         FROM processes ORDER BY state, pid LIMIT 50",
+        "SELECT svr_ip, svr_port, pid, state, command, min_interval, max_interval, callsite_count, sampled_live_count, loss_count, why \
+         FROM processes ORDER BY state, svr_ip, svr_port, pid LIMIT 50",
     ),
     (
         "Leak suspects",
-        "SELECT rank, verdict, app_frame, why, est_live_bytes, label, pid FROM leak_suspects ORDER BY rank LIMIT 10",
+        "SELECT rank, verdict, app_frame, why, est_live_bytes, label, process_count, server_count, svr_ip, svr_port, pid \
+         FROM leak_suspects ORDER BY rank LIMIT 10",
     ),
     (
         "What holds the heap, by function",
@@ -31,8 +32,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "What holds the heap, by callsite",
-        "SELECT pid, label, est_bytes, est_bytes_error, est_count, app_frame FROM callsites WHERE state = 'alive' \
-         AND pid <> {server} ORDER BY est_bytes DESC LIMIT 10",
+        "SELECT svr_ip, svr_port, pid, label, est_bytes, est_bytes_error, est_count, app_frame FROM callsites WHERE state = 'alive' \
+         AND NOT is_server ORDER BY est_bytes DESC LIMIT 10",
     ),
 ];
 
@@ -43,13 +44,12 @@ pub(super) async fn index(asker: &Asker) -> String {
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>HeapQL</h1>\n{LINKS}"
     );
     for (heading, statement) in SECTIONS {
-        let statement = statement.replace("{server}", &std::process::id().to_string());
-        let body = match asker.table(&statement).await {
+        let body = match asker.table(statement).await {
             Ok(found) if found.rows.is_empty() => "<p>No rows.</p>\n".to_owned(),
             Ok(found) => table(&found.columns, &found.rows, linked),
             Err(failure) => format!("<p>error: {}</p>\n", escaped(&failure.message)),
         };
-        let _ = write!(html, "<h2>{}</h2>\n<p><code>{};</code></p>\n{body}", escaped(heading), escaped(&statement));
+        let _ = write!(html, "<h2>{}</h2>\n<p><code>{};</code></p>\n{body}", escaped(heading), escaped(statement));
     }
     html + FORM + "</body>\n</html>\n"
 }
