@@ -50,7 +50,7 @@ impl Client {
             config.password(password);
         }
         match whom {
-            Whom::Server { address, .. } => {
+            Whom::Server { address } => {
                 let way = Way::Socket(address.clone());
                 let opened = timeout(CONNECT_WITHIN, async { start(config, socket(address).await?, way).await }).await;
                 opened.unwrap_or_else(|_| Err(Failed::no_answer(address, CONNECT_WITHIN)))

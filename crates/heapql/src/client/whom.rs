@@ -16,8 +16,6 @@ const PASSWORD: &str = "HEAPQL_PASSWORD";
 pub(crate) enum Whom {
     Server {
         address: String,
-        /// If it was found.
-        pid: Option<u32>,
     },
     /// The ledgers under this directory are read by this process.
     Ledgers(PathBuf),
@@ -27,7 +25,7 @@ impl Whom {
     /// By the flags, else who is found. Says so if there are too many to choose from.
     pub(crate) fn of(flags: &AskFlags) -> Result<Whom, Error> {
         match &flags.server {
-            Some(ListenAddress::At(address)) => return Ok(Whom::Server { address: address.clone(), pid: None }),
+            Some(ListenAddress::At(address)) => return Ok(Whom::Server { address: address.clone() }),
             Some(ListenAddress::Off) => return Ok(Whom::Ledgers(place::ledger_root(flags.dir.dir.as_deref())?)),
             None => {}
         }
@@ -53,7 +51,7 @@ impl Whom {
     /// After this one was lost: itself, or the server that is found in its place.
     pub(crate) fn again(&self, flags: &AskFlags) -> Result<Whom, Error> {
         match (self, &flags.server) {
-            (Whom::Server { address, .. }, None) => {
+            (Whom::Server { address }, None) => {
                 let (servers, runs) = place::running_servers(&place::ledger_root(flags.dir.dir.as_deref())?);
                 let found = servers.iter().chain(&runs).find_map(whom);
                 found.ok_or_else(|| Error::new(format!("the server at {address} is gone")))
@@ -73,7 +71,7 @@ impl Whom {
     /// Its address, or its directory.
     pub(crate) fn words(&self) -> String {
         match self {
-            Whom::Server { address, .. } => address.clone(),
+            Whom::Server { address } => address.clone(),
             Whom::Ledgers(root) => format!("the ledgers in {}", root.display()),
         }
     }
@@ -82,7 +80,7 @@ impl Whom {
 /// `None` if it does not speak this protocol.
 fn whom(server: &Running) -> Option<Whom> {
     let address = local(server.endpoints.postgres?);
-    Some(Whom::Server { address: address.to_string(), pid: Some(server.endpoints.pid) })
+    Some(Whom::Server { address: address.to_string() })
 }
 
 /// A server that listens on all addresses does so on loopback.

@@ -144,11 +144,10 @@ impl Source {
                 none.insert(Client::connect(&self.whom, self.password.as_deref()).await?)
             }
         };
-        // The server's own memory is nobody's question unless they ask for it.
-        let only = match (self.pid, &self.whom) {
-            (Some(pid), _) => format!("pid = {pid}"),
-            (None, Whom::Server { pid: Some(own), .. }) => format!("state = 'alive' AND pid <> {own}"),
-            (None, _) => "state = 'alive'".to_owned(),
+        // The servers' own memory is nobody's question unless they ask for it.
+        let only = match self.pid {
+            Some(pid) => format!("pid = {pid}"),
+            None => "state = 'alive' AND NOT is_server".to_owned(),
         };
         match client.ask(&by.query(&only)).await? {
             Some(answer) => lines(answer).await,

@@ -9,45 +9,45 @@ use super::query::Asker;
 /// Of a command line that is a label.
 const MOST_LETTERS: usize = 120;
 
-/// Of this server, not of its cluster. One metric: its name, its meaning, its type, and the statement whose last column is the value; the other columns are
-/// labels, by their names.
+/// Of this server, not of its cluster. One metric: its name, its meaning, its type, and the statement whose last column is the
+/// value; the other columns are labels, by their names.
 const METRICS: &[(&str, &str, &str, &str)] = &[
     (
         "heapql_processes",
         "Recorded processes by state.",
         "gauge",
-        "SELECT state, count(*) FROM processes WHERE {here} GROUP BY state ORDER BY state",
+        "SELECT state, count(*) FROM processes GROUP BY state ORDER BY state",
     ),
     (
         "heapql_live_bytes_estimate",
         "Estimate of the requested bytes of all live objects of a process, sampled or not.",
         "gauge",
-        "SELECT pid, command, est_bytes FROM live_by_process WHERE {here} AND state = 'alive' AND callsite_count > 0 ORDER BY pid",
+        "SELECT pid, command, est_bytes FROM live_by_process WHERE state = 'alive' AND callsite_count > 0 ORDER BY pid",
     ),
     (
         "heapql_live_bytes_estimate_error",
         "Standard error of heapql_live_bytes_estimate.",
         "gauge",
-        "SELECT pid, command, est_bytes_error FROM live_by_process WHERE {here} AND state = 'alive' AND callsite_count > 0 \
+        "SELECT pid, command, est_bytes_error FROM live_by_process WHERE state = 'alive' AND callsite_count > 0 \
          ORDER BY pid",
     ),
     (
         "heapql_live_objects_estimate",
         "Estimate of the live objects of a process, sampled or not.",
         "gauge",
-        "SELECT pid, command, est_count FROM live_by_process WHERE {here} AND state = 'alive' AND callsite_count > 0 ORDER BY pid",
+        "SELECT pid, command, est_count FROM live_by_process WHERE state = 'alive' AND callsite_count > 0 ORDER BY pid",
     ),
     (
         "heapql_samples_lost_total",
         "Allocations of a live process that were due for a sample and not recorded.",
         "counter",
-        "SELECT pid, command, loss_count FROM processes WHERE {here} AND state = 'alive' ORDER BY pid",
+        "SELECT pid, command, loss_count FROM processes WHERE state = 'alive' ORDER BY pid",
     ),
     (
         "heapql_self_usage",
         "What the server itself keeps and has dropped: the rows of self_usage.",
         "gauge",
-        "SELECT name, unit, value FROM self_usage WHERE {here} AND pid IS NULL ORDER BY name",
+        "SELECT name, unit, value FROM self_usage WHERE pid IS NULL ORDER BY name",
     ),
 ];
 
