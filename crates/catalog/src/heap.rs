@@ -168,14 +168,13 @@ fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
     // In this order the error of the sum is exact.
     readable.iter_mut().for_each(|(_, callsites)| callsites.sort_by(|a, b| a.label.cmp(&b.label)));
     let pid = |source: &Source| i64::from(source.pid());
-    let this = std::process::id();
     if let Some(wanted) = wanted.pid {
         let chosen = readable.into_iter().filter(|(source, _)| pid(source) == wanted).collect();
         return Sources { chosen, is_of_ended: false, ended: 0, server_pid: None };
     }
     let all = readable.len();
-    let others: Vec<_> = readable.into_iter().filter(|(source, _)| pid(source) != i64::from(this)).collect();
-    let server_pid = (others.len() < all).then_some(this);
+    let others: Vec<_> = readable.into_iter().filter(|(source, _)| !source.is_own()).collect();
+    let server_pid = (others.len() < all).then(std::process::id);
     let is_alive = |source: &Source| source.state() == State::Alive;
     if others.iter().any(|(source, _)| is_alive(source)) {
         let all = others.len();

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod bench;
+mod cluster;
 mod examples;
 mod ledger;
 mod mysql;
@@ -53,16 +54,20 @@ impl House {
     }
 
     fn client(&self, dialect: Dialect) -> Client {
-        let slot = self.server.connections().admit("127.0.0.1:5000").expect("a slot");
-        let login = Login {
-            user: "root@sys".to_owned(),
-            database: None,
-            dialect,
-            peer: "127.0.0.1:5000".to_owned(),
-            connection_id: slot.id(),
-        };
-        Client { session: Session::open(&self.server, login).expect("a session"), slot }
+        client(&self.server, dialect)
     }
+}
+
+fn client(server: &Arc<Server>, dialect: Dialect) -> Client {
+    let slot = server.connections().admit("127.0.0.1:5000").expect("a slot");
+    let login = Login {
+        user: "root@sys".to_owned(),
+        database: None,
+        dialect,
+        peer: "127.0.0.1:5000".to_owned(),
+        connection_id: slot.id(),
+    };
+    Client { session: Session::open(server, login).expect("a session"), slot }
 }
 
 fn server(folder: &std::path::Path, parameter_file: Option<std::path::PathBuf>) -> Arc<Server> {
@@ -79,10 +84,19 @@ fn server_of(
     parameter_file: Option<std::path::PathBuf>,
     history_folder: Option<std::path::PathBuf>,
 ) -> Arc<Server> {
+    server_at("127.0.0.1", folder, parameter_file, history_folder)
+}
+
+fn server_at(
+    svr_ip: &str,
+    folder: &std::path::Path,
+    parameter_file: Option<std::path::PathBuf>,
+    history_folder: Option<std::path::PathBuf>,
+) -> Arc<Server> {
     let settings = Settings { root: folder.to_owned(), keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
     Server::new(ServerConfig {
         registry: Arc::new(Registry::open(settings).expect("a registry")),
-        svr_ip: "127.0.0.1".to_owned(),
+        svr_ip: svr_ip.to_owned(),
         svr_port: 2882,
         sql_port: 2881,
         parameter_file,

@@ -34,6 +34,13 @@ impl Recorded {
         Recorded { writer, page }
     }
 
+    /// A library of 64 KiB at `base`.
+    pub(super) fn load(&self, base: u64, name: &[u8], build_id: &[u8]) {
+        let module =
+            ModuleEntry { start: base, end: base + 0x10000, load_bias: base, name, build_id, is_program: false };
+        assert!(self.writer.add_module(&module));
+    }
+
     /// `count` live objects of `bytes` each at a stack; returns the callsite.
     pub(super) fn live(&self, label: &LabelId<'_>, frames: &[usize], count: u64, bytes: u64) -> u32 {
         let label = self.writer.label(label).expect("a label");

@@ -9,8 +9,8 @@ use super::query::Asker;
 /// Of a command line that is a label.
 const MOST_LETTERS: usize = 120;
 
-/// Of this server, not of its cluster. One metric: its name, its meaning, its type, and the statement whose last column is the value; the other columns are
-/// labels, by their names.
+/// Of this server, not of its cluster. One metric: its name, its meaning, its type, and the statement whose last column is the
+/// value; the other columns are labels, by their names.
 const METRICS: &[(&str, &str, &str, &str)] = &[
     (
         "heapql_processes",
