@@ -11,7 +11,13 @@ use crate::sys;
 
 const SPINS: usize = 400;
 const YIELDS: usize = 2_000;
-/// How many such waits fork is worth: what its child finds locked by somebody else stays so for ever.
+/// After those, for how long: the holder's processor may have been taken away, by a hypervisor or by a quota of processor
+/// time, and those give it back after some tens of milliseconds, at most 100.
+const PATIENCE_NS: u64 = 200_000_000;
+/// Between two looks at the clock, of which there are only so many, should it stand still.
+const YIELDS_PER_LOOK: usize = 50;
+const LOOKS: usize = 40_000;
+/// How many waits fork is worth: what its child finds locked by somebody else stays so for ever.
 const WAITS_FOR_FORK: usize = 25;
 
 #[derive(Default)]
@@ -19,6 +25,8 @@ pub struct TryLock {
     is_held: AtomicBool,
     /// It is held for fork, and whoever forks will unlock it.
     is_kept: AtomicBool,
+    /// The last wait was in vain: its holder may be gone for ever, so the next ones are short.
+    is_hopeless: AtomicBool,
 }
 
 /// Unlocks on drop.
@@ -26,7 +34,7 @@ pub struct Held<'a>(&'a TryLock);
 
 impl TryLock {
     pub const fn new() -> Self {
-        Self { is_held: AtomicBool::new(false), is_kept: AtomicBool::new(false) }
+        Self { is_held: AtomicBool::new(false), is_kept: AtomicBool::new(false), is_hopeless: AtomicBool::new(false) }
     }
 
     /// At once, or not at all.
@@ -46,12 +54,29 @@ impl TryLock {
 
     #[cold]
     fn wait(&self) -> Option<Held<'_>> {
-        for round in 0..SPINS + YIELDS {
+        let held = self.wait_shortly().or_else(|| self.wait_patiently());
+        self.is_hopeless.store(held.is_none(), Relaxed);
+        held
+    }
+
+    fn wait_shortly(&self) -> Option<Held<'_>> {
+        (0..SPINS + YIELDS).find_map(|round| {
             if round < SPINS {
                 spin_loop()
             } else {
                 sys::yield_now()
             }
+            self.try_lock()
+        })
+    }
+
+    fn wait_patiently(&self) -> Option<Held<'_>> {
+        let started = sys::clock(libc::CLOCK_MONOTONIC);
+        for round in 0..LOOKS * YIELDS_PER_LOOK {
+            if round % YIELDS_PER_LOOK == 0 && (self.is_hopeless.load(Relaxed) || is_over(started)) {
+                return None;
+            }
+            sys::yield_now();
             if let Some(held) = self.try_lock() {
                 return Some(held);
             }
@@ -68,8 +93,7 @@ impl TryLock {
     }
 
     /// Holds it across fork, so that the child's copy is of a consistent moment, if it can be had in a long but bounded
-    /// wait. False if not: somebody is in the
-    /// middle of a change.
+    /// wait. False if not: somebody is in the middle of a change.
     pub fn keep_for_fork(&self) -> bool {
         let held = (0..WAITS_FOR_FORK).find_map(|_| self.lock());
         let is_kept = held.is_some();
@@ -87,6 +111,10 @@ impl TryLock {
             self.is_held.store(false, Release);
         }
     }
+}
+
+fn is_over(started: u64) -> bool {
+    sys::clock(libc::CLOCK_MONOTONIC).saturating_sub(started) >= PATIENCE_NS
 }
 
 impl Drop for Held<'_> {
@@ -110,6 +138,24 @@ mod tests {
         drop(held);
         assert!(lock.lock().is_some());
     }
+
+    /// As when its processor is taken away.
+    #[test]
+    fn a_holder_that_is_away_is_waited_for() {
+        // The holder may be away for longer than it means to, but not each time.
+        let was_waited_for = (0..10).any(|_| {
+            let lock = TryLock::new();
+            let held = lock.try_lock();
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| lock.lock().is_some());
+                std::thread::sleep(std::time::Duration::from_millis(30));
+                drop(held);
+                waiting.join().expect("it ends")
+            })
+        });
+        assert!(was_waited_for);
+    }
+
     #[test]
     fn fork_unlocks_only_what_it_kept() {
         let (free, busy) = (TryLock::new(), TryLock::new());
