@@ -115,8 +115,8 @@ fn threads_are_counted_together_also_when_they_are_gone() {
     let mut server = Launch::run(Program::new("threads.c").path(), &arguments).intervals(1, 1).start();
     server.ready();
     let mut client = server.postgres();
-    // One of eight threads on few processors may find a lock held by one that has none, and does not wait for it: what it
-    // leaves out it counts.
+    // One of eight threads on few processors may find a lock held by one that has none, and does not wait for it for ever:
+    // what it leaves out it counts.
     let lost = lost(&mut client, "threads");
     assert!(lost < 40, "{lost}");
     let one_row_of = |client: &mut dyn Client, count: i64, when: &str| {

@@ -1,7 +1,7 @@
 //! The end-to-end tests: the real `heapql` binary over real programs, asked by real clients.
 //!
 //! One test binary, which links no engine and no heapql crate: what it knows of the product is its command line, its two
-//! protocols and the environment of a recorded process. Behaviour only, never timing. Every server binds 127.0.0.1 port
+//! protocols and the environment of a recorded process. Behaviour only, never timing. Every server binds loopback, port
 //! 0, keeps its ledgers in a directory of its own and dies with the test that started it. Run by `cargo test`.
 
 mod harness;
@@ -12,6 +12,7 @@ mod architecture;
 mod asking;
 mod children;
 mod clients;
+mod cluster;
 mod columns;
 mod company;
 mod confinement;

@@ -39,7 +39,11 @@ pub(crate) trait Client {
     fn try_query(&mut self, sql: &str) -> Result<Answer, SqlError>;
 
     /// Messages of the warnings of the last statement.
-    fn warnings(&mut self) -> Vec<String>;
+    fn try_warnings(&mut self) -> Result<Vec<String>, SqlError>;
+
+    fn warnings(&mut self) -> Vec<String> {
+        self.try_warnings().unwrap_or_else(|error| panic!("{}: warnings: {error}", self.protocol()))
+    }
 
     fn query(&mut self, sql: &str) -> Answer {
         self.try_query(sql).unwrap_or_else(|error| panic!("{}: {sql}: {error}", self.protocol()))

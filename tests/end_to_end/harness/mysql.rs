@@ -101,9 +101,13 @@ impl Mysql {
 
     /// As SHOW WARNINGS answers: level, code, message.
     pub(crate) fn show_warnings(&mut self) -> Vec<(String, String, String)> {
-        let answer = self.query("SHOW WARNINGS");
+        self.try_show_warnings().unwrap_or_else(|error| panic!("SHOW WARNINGS: {error}"))
+    }
+
+    fn try_show_warnings(&mut self) -> Result<Vec<(String, String, String)>, SqlError> {
+        let answer = self.try_query("SHOW WARNINGS")?;
         assert_eq!(answer.columns, ["Level", "Code", "Message"]);
-        answer.rows.into_iter().map(|row| (row[0].clone(), row[1].clone(), row[2].clone())).collect()
+        Ok(answer.rows.into_iter().map(|row| (row[0].clone(), row[1].clone(), row[2].clone())).collect())
     }
 }
 
@@ -117,8 +121,8 @@ impl Client for Mysql {
         bounded(text_answer(conn, sql))
     }
 
-    fn warnings(&mut self) -> Vec<String> {
-        self.show_warnings().into_iter().map(|(_, _, message)| message).collect()
+    fn try_warnings(&mut self) -> Result<Vec<String>, SqlError> {
+        Ok(self.try_show_warnings()?.into_iter().map(|(_, _, message)| message).collect())
     }
 }
 

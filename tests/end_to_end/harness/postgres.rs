@@ -161,8 +161,8 @@ impl Client for Postgres {
         bounded(simple_answer(&self.client, sql))
     }
 
-    fn warnings(&mut self) -> Vec<String> {
+    fn try_warnings(&mut self) -> Result<Vec<String>, SqlError> {
         // Notices come before the end of the statement on the same stream, and the task that reads them has passed them.
-        self.notices.lock().expect("nothing panics with it").clone()
+        Ok(self.notices.lock().expect("nothing panics with it").clone())
     }
 }

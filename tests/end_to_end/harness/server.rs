@@ -1,14 +1,13 @@
 //! A running `heapql run` or `heapql serve`, killed with all it started when its test is over.
 
-use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin};
+use std::process::Child;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::lines::Lines;
+use super::dialogue::Dialogue;
 use super::{Client, Login, Mysql, Postgres, eventually};
 
 /// Where it listens, as its `--endpoints` file says.
@@ -16,8 +15,9 @@ use super::{Client, Login, Mysql, Postgres, eventually};
 pub(crate) struct Endpoints {
     pub(crate) mysql: String,
     pub(crate) postgres: String,
-    /// Empty without one.
+    /// Empty without one, as the next.
     pub(crate) http: String,
+    pub(crate) cluster: String,
     pub(crate) pid: i64,
 }
 
@@ -30,6 +30,7 @@ impl Endpoints {
             mysql: address("mysql"),
             postgres: address("postgres"),
             http: address("http"),
+            cluster: address("cluster"),
             pid: json["pid"].as_i64().unwrap_or(0),
         }
     }
@@ -65,8 +66,7 @@ impl From<std::process::ExitStatus> for Ended {
 
 pub(crate) struct Server {
     child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: Lines,
+    program: Dialogue,
     home: Arc<TempDir>,
     log: PathBuf,
     pub(crate) endpoints: Endpoints,
@@ -74,9 +74,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(super) fn new(mut child: Child, home: Arc<TempDir>, log: PathBuf) -> Server {
-        let stdin = child.stdin.take();
-        let stdout = Lines::of(child.stdout.take().expect("its output is piped"));
-        Server { child, stdin, stdout, home, log, endpoints: Endpoints::default() }
+        let program = Dialogue::with(&mut child);
+        Server { child, program, home, log, endpoints: Endpoints::default() }
     }
 
     pub(crate) fn home(&self) -> &Arc<TempDir> {
@@ -90,13 +89,12 @@ impl Server {
 
     /// Sends a line to the program under `run`.
     pub(crate) fn say(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("its input is open");
-        writeln!(stdin, "{line}").expect("the program reads its input");
+        self.program.say(line);
     }
 
     /// The program's next line.
     pub(crate) fn hear(&self) -> String {
-        self.stdout.next().unwrap_or_else(|| panic!("the program closed its output:\n{}", self.log()))
+        self.program.hear().unwrap_or_else(|| panic!("the program closed its output:\n{}", self.log()))
     }
 
     /// Tells the program to do something and waits for its "ok".
@@ -126,7 +124,7 @@ impl Server {
 
     /// Closes the program's input.
     pub(crate) fn close_input(&mut self) {
-        self.stdin = None;
+        self.program.close_input();
     }
 
     /// Closes its input and waits until it ends by itself.

@@ -1,0 +1,117 @@
+//! Three servers as processes that answer as one, with real programs that they record: what they say together, who is
+//! missing, and that they say so. Many queries against one server with all rows, piece by piece, are the cluster crate's
+//! own trials.
+
+mod faults;
+mod generated;
+mod sets;
+mod storm;
+mod strangers;
+mod walk;
+
+use crate::harness::{Answer, Client, Cluster, Program, Recorded, SqlError};
+
+const OBJECT_BYTES: i64 = 1009;
+
+/// Three servers, and on each one program that holds a known number of objects: what each server is to say.
+struct Known {
+    // Stopped before the servers: in the order of the fields.
+    _programs: Vec<Recorded>,
+    cluster: Cluster,
+    /// By address.
+    held: Vec<(String, i64)>,
+}
+
+impl Known {
+    fn start() -> Known {
+        let cluster = Cluster::of(3);
+        let (mut programs, mut held) = (Vec::new(), Vec::new());
+        for (number, member) in cluster.members().iter().enumerate() {
+            let count = [107, 211, 401][number];
+            let mut program = member.record(Program::new("exact.c").path(), &[], (1, 1));
+            program.order(&format!("malloc {count} {OBJECT_BYTES}"));
+            programs.push(program);
+            held.push((member.address.clone(), count));
+        }
+        Known { _programs: programs, cluster, held }
+    }
+
+    fn address(&self, number: usize) -> &str {
+        &self.held[number].0
+    }
+
+    fn ask(&self, client: &mut dyn Client, kind: Ask) -> Vec<String> {
+        try_ask(&self.held, client, kind).unwrap_or_else(|error| panic!("{}: {error}", client.protocol()))
+    }
+}
+
+/// Asks for the programs' objects. The answer is right for all servers but those that a warning names: these.
+fn try_ask(held: &[(String, i64)], client: &mut dyn Client, kind: Ask) -> Result<Vec<String>, SqlError> {
+    let answer = client.try_query(&kind.sql())?;
+    let warnings = client.try_warnings()?;
+    let is_named = |address: &str| warnings.iter().any(|warning| warning.contains(address));
+    let (missing, there): (Vec<_>, Vec<_>) = held.iter().cloned().partition(|(address, _)| is_named(address));
+    assert_eq!(kind.said(&answer), kind.expected(&there), "{kind:?} with the warnings {warnings:?}");
+    Ok(missing.into_iter().map(|(address, _)| address).collect())
+}
+
+/// How it is asked: plans of different shapes, of which each must be whole or say what it lacks.
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    Rows,
+    Sums,
+    Top,
+    Union,
+    Join,
+}
+
+impl Ask {
+    const ALL: [Ask; 5] = [Ask::Rows, Ask::Sums, Ask::Top, Ask::Union, Ask::Join];
+
+    fn sql(self) -> String {
+        let table = "__all_virtual_malloc_sample_info";
+        let ours =
+            format!("mod_name = 'glibc_malloc' AND alloc_count > 0 AND alloc_bytes = alloc_count * {OBJECT_BYTES}");
+        match self {
+            Ask::Rows => format!("SELECT svr_ip, svr_port, alloc_count FROM {table} WHERE {ours}"),
+            Ask::Sums => format!("SELECT count(*) AS n, sum(alloc_count) AS objects FROM {table} WHERE {ours}"),
+            Ask::Top => {
+                format!(
+                    "SELECT svr_ip, svr_port, alloc_count FROM {table} WHERE {ours} ORDER BY alloc_count DESC LIMIT 2"
+                )
+            }
+            Ask::Union => format!(
+                "SELECT svr_ip, svr_port, alloc_count FROM {table} WHERE {ours} AND alloc_count < 300 UNION ALL \
+                 SELECT svr_ip, svr_port, alloc_count FROM {table} WHERE {ours} AND alloc_count >= 300"
+            ),
+            // Whoever is missing on one side only would be in the answer, without a partner.
+            Ask::Join => format!(
+                "SELECT a.svr_ip, a.svr_port, b.alloc_count FROM (SELECT * FROM {table} WHERE {ours}) a \
+                 LEFT JOIN (SELECT * FROM {table} WHERE {ours}) b ON a.svr_ip = b.svr_ip AND a.svr_port = b.svr_port"
+            ),
+        }
+    }
+
+    /// In an order of their own, as the next.
+    fn said(self, answer: &Answer) -> Vec<String> {
+        let mut rows: Vec<String> = answer.rows.iter().map(|row| row.join(" ")).collect();
+        rows.sort();
+        rows
+    }
+
+    fn expected(self, held: &[(String, i64)]) -> Vec<String> {
+        if let Ask::Sums = self {
+            let sum: i64 = held.iter().map(|(_, count)| count).sum();
+            return vec![if held.is_empty() { "0 NULL".to_owned() } else { format!("{} {sum}", held.len()) }];
+        }
+        let mut held = held.to_vec();
+        if let Ask::Top = self {
+            held.sort_by_key(|(_, count)| -count);
+            held.truncate(2);
+        }
+        let mut rows: Vec<String> =
+            held.iter().map(|(address, count)| format!("{} {count}", address.replace(':', " "))).collect();
+        rows.sort();
+        rows
+    }
+}
