@@ -49,7 +49,7 @@ fn each_path_has_its_kind_of_answer() {
     assert_eq!((pprof.status, &pprof.body[..2]), (200, &[0x1f, 0x8b][..]));
     // The start page shows the statement behind each of its tables.
     let index = path(&server, "/").ok();
-    assert!(index.contains("<code>SELECT pid, state") && index.contains("by_malloc"), "{index}");
+    assert!(index.contains("<code>SELECT svr_ip, svr_port, pid, state") && index.contains("by_malloc"), "{index}");
     let head = ask(&server.endpoints.http, "HEAD /folded HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
