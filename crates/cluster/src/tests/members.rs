@@ -164,8 +164,15 @@ fn what_the_catalog_asks_arrives() {
     let one = Host::start(1, |_| {});
     let two = Host::joining(2, &one);
     see_each_other(&[&one, &two]);
-    let asked = |body: &[u8]| one.wait(one.node().call(two.address, body.to_vec(), Duration::from_secs(20)));
-    // It answers: what it cannot do is for the catalog here to read.
-    let answer = String::from_utf8(asked(b"no such call").expect("an answer")).expect("a text");
-    assert!(answer.contains("it knows no such call"), "{answer}");
+    let ask = |call: &str| {
+        let asked = one.node().call(two.address, call.as_bytes().to_vec(), Duration::from_secs(20));
+        String::from_utf8(one.wait(asked).expect("answered")).expect("text")
+    };
+    assert_eq!(ask(r#"{"Mark":{"name":"before"}}"#), r#"{"Ok":null}"#);
+    assert_eq!(ask(r#"{"Unmark":{"name":"before"}}"#), r#"{"Ok":true}"#);
+    assert_eq!(ask(r#"{"Unmark":{"name":"before"}}"#), r#"{"Ok":false}"#);
+    let nobody = one.node().call(([127, 0, 0, 1], 1).into(), Vec::new(), Duration::from_secs(20));
+    assert_eq!(one.wait(nobody), Err("refused the connection".to_owned()));
+    // What it cannot do is for the catalog here to read.
+    assert!(ask("no such call").contains("it knows no such call"));
 }
