@@ -17,13 +17,13 @@ const TABLES: [(&str, &str); 7] = [
     ("callsites", "NOT is_server"),
     ("__all_virtual_malloc_sample_info", "mod_name IN ('glibc_malloc', 'cache', 'plan')"),
     ("processes", "state = 'dead'"),
-    ("frames", "label IN ('glibc_malloc', 'cache', 'plan')"),
+    ("frames", "state = 'dead'"),
     ("live_by_label", "label IN ('glibc_malloc', 'cache', 'plan')"),
     ("live_by_process", "state = 'dead'"),
-    ("__all_virtual_memory_info", "mod_name IN ('glibc_malloc', 'cache', 'plan')"),
+    ("live_by_callsite", "state = 'dead'"),
 ];
-/// Of the server that answers, or of how many there are.
-const NOT_COMPARED: [&str; 4] = ["svr_ip", "svr_port", "server_count", "zone"];
+/// Of the server that answers, of how many there are, or of what a copy takes on the disk.
+const NOT_COMPARED: [&str; 5] = ["svr_ip", "svr_port", "server_count", "zone", "ledger_bytes"];
 
 struct Table {
     /// As a table of a query: named columns, stable rows.
@@ -276,10 +276,13 @@ fn generated_queries_say_the_same_of_three_servers_and_of_one() {
     for table in TABLES {
         tables.push(Table::read(&mut alone.postgres(), table));
         let sql = format!("SELECT count(*) FROM {}", tables[tables.len() - 1].rows);
-        assert!(alone.mysql().query(&sql).number() > 2, "{sql}");
+        let count = alone.mysql().query(&sql).number();
+        assert!(count > 2, "{count}: {sql}");
     }
+    // Whoever is slow is not missing.
+    cluster.member(1).mysql().query("ALTER SYSTEM SET _cluster_timeout = 60000");
     let mut pairs: Vec<_> = cluster.member(1).server().clients().into_iter().zip(alone.clients()).collect();
-    let (first, count) = (variable("HEAPQL_SEED", 1), variable("HEAPQL_TRIALS", 300));
+    let (first, count) = (variable("HEAPQL_SEED", 1), variable("HEAPQL_TRIALS", 80));
     let mut answered = 0;
     for seed in first..first + count {
         let sql = Maker { state: seed, tables: &tables }.query();
