@@ -30,6 +30,11 @@ pub fn on_one(plan: &dyn ExecutionPlan) -> Option<Arc<dyn ExecutionPlan>> {
     Some(Arc::new(plan.downcast_ref::<Scan>()?.on_one()))
 }
 
+/// What a scan that [`on_one`] made wants to be known, when its rows have ended.
+pub fn warnings(plan: &dyn ExecutionPlan) -> Vec<Warning> {
+    plan.downcast_ref::<Scan>().map(|scan| scan.scope.diagnostics.list()).unwrap_or_default()
+}
+
 /// A scan as text, columns by name.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -25,6 +25,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use heapql_catalog::Warning;
 use heapql_catalog::cluster::Asking;
+use heapql_catalog::remote;
 
 use tokio::task::JoinSet;
 
@@ -66,6 +67,9 @@ impl Gather {
         MetricBuilder::new(&self.metrics).counter("bytes_received", partition).add(bytes);
     }
 }
+
+/// Why there are no rows, of so many servers.
+const MOST_NOTES: usize = 4;
 
 /// What takes a piece to a server, and brings its rows.
 pub(crate) trait Carrier: Send + Sync {
@@ -136,7 +140,7 @@ pub(crate) async fn gather(
     }
     // A server's note says why it has no rows: that matters if nobody has any.
     if all.iter().flatten().flatten().all(|batch| batch.num_rows() == 0) {
-        notes.into_values().for_each(|note| asking.warn(note));
+        notes.into_values().take(MOST_NOTES).for_each(|note| asking.warn(note));
     }
     for (gather, mut partitions) in gathers.iter().zip(all) {
         for (rows, member) in partitions.iter_mut().zip(gather.members.iter()) {
@@ -165,13 +169,16 @@ fn late(asking: &Asking) -> String {
     format!("no answer within {} ms (_cluster_timeout)", asking.patience().as_millis())
 }
 
-/// Warnings at once, notes later; one of a kind.
+/// Warnings at once, notes later; whoever says them, and once what all say.
 fn tell(asking: &Asking, member: SocketAddr, warnings: Vec<Warning>, notes: &mut BTreeMap<String, Warning>) {
     for warning in warnings {
-        if warning.level == "Note" {
-            notes.entry(warning.message.clone()).or_insert(warning);
+        let own = Warning { message: format!("server {member}: {}", warning.message), ..warning.clone() };
+        if warning.level != "Note" {
+            asking.warn(own);
+        } else if let Some(said) = notes.get_mut(&warning.message) {
+            *said = warning;
         } else {
-            asking.warn(Warning { message: format!("server {member}: {}", warning.message), ..warning });
+            notes.insert(warning.message, own);
         }
     }
 }
@@ -183,7 +190,12 @@ async fn here(gather: &Gather, context: &Arc<TaskContext>, memory: &MemoryReserv
         memory.try_grow(batch.get_array_memory_size())?;
         batches.push(batch);
     }
-    Ok(Fetched { batches, warnings: Vec::new(), bytes: 0 })
+    let mut warnings = Vec::new();
+    gather.piece.apply(|node| {
+        warnings.extend(remote::warnings(node.as_ref()));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(Fetched { batches, warnings, bytes: 0 })
 }
 
 async fn there(

@@ -30,7 +30,7 @@ use futures::stream::{self, StreamExt};
 
 use super::places;
 use super::request::{Literal, Order, Request, equality};
-use super::{Batches, Scope, SystemTable, schema_of};
+use super::{Batches, Diagnostics, Scope, SystemTable, schema_of};
 
 /// One table in one session.
 pub(crate) struct Provider {
@@ -144,10 +144,12 @@ impl Scan {
         Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), members, request, properties))
     }
 
-    /// What each of its members does.
+    /// What each of its members does. What this server's part wants to be known is kept apart: that it has no rows says
+    /// nothing of the answer.
     pub(crate) fn on_one(&self) -> Scan {
         let properties = self.properties.equivalence_properties().clone();
-        Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), None, self.request.clone(), properties)
+        let scope = Scope { diagnostics: Diagnostics::default(), asking: None, ..self.scope.as_ref().clone() };
+        Scan::new(Arc::clone(&self.table), Arc::new(scope), None, self.request.clone(), properties)
     }
 
     /// The same rows in the same order, asked for by another server.

@@ -134,6 +134,22 @@ async fn a_server_that_is_missing_is_missing_everywhere_and_named() {
 }
 
 #[tokio::test]
+async fn why_there_are_no_rows_is_said_if_nobody_has_any() {
+    let samples = "SELECT * FROM __all_virtual_malloc_sample_info";
+    let trial = Trial::with_rows_on(1);
+    for member in 0..3 {
+        let client = trial.at(member);
+        assert!(!client.all(samples).await.is_empty());
+        assert_eq!(client.warnings(), [""; 0], "that the other two have none is not the client's business");
+    }
+    let trial = Trial::with_rows_on(0);
+    let client = trial.at(1);
+    assert!(client.all(samples).await.is_empty());
+    let notes = client.warnings();
+    assert!(notes.len() == 1 && notes[0].starts_with("no rows: "), "all say the same: {notes:?}");
+}
+
+#[tokio::test]
 async fn an_error_of_the_statement_stays_one() {
     let trial = Trial::new();
     let one = trial.at(0);
