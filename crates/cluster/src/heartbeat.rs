@@ -82,7 +82,13 @@ fn period(others: usize) -> Duration {
 async fn refresh(state: Arc<State>) {
     loop {
         sleep(2 * SECOND).await;
-        let _ = state.change(|state| Ok(state.refresh())).await;
+        let refreshed = state.change(|state| {
+            state.refresh();
+            Ok(())
+        });
+        if let Err(defect) = refreshed.await {
+            tracing::error!("{defect}");
+        }
     }
 }
 
