@@ -220,15 +220,6 @@ async fn one_leak_on_two_servers_is_one_suspect() {
 }
 
 #[tokio::test]
-async fn no_suspects_say_why() {
-    let town = Town::new();
-    let client = town.client();
-    assert!(client.rows("SELECT * FROM leak_suspects LIMIT 1").await.is_empty());
-    let warnings = client.session.warnings();
-    assert!(warnings.iter().any(|why| why.message.starts_with("no suspects: there is no history")), "{warnings:?}");
-}
-
-#[tokio::test]
 async fn views_count_processes_of_both_servers() {
     let town = Town::new();
     let processes = town.processes();

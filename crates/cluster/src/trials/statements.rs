@@ -147,6 +147,9 @@ async fn why_there_are_no_rows_is_said_if_nobody_has_any() {
     assert!(client.all(samples).await.is_empty());
     let notes = client.warnings();
     assert!(notes.len() == 1 && notes[0].starts_with("no rows: "), "all say the same: {notes:?}");
+    assert!(client.all("SELECT * FROM leak_suspects LIMIT 1").await.is_empty());
+    let notes = client.warnings();
+    assert!(notes.iter().any(|why| why.contains("no suspects: there is no history")), "{notes:?}");
 }
 
 #[tokio::test]
