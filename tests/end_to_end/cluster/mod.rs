@@ -2,6 +2,7 @@
 //! missing, and that they say so. Many queries against one server with all rows, piece by piece, are the cluster crate's
 //! own trials.
 
+mod docker;
 mod faults;
 mod generated;
 mod sets;
