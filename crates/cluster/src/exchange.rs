@@ -25,7 +25,7 @@ use crate::registers::Registers;
 use crate::state::{DELETED, State};
 
 /// For the answer to a greeting. A server that does not answer within it is inactive.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// For registers to be kept: on a disk that others use too.
 pub(crate) const KEPT_WITHIN: Duration = Duration::from_secs(3);
 
