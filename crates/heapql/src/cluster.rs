@@ -11,6 +11,7 @@ use std::sync::Arc;
 use heapql_catalog::Server;
 use heapql_cluster::{Config, Node, Secret, Tls};
 use heapql_wire::is_loopback;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::lookup_host;
 
 use crate::cli::ClusterFlags;
@@ -84,6 +85,16 @@ impl ClusterListener {
     /// By which the others reach this server.
     pub(crate) fn address(&self) -> SocketAddr {
         self.config.address
+    }
+
+    /// Two descriptors go to each other server, and the usual soft limit is for some 500 of them. For `serve`: what `run` starts
+    /// would inherit it.
+    pub(crate) fn raise_descriptor_limit() {
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!("the limit of descriptors stays {:?}: {error}", limit.current);
+        }
     }
 
     pub(crate) fn serve(self, server: &Arc<Server>) -> Result<Arc<Node>, Error> {

@@ -105,6 +105,34 @@ async fn what_is_local_to_a_server_runs_there() {
 }
 
 #[tokio::test]
+async fn what_crosses_the_wire_is_what_the_plan_needs() {
+    let trial = Trial::new();
+    let one = trial.at(0);
+    let all = received(&one, "SELECT back_trace, label, depth FROM callsites").await;
+    for (sql, share) in [
+        ("SELECT sum(depth), max(back_trace) FROM callsites", 2.0),
+        ("SELECT back_trace, depth FROM callsites WHERE label = 'own' AND depth < 3", 2.0),
+        ("SELECT depth FROM callsites", 2.0),
+        ("SELECT back_trace, label, depth FROM callsites ORDER BY depth LIMIT 3", 2.0),
+    ] {
+        let some = received(&one, sql).await;
+        assert!(some > 0.0 && some * share < all, "{sql}: {some} of {all}");
+    }
+    let own = "SELECT back_trace, label, depth FROM callsites WHERE svr_ip = '127.0.0.1'";
+    assert_eq!(received(&one, own).await, 0.0, "nobody else was asked");
+}
+
+/// Bytes, as EXPLAIN ANALYZE has them.
+async fn received(client: &Client, sql: &str) -> f64 {
+    let plan = client.all(&format!("EXPLAIN ANALYZE {sql}")).await.concat().concat();
+    let (_, behind) = plan.split_once("bytes_received=").unwrap_or_else(|| panic!("{plan}"));
+    let text = behind.split([',', ']']).next().unwrap_or_default();
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let unit = if unit.starts_with('K') { 1000.0 } else { 1.0 };
+    number.parse::<f64>().unwrap_or_else(|_| panic!("{text}")) * unit
+}
+
+#[tokio::test]
 async fn a_server_that_is_missing_is_missing_everywhere_and_named() {
     let trial = Trial::new();
     let one = trial.at(0);

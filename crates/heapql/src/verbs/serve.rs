@@ -10,7 +10,7 @@ use heapql_ledger::Sampling;
 
 use crate::banner;
 use crate::cli::ServeArguments;
-use crate::cluster;
+use crate::cluster::{self, ClusterListener};
 use crate::config;
 use crate::error::Error;
 use crate::listen::IfTaken;
@@ -25,6 +25,9 @@ const HISTORY_FOLDER: &str = "history";
 pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
     let arguments = config::complete(arguments)?;
     cluster::check(&arguments.listen.cluster)?;
+    if arguments.listen.cluster.cluster.is_some() {
+        ClusterListener::raise_descriptor_limit();
+    }
     let root = place::ledger_root(arguments.dir.as_deref())?;
     let data_dir = arguments.data_dir.clone().map_or_else(default_data_dir, Ok)?;
     place::private(&data_dir)?;
