@@ -86,8 +86,7 @@ pub(crate) async fn delete(state: Arc<State>, server: SocketAddr) -> Result<Vec<
             .hint("connect to another server of the cluster"));
     }
     if !state.keeper.current().registers.is_present(server) {
-        let known: Vec<_> = state.others().iter().take(MAX_NAMED).map(|other| format!("'{other}'")).collect();
-        return Err(unknown(format!("'{server}' is not known")).hint(format!("servers are {}", known.join(", "))));
+        return Err(unknown(format!("'{server}' is not known")).hint("SELECT * FROM servers lists those that are"));
     }
     let mut warnings = revise(&state, move |registers, here| {
         let version = registers.next(here, millis(SystemTime::now()));
