@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What symbolising 10,000 distinct addresses takes, cold and warm: time, and peak memory of the process. One line for each
-# file; docs/symbols.md has the results. Usage: benches/symbols/run.sh [FILE..]; without files it compiles a C++ program with
+# file; docs/explanation/symbols.md has the results. Usage: benches/symbols/run.sh [FILE..]; without files it compiles a C++ program with
 # much debug info (half a minute), and takes libc and target/debug/heapql if it is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts what results.csv says into docs/overhead.md, between its marks, and draws docs/overhead.svg. Measures nothing.
+"""Puts what results.csv says into docs/reference/overhead.md, between its marks, and draws docs/reference/overhead.svg. Measures nothing.
 
     benches/whole/report.py
 """
@@ -9,7 +9,7 @@ import re
 
 from workloads import HERE, ROOT
 
-DOCUMENT = os.path.join(ROOT, "docs", "overhead.md")
+DOCUMENT = os.path.join(ROOT, "docs", "reference", "overhead.md")
 CHURN = os.path.join(ROOT, "benches", "churn", "results.csv")
 MODES = ["zero", "16..256", "1..16", "full"]
 SAMPLING = ["jemalloc sampling", "tcmalloc sampling"]
@@ -210,7 +210,7 @@ def main():
         assert found == 1, f"{DOCUMENT} has no place for {name}"
     with open(DOCUMENT, "w") as file:
         file.write(text)
-    with open(os.path.join(ROOT, "docs", "overhead.svg"), "w") as file:
+    with open(os.path.join(ROOT, "docs", "reference", "overhead.svg"), "w") as file:
         file.write(picture(results))
 
 

@@ -4,7 +4,7 @@
 Instructions are user instructions of all processes of the run, under cachegrind (no noise; but one thread at a time, no
 kernel, no cache misses). CPU time is user and system time; peak memory is the largest resident set of the same runs. Both are
 medians over rounds in which every variant runs once, each compared with the plain run of its round. The rows go to
-results.csv, where they replace those of the same measurement; report.py makes docs/overhead.md's tables and picture of it.
+results.csv, where they replace those of the same measurement; report.py makes docs/reference/overhead.md's tables and picture of it.
 
     benches/whole/run.py target/debug/heapql            everything, about 40 minutes
     benches/whole/run.py target/debug/heapql --part instructions --only slots,python --quick

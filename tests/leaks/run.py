@@ -5,7 +5,7 @@ Not part of test.sh. Compiles the programs, records all of them at the same time
 asks `leak_suspects` every 30 seconds, and prints precision, recall and time to detection as Markdown. A suspect is right if it is in a
 program whose first line says "leak: function NAME" and its frame names that function. Called by hand:
 
-    tests/leaks/run.py [--heapql target/debug/heapql] [--minutes 5] [--csv FILE] [--docs docs/leaks.md] [PROGRAM..]
+    tests/leaks/run.py [--heapql target/debug/heapql] [--minutes 5] [--csv FILE] [--docs docs/explanation/leaks.md] [PROGRAM..]
 """
 import argparse
 import csv

@@ -35,7 +35,7 @@ pub(crate) fn check(flags: &ClusterFlags) -> Result<(), Error> {
     let has_tls = tls.iter().any(|file| file.is_some());
     if has_tls && tls.iter().any(|file| file.is_none()) {
         return Err(Error::usage("--cluster-tls-cert, --cluster-tls-key and --cluster-tls-ca go together")
-            .hint("docs/cluster.md has the openssl commands that make the files"));
+            .hint("docs/how-to/cluster.md has the openssl commands that make the files"));
     }
     if matches!(flags.cluster, Some(ListenAddress::At(_))) {
         return Ok(());
@@ -146,7 +146,7 @@ fn tls(flags: &ClusterFlags) -> Result<Option<Tls>, Error> {
     };
     tls.check().map_err(|why| {
         Error::usage(format!("the files of --cluster-tls-cert, -key and -ca cannot be used: {why}"))
-            .hint("docs/cluster.md has the openssl commands that make them")
+            .hint("docs/how-to/cluster.md has the openssl commands that make them")
     })?;
     Ok(Some(tls))
 }

@@ -5,7 +5,7 @@
 //! samples are more even than chance: the number of samples in a long series varies by `c` times what chance would have,
 //! `c` being the squared coefficient of variation of the gaps (renewal theory). What is estimated is a part of its series, so
 //! of the `1 - c` that chance would add, it is spared the share that it has in the series. The derivation, and how often the
-//! interval covers the truth, stand in docs/estimates.md.
+//! interval covers the truth, stand in docs/explanation/estimates.md.
 //!
 //! It knows neither tables nor time. Used by `counters`; added up over callsites, labels and processes by `catalog`.
 

@@ -1,7 +1,7 @@
 //! Whether a callsite leaks: from its history to a verdict and the sentence that gives the reason.
 //!
 //! Pure functions: no clock, no file, no symbols. A verdict is a statistical statement about one callsite; what each test
-//! demands, and where its threshold comes from, is in docs/leaks.md. Called by `catalog` for `leak_suspects`.
+//! demands, and where its threshold comes from, is in docs/explanation/leaks.md. Called by `catalog` for `leak_suspects`.
 
 mod reason;
 mod series;

@@ -3,7 +3,7 @@
 //!
 //! It reads ELF files and their debug files where it finds them, and trusts none: the build-id decides which file it is,
 //! and whatever a file contains, the answer comes, with a note where it is poorer than it could be. It knows nothing of
-//! ledgers, of load addresses or of SQL. Called by `catalog`. What is searched where: docs/symbols.md.
+//! ledgers, of load addresses or of SQL. Called by `catalog`. What is searched where: docs/explanation/symbols.md.
 #![forbid(unsafe_code)]
 
 mod bytes;

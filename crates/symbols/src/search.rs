@@ -1,7 +1,7 @@
 //! Finds the files of a module: the one that was loaded, and the one with its debug info. The build-id decides.
 //!
 //! A file of another build-id is never used, whatever its name; why none was found is said in words for `symbol_note`. The
-//! places, in order, are in docs/symbols.md. Called by `open_module`.
+//! places, in order, are in docs/explanation/symbols.md. Called by `open_module`.
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -26,7 +26,7 @@ async fn a_hundred_thousand_stacks() {
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
-/// Prints what docs/history.md says: `cargo test --workspace --lib five_thousand -- --ignored --nocapture`.
+/// Prints what docs/explanation/history.md says: `cargo test --workspace --lib five_thousand -- --ignored --nocapture`.
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn five_thousand_callsites_at_a_thousand_snapshots() {

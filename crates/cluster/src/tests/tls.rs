@@ -1,4 +1,4 @@
-//! TLS with certificates that the openssl command makes, by the commands of docs/cluster.md.
+//! TLS with certificates that the openssl command makes, by the commands of docs/how-to/cluster.md.
 
 use std::path::Path;
 use std::process::Command;

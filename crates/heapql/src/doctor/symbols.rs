@@ -50,7 +50,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 fn hint(path: &Path) -> String {
     match package(path) {
-        Some(package) => format!("apt-get install {package}-dbgsym, from deb.debian.org/debian-debug"),
+        Some(package) => format!("apt-get install {package}-dbgsym, from Debian's debug archive"),
         None => "build it with -g, and do not strip it".to_owned(),
     }
 }

@@ -91,7 +91,7 @@ fn what_does_not_leak_is_not_suspected() {
     assert!(wrong.len() * 100 <= runs, "{} of {runs}: {wrong:?}", wrong.len());
 }
 
-/// For docs/leaks.md: `cargo test -p heapql-registry -- --ignored --nocapture rates`.
+/// For docs/explanation/leaks.md: `cargo test -p heapql-registry -- --ignored --nocapture rates`.
 #[test]
 #[ignore = "a table for the documents, a minute of work"]
 fn rates() {
@@ -118,7 +118,7 @@ fn rates() {
     println!("\n{}", all.join("\n"));
 }
 
-/// For docs/leaks.md, in a release build.
+/// For docs/explanation/leaks.md, in a release build.
 #[test]
 #[ignore = "a number for the documents"]
 fn cost() {

@@ -1,4 +1,4 @@
-//! What each test of `window` demands. docs/leaks.md says where the numbers come from, docs/decisions/0011-verdicts.md what
+//! What each test of `window` demands. docs/explanation/leaks.md says where the numbers come from, docs/decisions/0011-verdicts.md what
 //! others cost; `tests::rates` measures a change of them.
 
 /// Standard errors by which growth has to exceed chance: 4.5 is for 5,000 callsites looked at a hundred times.

@@ -1,7 +1,7 @@
 //! Whether the truth lies where estimates say: whole programs, with frees, through the real decision, a real ledger and the
 //! real reader, over many seeds. The error of a callsite, of a label and of a process.
 //!
-//! The programs are the same in all runs; only the draws differ. docs/estimates.md prints what the ignored test measures.
+//! The programs are the same in all runs; only the draws differ. docs/explanation/estimates.md prints what the ignored test measures.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -353,7 +353,7 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
 }
 
 #[test]
-#[ignore = "minutes: what docs/estimates.md prints"]
+#[ignore = "minutes: what docs/explanation/estimates.md prints"]
 fn table() {
     let of = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (runs, samples) = (of("RUNS", 4_000), of("SAMPLES", 100));
