@@ -9,6 +9,7 @@ use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::future::BoxFuture;
+use heapql_registry::Usage;
 
 use crate::failure::{Failure, Warning};
 
@@ -87,8 +88,8 @@ pub trait Cluster: Send + Sync {
     /// ALTER SYSTEM DELETE SERVER.
     fn delete(&self, server: SocketAddr) -> BoxFuture<'static, Result<Vec<Warning>, Failure>>;
 
-    /// Rows of `self_usage`: name, number, and what is counted.
-    fn usage(&self) -> Vec<(&'static str, u64, &'static str)> {
+    /// Rows of `self_usage` about the cluster's port.
+    fn usage(&self) -> Vec<Usage> {
         Vec::new()
     }
 }

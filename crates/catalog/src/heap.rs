@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use heapql_profile::{Module, Profile, Stack, Values};
-use heapql_registry::{Callsite, Estimate, Point, ProcessKey, Snapshot, Source, State};
+use heapql_profile::{Profile, ProfileModule, Stack, Values};
+use heapql_registry::{Callsite, Estimate, Point, ProcessKey, Snapshot, Source, SourceState};
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{self, Call};
@@ -48,7 +48,7 @@ pub(crate) struct Part {
     server_pid: Option<u32>,
     /// Samples that were due and not recorded.
     lost: u64,
-    modules: Vec<Module>,
+    modules: Vec<ProfileModule>,
     stacks: Vec<Stack>,
     errors: Values,
 }
@@ -175,7 +175,7 @@ fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
     let all = readable.len();
     let others: Vec<_> = readable.into_iter().filter(|(source, _)| !source.is_own()).collect();
     let server_pid = (others.len() < all).then(std::process::id);
-    let is_alive = |source: &Source| source.state() == State::Alive;
+    let is_alive = |source: &Source| source.state() == SourceState::Alive;
     if others.iter().any(|(source, _)| is_alive(source)) {
         let all = others.len();
         let chosen: Vec<_> = others.into_iter().filter(|(source, _)| is_alive(source)).collect();

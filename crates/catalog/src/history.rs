@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use heapql_registry::{History, MAX_MARKS, Registry, Snapshot, Tiers, TooMany, Usage};
+use heapql_registry::{History, MAX_MARKS, Registry, Snapshot, Tiers, TooManyMarks, Usage};
 use parking_lot::Mutex;
 
 use crate::failure::{Failure, FailureKind};
@@ -69,7 +69,7 @@ impl Recorded {
         }
         let _held = self.due_at.lock();
         let marked = self.history.mark(name, &registry.sources(), SystemTime::now(), &tiers(parameters));
-        let snapshot = marked.map_err(|TooMany| {
+        let snapshot = marked.map_err(|TooManyMarks| {
             wrong(format!("there are {MAX_MARKS} marks already")).hint("SELECT unmark('name') forgets one")
         })?;
         self.write();

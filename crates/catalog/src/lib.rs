@@ -43,6 +43,7 @@ mod tests;
 
 pub use connections::{Connection, Connections, MAX_CONNECTIONS, Slot};
 pub use failure::{Failure, FailureKind, Warning};
+pub use heapql_registry::Usage;
 pub use server::{Server, ServerConfig};
 pub use session::{Dialect, Login, Outcome, POSTGRES_VERSION, Prepared, Session, VERSION};
 pub use text::split::statements;

@@ -8,8 +8,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heapql_registry::{Module as Record, Modules, Source, State, Usage};
-use heapql_symbols::{Frame, Kind, Module, Resolved, Rules, Symbols, unnamed};
+use heapql_registry::{ModuleMap, ModuleRecord, Source, SourceState, Usage};
+use heapql_symbols::{FrameKind, ModuleRef, Resolution, Rules, SymbolFrame, Symbols, unnamed};
 use parking_lot::Mutex;
 
 use crate::parameters::{APP_FRAME_RULES, Parameters};
@@ -25,8 +25,8 @@ pub(crate) struct Named {
     pub(crate) build_id: Arc<str>,
     /// In the module's file.
     pub(crate) offset: u64,
-    pub(crate) frame: Frame,
-    pub(crate) kind: Kind,
+    pub(crate) frame: SymbolFrame,
+    pub(crate) kind: FrameKind,
     pub(crate) note: Option<Arc<str>>,
 }
 
@@ -40,7 +40,7 @@ impl Named {
     }
 
     /// What [`Rules::app_frame`] asks for.
-    pub(crate) fn kind_and_name(&self) -> (Kind, bool) {
+    pub(crate) fn kind_and_name(&self) -> (FrameKind, bool) {
         (self.kind, self.frame.function.is_some())
     }
 
@@ -68,12 +68,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(crate) fn kind_name(kind: Kind) -> &'static str {
+pub(crate) fn kind_name(kind: FrameKind) -> &'static str {
     match kind {
-        Kind::Allocator => "allocator",
-        Kind::Runtime => "runtime",
-        Kind::Library => "library",
-        Kind::Application => "application",
+        FrameKind::Allocator => "allocator",
+        FrameKind::Runtime => "runtime",
+        FrameKind::Library => "library",
+        FrameKind::Application => "application",
     }
 }
 
@@ -104,14 +104,37 @@ impl Names {
         self.symbols.close_idle(CLOSED_AFTER);
     }
 
+    /// Rows of `self_usage` about names.
     pub(crate) fn usage(&self) -> Vec<Usage> {
-        let row = |usage: &heapql_symbols::Usage| Usage {
-            name: usage.name,
-            value: usage.value,
-            unit: usage.unit,
-            description: usage.description,
-        };
-        self.symbols.usage().iter().map(row).collect()
+        let counts = self.symbols.counts();
+        let row = |name, value: u64, unit, description| Usage { name, value: value as i64, unit, description };
+        vec![
+            row("symbols_cached", counts.cached, "addresses", "addresses whose names are kept"),
+            row("symbols_cached_bytes", counts.cached_bytes, "bytes", "memory of the names that are kept"),
+            row("symbols_hits", counts.hits, "addresses", "addresses answered from what was kept, since the start"),
+            row("symbols_misses", counts.misses, "addresses", "addresses looked up in files, since the start"),
+            row("symbols_evicted", counts.evicted, "addresses", "names dropped for want of room, since the start"),
+            row("symbols_modules_open", counts.open_modules, "modules", "modules whose symbols are in memory"),
+            row("symbols_modules_bytes", counts.open_bytes, "bytes", "memory of the symbols of open modules, about"),
+            row(
+                "symbols_modules_opened",
+                counts.opened,
+                "modules",
+                "times that a module's symbols were read, since the start",
+            ),
+            row(
+                "symbols_modules_failed",
+                counts.failed_modules,
+                "modules",
+                "modules without a file that could be read",
+            ),
+            row(
+                "symbols_failures",
+                counts.failures,
+                "modules",
+                "times that no file was found or could be read, since the start",
+            ),
+        ]
     }
 }
 
@@ -124,7 +147,7 @@ pub(crate) fn check_rules(text: &str) -> Result<(), String> {
 pub(crate) struct Namer {
     server: Arc<Server>,
     rules: Arc<Rules>,
-    modules: Modules,
+    modules: ModuleMap,
     /// While the process lives.
     pid: Option<i32>,
     /// By address and module generation.
@@ -135,7 +158,7 @@ impl Namer {
     /// A ledger whose modules cannot be read gives addresses.
     pub(crate) fn new(server: &Arc<Server>, source: &Source) -> Namer {
         let rules = server.names().rules(server.parameters());
-        let pid = (source.state() == State::Alive).then(|| source.pid());
+        let pid = (source.state() == SourceState::Alive).then(|| source.pid());
         let modules = source.modules().unwrap_or_default();
         Namer { server: Arc::clone(server), rules, modules, pid, known: HashMap::new() }
     }
@@ -169,7 +192,7 @@ impl Namer {
         let mut frames: Vec<Named> = Vec::new();
         for address in stack {
             let here = self.address(*address, generation);
-            if let Some(own) = here.iter().find(|named| named.kind == Kind::Application) {
+            if let Some(own) = here.iter().find(|named| named.kind == FrameKind::Application) {
                 return Some(own.clone());
             }
             frames.extend(here.iter().cloned());
@@ -201,7 +224,7 @@ impl Namer {
             .filter(is_new)
             .map(|address| (*address, self.modules.locate(*address, generation)))
             .collect();
-        let key = |module: Option<(&Record, u64)>| module.map(|(module, _)| (module.start, module.loaded));
+        let key = |module: Option<(&ModuleRecord, u64)>| module.map(|(module, _)| (module.start, module.loaded));
         located.sort_by_key(|(address, module)| (key(*module), *address));
         located.dedup_by_key(|(address, _)| *address);
         let mut named: Vec<(u64, Vec<Named>)> = Vec::with_capacity(located.len());
@@ -219,7 +242,7 @@ impl Namer {
 
     /// Code that was made at run time, or a module that was not seen.
     fn nowhere(&self, address: u64) -> Named {
-        let frame = Frame { function: None, file: None, line: None, is_inline: false };
+        let frame = SymbolFrame { function: None, file: None, line: None, is_inline: false };
         let note = Some("no module lies there".into());
         Named {
             address,
@@ -233,14 +256,14 @@ impl Namer {
     }
 
     /// The frames at return addresses, each with its place in the module's file.
-    fn in_module(&self, module: &Record, places: Vec<(u64, u64)>) -> Vec<(u64, Vec<Named>)> {
+    fn in_module(&self, module: &ModuleRecord, places: Vec<(u64, u64)>) -> Vec<(u64, Vec<Named>)> {
         let path: Arc<str> = module.path.as_str().into();
         let build_id: Arc<str> = hex(&module.build_id).into();
-        let wanted = Module { path: &module.path, build_id: &module.build_id, pid: self.pid };
+        let wanted = ModuleRef { path: &module.path, build_id: &module.build_id, pid: self.pid };
         // The call, not what it returns to.
         let calls: Vec<u64> = places.iter().map(|(_, offset)| offset.saturating_sub(1)).collect();
         let resolved = self.server.names().symbols.resolve(&wanted, &calls);
-        let named = |address, offset, frame: &Frame, note: &Option<Arc<str>>| Named {
+        let named = |address, offset, frame: &SymbolFrame, note: &Option<Arc<str>>| Named {
             address,
             module: Arc::clone(&path),
             build_id: Arc::clone(&build_id),
@@ -249,7 +272,7 @@ impl Namer {
             frame: frame.clone(),
             note: note.clone(),
         };
-        let of = |((address, offset), at): ((u64, u64), Arc<Resolved>)| {
+        let of = |((address, offset), at): ((u64, u64), Arc<Resolution>)| {
             (address, at.frames.iter().map(|frame| named(address, offset, frame, &at.note)).collect())
         };
         places.into_iter().zip(resolved).map(of).collect()

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use heapql_ledger::Sampling;
-use heapql_registry::{History, Registry, Snapshot, State, Usage};
+use heapql_registry::{History, Registry, Snapshot, SourceState, Usage};
 
 use crate::calls;
 use crate::cluster::{Cluster, Setting};
@@ -125,9 +125,9 @@ impl Server {
         let _ = self.ended.set((pid, how));
     }
 
-    pub(crate) fn exit_of(&self, pid: i32, state: State) -> Option<String> {
+    pub(crate) fn exit_of(&self, pid: i32, state: SourceState) -> Option<String> {
         let (ended, how) = self.ended.get()?;
-        (*ended == pid && state == State::Dead).then(|| how.clone())
+        (*ended == pid && state == SourceState::Dead).then(|| how.clone())
     }
 
     /// Password of root@sys. The wire does challenge and response itself.
@@ -168,14 +168,7 @@ impl Server {
 
     /// Rows of `self_usage` about the server itself.
     pub(crate) fn usage(&self) -> Vec<Usage> {
-        let row = |(name, value, description)| Usage {
-            name,
-            value: i64::try_from(value).unwrap_or(i64::MAX),
-            unit: "count",
-            description,
-        };
         let cluster = self.cluster().map(|cluster| cluster.usage()).unwrap_or_default();
-        let cluster = cluster.into_iter().map(row).collect();
         let parts = [self.registry.usage(), self.recorded.usage(), self.names.usage(), cluster];
         parts.into_iter().flatten().collect()
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::StreamExt;
 use heapql_ledger::Sampling;
-use heapql_registry::{Registry, Settings};
+use heapql_registry::{Registry, RegistrySettings};
 
 use crate::{Dialect, Failure, FailureKind, Login, Outcome, Server, ServerConfig, Session, Slot};
 
@@ -93,7 +93,7 @@ fn server_at(
     parameter_file: Option<std::path::PathBuf>,
     history_folder: Option<std::path::PathBuf>,
 ) -> Arc<Server> {
-    let settings = Settings { root: folder.to_owned(), keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
+    let settings = RegistrySettings { root: folder.to_owned(), keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
     Server::new(ServerConfig {
         registry: Arc::new(Registry::open(settings).expect("a registry")),
         svr_ip: svr_ip.to_owned(),

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use heapql_catalog::Usage;
+
 /// One number each; see [`Counts::list`].
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -17,9 +19,12 @@ impl Counts {
         counter.fetch_add(number as u64, Relaxed);
     }
 
-    /// Name, number, and what is counted.
-    pub(crate) fn list(&self) -> Vec<(&'static str, u64, &'static str)> {
-        let row = |name, counter: &AtomicU64, what| (name, counter.load(Relaxed), what);
+    /// One row of `self_usage` for each number.
+    pub(crate) fn list(&self) -> Vec<Usage> {
+        let row = |name, counter: &AtomicU64, description| {
+            let value = i64::try_from(counter.load(Relaxed)).unwrap_or(i64::MAX);
+            Usage { name, value, unit: "count", description }
+        };
         vec![
             row(
                 "cluster_refused_strangers",

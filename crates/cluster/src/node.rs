@@ -9,7 +9,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::future::{BoxFuture, FutureExt};
 use heapql_catalog::cluster::{Asking, Cluster, Roster, ServerLine, Setting};
-use heapql_catalog::{Failure, FailureKind, Server, Warning};
+use heapql_catalog::{Failure, FailureKind, Server, Usage, Warning};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -124,7 +124,7 @@ impl Cluster for Node {
         change::delete(Arc::clone(&self.state), server).boxed()
     }
 
-    fn usage(&self) -> Vec<(&'static str, u64, &'static str)> {
+    fn usage(&self) -> Vec<Usage> {
         self.state.counts.list()
     }
 }

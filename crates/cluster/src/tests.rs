@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use heapql_catalog::cluster::{Cluster, ServerLine, Setting};
 use heapql_catalog::{Failure, Server, ServerConfig, Warning};
 use heapql_ledger::Sampling;
-use heapql_registry::{Registry, Settings};
+use heapql_registry::{Registry, RegistrySettings};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -74,7 +74,7 @@ impl Host {
     fn server(&self) -> Arc<Server> {
         let root = self.folder.path().join("ledgers");
         fs::create_dir_all(&root).expect("a directory");
-        let settings = Settings { root, keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
+        let settings = RegistrySettings { root, keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
         Server::new(ServerConfig {
             registry: Arc::new(Registry::open(settings).expect("a registry")),
             svr_ip: self.address.ip().to_string(),
@@ -151,9 +151,9 @@ impl Host {
         self.line(other).map(|line| line.why).unwrap_or_default()
     }
 
-    fn count(&self, name: &str) -> u64 {
+    fn count(&self, name: &str) -> i64 {
         let rows = self.node().usage();
-        rows.into_iter().find(|row| row.0 == name).unwrap_or_else(|| panic!("there is no {name}")).1
+        rows.into_iter().find(|row| row.name == name).unwrap_or_else(|| panic!("there is no {name}")).value
     }
 }
 

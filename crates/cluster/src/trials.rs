@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use heapql_catalog::cluster::{Asking, Cluster, Roster, ServerLine, Setting};
 use heapql_catalog::{Dialect, Failure, FailureKind, Login, Outcome, Server, ServerConfig, Session, Warning};
 use heapql_ledger::Sampling;
-use heapql_registry::{Registry, Settings};
+use heapql_registry::{Registry, RegistrySettings};
 use parking_lot::Mutex;
 
 use crate::fragment::{self, Fetched, Refused};
@@ -149,7 +149,7 @@ impl Trial {
 }
 
 fn server(folder: &std::path::Path, svr_ip: &str, svr_port: u16) -> Arc<Server> {
-    let registry = Registry::open(Settings::serving(folder.to_owned())).expect("a registry");
+    let registry = Registry::open(RegistrySettings::serving(folder.to_owned())).expect("a registry");
     let config = ServerConfig {
         registry: Arc::new(registry),
         svr_ip: svr_ip.to_owned(),

@@ -5,7 +5,7 @@
 use std::fs;
 
 use heapql_ledger::{DEFAULT_DEPTH, Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
-use heapql_registry::{INTERVALS_FILE, Registry, State};
+use heapql_registry::{INTERVALS_FILE, Registry, SourceState};
 
 use crate::error::Error;
 use crate::talk::say;
@@ -55,7 +55,7 @@ pub(crate) fn words(intervals: Intervals) -> String {
 /// What the recorded processes sample by now: those of the live ones, else what later ones will start from.
 pub(crate) fn in_force(registry: &Registry) -> Sampling {
     let mut live = registry.sources();
-    live.retain(|source| source.state() == State::Alive);
+    live.retain(|source| source.state() == SourceState::Alive);
     let newest = live.iter().rev().find_map(|source| source.intervals());
     let stored = stored(registry).unwrap_or(Sampling::DEFAULT);
     Sampling { intervals: newest.unwrap_or(stored.intervals), ..stored }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use heapql_catalog::{Server, ServerConfig};
 use heapql_cluster::Node;
 use heapql_ledger::{Intervals, Sampling};
-use heapql_registry::{Registry, Settings};
+use heapql_registry::{Registry, RegistrySettings};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -74,7 +74,7 @@ impl Service {
         let (listeners, mut endpoints) = listen::bind(flags, plan.if_taken, has_password).await?;
         let cluster = ClusterListener::bind(&flags.cluster, plan.cluster_file).await?;
         endpoints.cluster = cluster.as_ref().map(ClusterListener::address);
-        let registry = open(Settings::serving(plan.dir.to_owned()))?;
+        let registry = open(RegistrySettings::serving(plan.dir.to_owned()))?;
         // What a server keeps for all its life it allocates now: recorded in full, until it serves.
         heapql_sampler::start(plan.dir.as_os_str().as_bytes(), Intervals::new(1, 1));
         let (svr_ip, svr_port, sql_port) = address(&endpoints);
@@ -142,7 +142,7 @@ impl Service {
     }
 }
 
-pub(crate) fn open(settings: Settings) -> Result<Arc<Registry>, Error> {
+pub(crate) fn open(settings: RegistrySettings) -> Result<Arc<Registry>, Error> {
     let root = settings.root.clone();
     let registry = Registry::open(settings);
     let registry = registry.map_err(|error| Error::new(format!("cannot use '{}': {error}", root.display())))?;

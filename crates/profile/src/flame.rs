@@ -13,7 +13,7 @@ use crate::value::Value;
 use crate::words;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Options {
+pub struct FlameOptions {
     pub value: Value,
     /// Frames narrower than this part of the whole are not drawn.
     pub least_fraction: f64,
@@ -21,21 +21,21 @@ pub struct Options {
     pub most_frames: usize,
 }
 
-impl Default for Options {
-    fn default() -> Options {
+impl Default for FlameOptions {
+    fn default() -> FlameOptions {
         // A picture 1,200 pixels wide shows nothing of a frame that is a quarter of a pixel wide.
-        Options { value: Value::LiveBytes, least_fraction: 0.0002, most_frames: 10_000 }
+        FlameOptions { value: Value::LiveBytes, least_fraction: 0.0002, most_frames: 10_000 }
     }
 }
 
-impl Options {
-    pub fn of(value: Value) -> Options {
-        Options { value, ..Options::default() }
+impl FlameOptions {
+    pub fn of(value: Value) -> FlameOptions {
+        FlameOptions { value, ..FlameOptions::default() }
     }
 }
 
 /// Ready to be drawn.
-pub struct Flame {
+pub struct FlameGraph {
     pub(crate) title: String,
     pub(crate) sentences: Vec<String>,
     pub(crate) query: Option<String>,
@@ -44,21 +44,21 @@ pub struct Flame {
     pub(crate) picture: Picture,
 }
 
-impl Flame {
-    pub fn new(profile: &Profile, options: Options) -> Flame {
-        let Options { value, least_fraction, most_frames } = options;
+impl FlameGraph {
+    pub fn new(profile: &Profile, options: FlameOptions) -> FlameGraph {
+        let FlameOptions { value, least_fraction, most_frames } = options;
         let tree = Tree::new(profile, None, value, By::Line);
         let picture = Picture::new(tree, least_fraction, most_frames);
         let mut sentences = vec![words::total(profile, value), words::sampling(profile)];
         sentences.extend(words::omitted(&picture, value));
         sentences.extend(profile.notes.iter().cloned());
         let title = format!("{}: {}", words::upper_first(value.words()), profile.title);
-        Flame { title, sentences, query: profile.query.clone(), value, is_difference: false, picture }
+        FlameGraph { title, sentences, query: profile.query.clone(), value, is_difference: false, picture }
     }
 
     /// What changed between an earlier and a later profile.
-    pub fn difference(before: &Profile, after: &Profile, options: Options) -> Flame {
-        let Options { value, least_fraction, most_frames } = options;
+    pub fn difference(before: &Profile, after: &Profile, options: FlameOptions) -> FlameGraph {
+        let FlameOptions { value, least_fraction, most_frames } = options;
         let tree = Tree::new(after, Some(before), value, By::Line);
         let picture = Picture::new(tree, least_fraction, most_frames);
         let mut sentences = words::change(before, after, &picture, value);
@@ -71,7 +71,7 @@ impl Flame {
         } else {
             format!("Change of {}: {} to {}", value.words(), before.title, after.title)
         };
-        Flame { title, sentences, query: after.query.clone(), value, is_difference: true, picture }
+        FlameGraph { title, sentences, query: after.query.clone(), value, is_difference: true, picture }
     }
 
     /// A picture without script: names and numbers appear when a frame is pointed at.

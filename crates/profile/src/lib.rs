@@ -20,10 +20,10 @@ mod tree;
 mod value;
 mod words;
 
-pub use flame::{Flame, Options};
+pub use flame::{FlameGraph, FlameOptions};
 pub use folded::folded;
 pub use pprof::pprof;
-pub use profile::{Frame, Location, Module, Profile, Stack};
+pub use profile::{Frame, Location, Profile, ProfileModule, Stack};
 pub use text::xml as escaped;
 pub use value::{UnknownValue, Value, Values};
 

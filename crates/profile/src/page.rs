@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::flame::Flame;
+use crate::flame::FlameGraph;
 use crate::number::shown;
 use crate::picture::Gone;
 use crate::svg::most_change;
@@ -33,7 +33,7 @@ struct Data<'a> {
     bars: Vec<[i64; 8]>,
 }
 
-pub(crate) fn written(flame: &Flame) -> String {
+pub(crate) fn written(flame: &FlameGraph) -> String {
     let title = xml(&flame.title);
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -82,7 +82,7 @@ fn policy() -> String {
     )
 }
 
-fn data(flame: &Flame) -> Data<'_> {
+fn data(flame: &FlameGraph) -> Data<'_> {
     let (bytes, count) = flame.value.pair();
     let whole = |number: f64| number.round() as i64;
     let bars = flame.picture.bars.iter().map(|bar| {
@@ -117,7 +117,7 @@ fn data(flame: &Flame) -> Data<'_> {
 }
 
 /// A table, since what is gone has no width.
-fn gone(page: &mut String, flame: &Flame) {
+fn gone(page: &mut String, flame: &FlameGraph) {
     if flame.picture.gone.is_empty() {
         return;
     }

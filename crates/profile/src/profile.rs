@@ -30,7 +30,7 @@ pub struct Location {
 
 /// A loaded ELF file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Module {
+pub struct ProfileModule {
     pub path: String,
     /// In hexadecimal, or empty.
     pub build_id: String,
@@ -57,7 +57,7 @@ pub struct Stack {
 pub struct Profile {
     /// Of what: "pid 4242 ./app", "every process of this host".
     pub title: String,
-    pub modules: Vec<Module>,
+    pub modules: Vec<ProfileModule>,
     pub stacks: Vec<Stack>,
     pub taken_at: SystemTime,
     /// Least and most allocations between two samples; (1, 1) is every allocation. None: not known, or not the same for all.
@@ -92,7 +92,7 @@ impl Profile {
 
 impl Location {
     /// What a frame is called of which nothing is known: `libc.so.6+0x1234`, or the bare address.
-    pub(crate) fn unnamed(&self, modules: &[Module]) -> String {
+    pub(crate) fn unnamed(&self, modules: &[ProfileModule]) -> String {
         match modules.get(self.module as usize) {
             Some(module) => {
                 let name = module.path.rsplit('/').next().unwrap_or_default();

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::flame::Flame;
+use crate::flame::FlameGraph;
 use crate::number::{grouped, percent, shown};
 use crate::picture::{Bar, Picture};
 use crate::text::{cut, xml};
@@ -25,7 +25,7 @@ const STYLE: &str = "text{font:11px ui-monospace,monospace;fill:#111;pointer-eve
 g:hover rect{stroke:#000;stroke-width:1}\
 @media(prefers-color-scheme:dark){.b{fill:#16181d}.t,.n{fill:#ddd}g:hover rect{stroke:#fff}}";
 
-pub(crate) fn drawn(flame: &Flame) -> String {
+pub(crate) fn drawn(flame: &FlameGraph) -> String {
     let picture = &flame.picture;
     let top = MARGIN + 22.0 + LINE * flame.sentences.len() as f64 + 6.0;
     let height = top + ROW * picture.depth() as f64 + MARGIN;
@@ -52,7 +52,7 @@ pub(crate) fn drawn(flame: &Flame) -> String {
     svg
 }
 
-fn draw(svg: &mut String, flame: &Flame, bar: &Bar, top: f64, most_change: f64) {
+fn draw(svg: &mut String, flame: &FlameGraph, bar: &Bar, top: f64, most_change: f64) {
     let scale = (WIDTH - 2.0 * MARGIN) / flame.picture.total();
     let (x, width) = (MARGIN + bar.start * scale, bar.value * scale);
     let y = top + ROW * bar.depth as f64;
@@ -77,7 +77,7 @@ fn draw(svg: &mut String, flame: &Flame, bar: &Bar, top: f64, most_change: f64) 
 }
 
 /// What appears when a frame is pointed at.
-fn described(flame: &Flame, bar: &Bar) -> String {
+fn described(flame: &FlameGraph, bar: &Bar) -> String {
     let (bytes, count) = flame.value.pair();
     let whole = flame.picture.total();
     let place = flame.picture.name(bar).map_or_else(|| "all".to_owned(), placed);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::{Frame, Location, Module, Profile, Stack, Values};
+use crate::{Frame, Location, Profile, ProfileModule, Stack, Values};
 
 mod flame_graphs;
 mod limits;
@@ -35,8 +35,13 @@ pub(crate) fn location_of(function: &str) -> Location {
 pub(crate) fn profile_of(stacks: impl IntoIterator<Item = Stack>) -> Profile {
     let mut profile = Profile::new("pid 42 ./app", SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     let (start, end) = (0x5555_0000_0000, 0x5555_0010_0000);
-    profile.modules =
-        vec![Module { path: "/opt/app".to_owned(), build_id: "c0ffee".to_owned(), start, end, load_bias: start }];
+    profile.modules = vec![ProfileModule {
+        path: "/opt/app".to_owned(),
+        build_id: "c0ffee".to_owned(),
+        start,
+        end,
+        load_bias: start,
+    }];
     profile.intervals = Some((16, 256));
     profile.stacks = stacks.into_iter().collect();
     profile

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 pub use point::Point;
 pub use thin::{Tier, Tiers};
 
-use crate::source::{Source, State};
+use crate::source::{Source, SourceState};
 use crate::{Counters, Usage};
 
 /// More marks are refused: each keeps a snapshot for as long as the server runs.
@@ -50,7 +50,7 @@ pub struct Snapshot {
 
 /// One changed callsite of one snapshot.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Change {
+pub struct CallsiteChange {
     pub process: ProcessKey,
     /// [`WHOLE`]: all callsites of the process together.
     pub callsite_id: u64,
@@ -59,8 +59,8 @@ pub struct Change {
 
 /// What has to be done to files that hold the history.
 #[derive(Default, Debug)]
-pub struct Pending {
-    pub write: Vec<(Snapshot, Vec<Change>)>,
+pub struct FileChanges {
+    pub write: Vec<(Snapshot, Vec<CallsiteChange>)>,
     pub remove: Vec<u32>,
 }
 
@@ -124,10 +124,10 @@ impl History {
         sources: &[Arc<Source>],
         at: SystemTime,
         tiers: &Tiers,
-    ) -> Result<Snapshot, TooMany> {
+    ) -> Result<Snapshot, TooManyMarks> {
         let marks = self.kept.lock().snapshots.iter().filter(|snapshot| snapshot.mark.is_some()).count();
         if !self.unmark(name) && marks >= MAX_MARKS {
-            return Err(TooMany);
+            return Err(TooManyMarks);
         }
         Ok(self.record(sources, at, tiers, Some(name.into())))
     }
@@ -139,10 +139,10 @@ impl History {
             let process = ProcessKey::of(source);
             let state = source.state();
             let is_over = ended.contains(&process);
-            if matches!(state, State::Unreadable(_)) || is_over {
+            if matches!(state, SourceState::Unreadable(_)) || is_over {
                 return None;
             }
-            Some((process, state == State::Dead, source.counters().ok()?))
+            Some((process, state == SourceState::Dead, source.counters().ok()?))
         };
         let looked: Vec<_> = sources.iter().filter_map(read).collect();
         let mut kept = self.kept.lock();
@@ -187,29 +187,29 @@ impl History {
     }
 
     /// What files have to be written and removed since it was last asked.
-    pub fn pending(&self) -> Pending {
+    pub fn pending(&self) -> FileChanges {
         let mut kept = self.kept.lock();
         let mut numbers = std::mem::take(&mut kept.pending_writes);
         numbers.sort_unstable();
         numbers.dedup();
         let remove = std::mem::take(&mut kept.pending_removals);
         let write = numbers.into_iter().filter_map(|number| kept.snapshot_with_changes(number)).collect();
-        Pending { write, remove }
+        FileChanges { write, remove }
     }
 
     /// Puts back what files had, the oldest snapshot first. Processes that `sources` does not have are left out, since
     /// nothing knows their stacks any more.
-    pub fn restore(&self, snapshots: Vec<(Snapshot, Vec<Change>)>, sources: &[Arc<Source>]) {
+    pub fn restore(&self, snapshots: Vec<(Snapshot, Vec<CallsiteChange>)>, sources: &[Arc<Source>]) {
         let mut kept = self.kept.lock();
         let there: HashMap<_, _> = sources.iter().map(|source| (ProcessKey::of(source), source.state())).collect();
         for (snapshot, changes) in snapshots {
-            for Change { process, callsite_id, point } in changes {
+            for CallsiteChange { process, callsite_id, point } in changes {
                 let Some(state) = there.get(&process) else {
                     continue;
                 };
                 let track = kept.track(process, snapshot.at);
                 // Nearer to its end nothing is known.
-                track.ended_at = (*state == State::Dead).then_some(snapshot.at);
+                track.ended_at = (*state == SourceState::Dead).then_some(snapshot.at);
                 let point = Point { snapshot: snapshot.number, ..point };
                 match callsite_id {
                     WHOLE => track.whole.push(point),
@@ -245,7 +245,7 @@ impl History {
 
 /// [`MAX_MARKS`] are set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooMany;
+pub struct TooManyMarks;
 
 impl Track {
     fn add(&mut self, number: u32, counters: &[(u64, Counters)]) {
@@ -309,7 +309,7 @@ impl Kept {
     /// A ledger that cannot be read for the moment may be that of any process of its pid.
     fn forget_all_but(&mut self, sources: &[Arc<Source>]) {
         let before = self.tracks.len();
-        let is_readable = |source: &&Arc<Source>| !matches!(source.state(), State::Unreadable(_));
+        let is_readable = |source: &&Arc<Source>| !matches!(source.state(), SourceState::Unreadable(_));
         let (readable, unreadable): (Vec<_>, Vec<_>) = sources.iter().partition(is_readable);
         let there: HashSet<ProcessKey> = readable.into_iter().map(|source| ProcessKey::of(source)).collect();
         let pids: HashSet<i32> = unreadable.into_iter().map(|source| source.pid()).collect();
@@ -317,12 +317,12 @@ impl Kept {
         self.dropped_processes += (before - self.tracks.len()) as u64;
     }
 
-    fn snapshot_with_changes(&self, number: u32) -> Option<(Snapshot, Vec<Change>)> {
+    fn snapshot_with_changes(&self, number: u32) -> Option<(Snapshot, Vec<CallsiteChange>)> {
         let at = self.snapshots.binary_search_by_key(&number, |snapshot| snapshot.number).ok()?;
         let changes = self.tracks.values().flat_map(|track| {
             track.series().chain([(WHOLE, track.whole())]).filter_map(move |(callsite_id, points)| {
                 let at = points.binary_search_by_key(&number, |point| point.snapshot).ok()?;
-                Some(Change { process: track.process, callsite_id, point: points[at] })
+                Some(CallsiteChange { process: track.process, callsite_id, point: points[at] })
             })
         });
         Some((self.snapshots[at].clone(), changes.collect()))

@@ -22,17 +22,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-use heapql_ledger::{Intervals, Ledger, ReadError, Sampling};
+use heapql_ledger::{Intervals, Ledger, Sampling};
 use parking_lot::Mutex;
 
 pub use counters::Counters;
 pub use estimate::Estimate;
-pub use heapql_ledger::{ModuleRecord as Module, ReadError as LedgerError};
+pub use heapql_ledger::{ModuleRecord, ReadError};
 pub use history::{
-    Change, History, MAX_MARKS, Pending, Point, ProcessKey, Snapshot, Tier, Tiers, TooMany, Track, as_of,
+    CallsiteChange, FileChanges, History, MAX_MARKS, Point, ProcessKey, Snapshot, Tier, Tiers, TooManyMarks, Track,
+    as_of,
 };
-pub use modules::Modules;
-pub use source::{Callsite, Source, State};
+pub use modules::ModuleMap;
+pub use source::{Callsite, Source, SourceState};
 
 /// Name of the file from which a process that starts takes its intervals and depth: "16 256 32".
 pub const INTERVALS_FILE: &str = "intervals";
@@ -47,7 +48,7 @@ const RETENTION_EVERY: Duration = Duration::from_millis(500);
 
 /// Where to look, and how much of the dead to keep.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RegistrySettings {
     /// Directory of ledgers and of `run-*` directories of ledgers.
     pub root: PathBuf,
     /// Files of dead processes beyond these bounds are removed, first those that hold nothing, then those that hold little,
@@ -56,16 +57,16 @@ pub struct Settings {
     pub keep_dead_bytes: u64,
 }
 
-impl Settings {
+impl RegistrySettings {
     /// Removes nothing: for reading only.
-    pub fn read_only(root: PathBuf) -> Settings {
-        Settings { root, keep_dead_files: usize::MAX, keep_dead_bytes: u64::MAX }
+    pub fn read_only(root: PathBuf) -> RegistrySettings {
+        RegistrySettings { root, keep_dead_files: usize::MAX, keep_dead_bytes: u64::MAX }
     }
 
     /// The bounds of a server: 192 dead processes, 512 MiB. Recorded processes remove the oldest beyond 256, without a look
     /// at what they hold: a server is to come first.
-    pub fn serving(root: PathBuf) -> Settings {
-        Settings { root, keep_dead_files: 192, keep_dead_bytes: 512 << 20 }
+    pub fn serving(root: PathBuf) -> RegistrySettings {
+        RegistrySettings { root, keep_dead_files: 192, keep_dead_bytes: 512 << 20 }
     }
 }
 
@@ -80,7 +81,7 @@ pub struct Usage {
 
 /// All sources under one directory.
 pub struct Registry {
-    settings: Settings,
+    settings: RegistrySettings,
     known: Mutex<Known>,
     /// Bytes of stacks kept by all sources together.
     stack_bytes: Arc<AtomicUsize>,
@@ -98,7 +99,7 @@ struct Known {
 
 impl Registry {
     /// Creates the directory (mode 0700) if it is missing.
-    pub fn open(settings: Settings) -> io::Result<Registry> {
+    pub fn open(settings: RegistrySettings) -> io::Result<Registry> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.root)?;
         Ok(Registry {
             settings,
@@ -193,7 +194,7 @@ impl Registry {
             }
         }
         for source in self.sources() {
-            if source.state() == State::Alive
+            if source.state() == SourceState::Alive
                 && let Err(error) = source.set_sampling(sampling)
             {
                 failed.push((format!("process {} ({})", source.pid(), source.command()), error));

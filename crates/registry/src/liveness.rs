@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use crate::source::{Source, State};
+use crate::source::{Source, SourceState};
 
 /// Takes out what a process recorded before it called exec, which ended that heap without ending the process, and sets the
 /// state of every readable source. `sources` are in the order of their creation. Returns those taken out.
@@ -18,7 +18,7 @@ pub(crate) fn judge(sources: &mut Vec<Arc<Source>>) -> Vec<Arc<Source>> {
     let is_newest = |source: &Arc<Source>| newest.get(&process(source)) == Some(&source.id());
     let replaced = sources.extract_if(.., |source| source.is_readable() && !is_newest(source)).collect();
     for source in sources.iter().filter(|source| source.is_readable()) {
-        source.set_state(if is_running(source) { State::Alive } else { State::Dead });
+        source.set_state(if is_running(source) { SourceState::Alive } else { SourceState::Dead });
     }
     replaced
 }

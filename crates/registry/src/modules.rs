@@ -6,15 +6,15 @@ use heapql_ledger::ModuleRecord;
 
 /// All modules that some stack of a process passes through, those unloaded since included.
 #[derive(Debug, Default)]
-pub struct Modules {
+pub struct ModuleMap {
     /// By their first address.
     records: Vec<ModuleRecord>,
 }
 
-impl Modules {
-    pub(crate) fn new(mut records: Vec<ModuleRecord>) -> Modules {
+impl ModuleMap {
+    pub(crate) fn new(mut records: Vec<ModuleRecord>) -> ModuleMap {
         records.sort_by_key(|module| module.start);
-        Modules { records }
+        ModuleMap { records }
     }
 
     /// The module of an address as [`crate::Callsite::stack`] has it, and the address in the module's file. `generation` is
@@ -69,13 +69,13 @@ mod tests {
         }
     }
 
-    fn found(modules: &Modules, address: u64, generation: u16) -> Option<(&str, u64)> {
+    fn found(modules: &ModuleMap, address: u64, generation: u16) -> Option<(&str, u64)> {
         modules.locate(address, generation).map(|(module, address)| (module.path.as_str(), address))
     }
 
     #[test]
     fn addresses_of_the_program_are_its_files() {
-        let modules = Modules::new(vec![module("program", 0x5000, 0, None), module("lib", 0x9000, 0, None)]);
+        let modules = ModuleMap::new(vec![module("program", 0x5000, 0, None), module("lib", 0x9000, 0, None)]);
         assert_eq!(found(&modules, 0x10, 0), Some(("program", 0x10)));
         assert_eq!(found(&modules, 0x9010, 0), Some(("lib", 0x10)));
         assert_eq!(found(&modules, 0xa000, 0), None);
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn of_modules_that_lay_at_one_place_the_one_of_the_time() {
-        let modules = Modules::new(vec![module("first", 0x9000, 1, Some(3)), module("second", 0x9000, 3, None)]);
+        let modules = ModuleMap::new(vec![module("first", 0x9000, 1, Some(3)), module("second", 0x9000, 3, None)]);
         for (generation, expected) in [(1, "first"), (2, "first"), (3, "second"), (9, "second")] {
             assert_eq!(found(&modules, 0x9010, generation), Some((expected, 0x10)), "{generation}");
         }

@@ -6,15 +6,15 @@
 
 use std::sync::Arc;
 
-use crate::Settings;
-use crate::source::{Holds, Source, State};
+use crate::RegistrySettings;
+use crate::source::{Holds, Source, SourceState};
 
 /// One of so many that are kept has just ended.
 const JUST_ENDED: usize = 4;
 
 /// The dead sources beyond the bounds. `sources` are in the order of their creation.
-pub(crate) fn beyond(settings: &Settings, sources: &[Arc<Source>]) -> Vec<Arc<Source>> {
-    let dead: Vec<_> = sources.iter().filter(|source| source.state() == State::Dead).collect();
+pub(crate) fn beyond(settings: &RegistrySettings, sources: &[Arc<Source>]) -> Vec<Arc<Source>> {
+    let dead: Vec<_> = sources.iter().filter(|source| source.state() == SourceState::Dead).collect();
     let (mut files, mut bytes) = (dead.len(), dead.iter().map(|source| source.ledger_bytes()).sum::<u64>());
     let fits = |files, bytes| files <= settings.keep_dead_files && bytes <= settings.keep_dead_bytes;
     if fits(files, bytes) {

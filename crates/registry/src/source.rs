@@ -15,7 +15,7 @@ use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, Re
 use parking_lot::Mutex;
 
 use crate::counters::{Counters, merged};
-use crate::modules::Modules;
+use crate::modules::ModuleMap;
 
 /// How much all sources together may keep of stacks.
 const STACK_CACHE_BYTES: usize = 256 << 20;
@@ -37,7 +37,7 @@ pub(crate) enum Holds {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum State {
+pub enum SourceState {
     Alive,
     Dead,
     /// And why.
@@ -55,7 +55,7 @@ pub struct Callsite {
     /// Return addresses, innermost first. Those in the program itself are addresses of its file (less the load bias, so
     /// that addr2line takes them), the others are absolute.
     pub stack: Arc<[u64]>,
-    /// Says which modules lay where when the stack was captured; for [`Modules::locate`].
+    /// Says which modules lay where when the stack was captured; for [`ModuleMap::locate`].
     pub module_generation: u16,
     /// When the first object was sampled here, to the second.
     pub first_seen_at: SystemTime,
@@ -66,7 +66,7 @@ pub struct Source {
     path: PathBuf,
     id: u64,
     ledger: Option<Ledger>,
-    state: Mutex<State>,
+    state: Mutex<SourceState>,
     /// Of a dead process, once it was asked: nothing changes any more.
     holds: OnceLock<Holds>,
     kept: Mutex<Kept>,
@@ -89,7 +89,7 @@ impl Source {
             path: path.to_owned(),
             id: id_of(path),
             ledger: Some(ledger),
-            state: Mutex::new(State::Dead),
+            state: Mutex::new(SourceState::Dead),
             holds: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes,
@@ -101,7 +101,7 @@ impl Source {
             path: path.to_owned(),
             id: id_of(path),
             ledger: None,
-            state: Mutex::new(State::Unreadable(why.to_string())),
+            state: Mutex::new(SourceState::Unreadable(why.to_string())),
             holds: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes: Arc::default(),
@@ -139,7 +139,7 @@ impl Source {
     /// Whether the heap is that of the process that asks. A ledger that does not say when its process started is not.
     pub fn is_own(&self) -> bool {
         let is_own = |identity: &Identity| identity.pid == std::process::id() && identity.start_ticks != 0;
-        self.identity().is_some_and(is_own) && self.state() == State::Alive
+        self.identity().is_some_and(is_own) && self.state() == SourceState::Alive
     }
 
     pub fn parent_pid(&self) -> i32 {
@@ -165,11 +165,11 @@ impl Source {
         SystemTime::UNIX_EPOCH + Duration::from_nanos(self.created_at())
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> SourceState {
         self.state.lock().clone()
     }
 
-    pub(crate) fn set_state(&self, state: State) {
+    pub(crate) fn set_state(&self, state: SourceState) {
         *self.state.lock() = state;
     }
 
@@ -225,13 +225,13 @@ impl Source {
     }
 
     /// The modules that stacks pass through, as far as they are known now.
-    pub fn modules(&self) -> Result<Modules, ReadError> {
+    pub fn modules(&self) -> Result<ModuleMap, ReadError> {
         let mut records = self.ledger.as_ref().map_or(Ok(Vec::new()), Ledger::modules)?;
         // The loader has no name for the program.
         for program in records.iter_mut().filter(|module| module.is_program && module.path.is_empty()) {
             self.program().clone_into(&mut program.path);
         }
-        Ok(Modules::new(records))
+        Ok(ModuleMap::new(records))
     }
 
     /// What is live now, in no particular order.

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use heapql_ledger::layout::{self, Control, Header, LABELS_AT, MODULES_AT};
 use heapql_ledger::{Intervals, MIN_BYTES, Sampling};
-use heapql_registry::{Source, State};
+use heapql_registry::{Source, SourceState};
 use place::{CALLSITES, Place, REAL, assert_sane};
 use proptest::prelude::*;
 
 fn assert_unreadable(source: &Source, word: &str) {
     match source.state() {
-        State::Unreadable(why) => assert!(why.contains(word), "{word:?} in {why:?}"),
+        SourceState::Unreadable(why) => assert!(why.contains(word), "{word:?} in {why:?}"),
         other => panic!("{} is {other:?}", source.path().display()),
     }
     assert!(source.callsites().is_ok_and(|callsites| callsites.is_empty()));
@@ -36,7 +36,7 @@ fn the_copy_of_a_real_ledger_is_as_good() {
     let place = Place::new();
     place.put("7-1.heapql", &REAL);
     let source = place.only();
-    assert_eq!(source.state(), State::Alive, "this very process wrote it");
+    assert_eq!(source.state(), SourceState::Alive, "this very process wrote it");
     let callsites = source.callsites().expect("readable");
     assert_eq!(callsites.len(), CALLSITES);
     assert_eq!(callsites.iter().map(|callsite| callsite.counters.live_count).sum::<i64>(), 210);
@@ -201,7 +201,7 @@ fn what_is_no_file_is_not_waited_for() {
     let _socket = std::os::unix::net::UnixListener::bind(place.path("6-1.heapql")).expect("a socket");
     place.put("7-1.heapql", &REAL);
     let sources = place.sources();
-    let unreadable = |source: &&Arc<Source>| matches!(source.state(), State::Unreadable(_));
+    let unreadable = |source: &&Arc<Source>| matches!(source.state(), SourceState::Unreadable(_));
     assert_eq!(sources.iter().filter(unreadable).map(|source| source.pid()).max(), Some(6));
     assert_eq!(sources.len(), 7);
     for source in &sources {

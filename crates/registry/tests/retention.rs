@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 
 use heapql_ledger::layout::{CALLSITES_AT, Callsite, Header, HeaderPage};
 use heapql_ledger::{LabelId, MIN_BYTES, Sampling, Settings, Writer};
-use heapql_registry::{Registry, Settings as Kept};
+use heapql_registry::{Registry, RegistrySettings as Kept};
 use place::{CALLSITES, Place, REAL};
 
 /// No process has a number beyond this.

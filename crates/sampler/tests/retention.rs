@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use heapql_ledger::{Intervals, Ledger};
-use heapql_registry::{Registry, Settings, State};
+use heapql_registry::{Registry, RegistrySettings, SourceState};
 use heapql_sampler::SamplingAlloc;
 
 #[global_allocator]
@@ -110,7 +110,7 @@ fn a_thousand_short_processes_leave_a_bound() {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let registry = Registry::open(Settings::serving(dir.to_owned())).expect("readable");
+            let registry = Registry::open(RegistrySettings::serving(dir.to_owned())).expect("readable");
             while !is_over.load(Relaxed) {
                 registry.sources();
                 std::thread::sleep(std::time::Duration::from_millis(50));
@@ -119,9 +119,9 @@ fn a_thousand_short_processes_leave_a_bound() {
         run_short(dir, 200);
         is_over.store(true, Relaxed);
     });
-    let registry = Registry::open(Settings::read_only(dir.to_owned())).expect("readable");
+    let registry = Registry::open(RegistrySettings::read_only(dir.to_owned())).expect("readable");
     let mut alive = BTreeMap::new();
-    for source in registry.sources().into_iter().filter(|source| source.state() == State::Alive) {
+    for source in registry.sources().into_iter().filter(|source| source.state() == SourceState::Alive) {
         let callsites = source.callsites().expect("readable");
         let held = callsites.iter().filter(|callsite| callsite.counters.live_bytes == HELD as i64).count();
         alive.insert(source.pid(), held);

@@ -8,7 +8,7 @@ use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use heapql_symbols::{Kind, Module, Resolved, Rules, Settings, Symbols, unnamed};
+use heapql_symbols::{FrameKind, ModuleRef, Resolution, Rules, SymbolSettings, Symbols, unnamed};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,16 +41,16 @@ fn print(path: &str, addresses: &[&str]) -> ExitCode {
         addresses.iter().map(|a| u64::from_str_radix(a.strip_prefix("0x").unwrap_or(a), 16)).collect();
     let Ok(parsed) = parsed else { return usage() };
     let path = fs::canonicalize(path).map_or_else(|_| path.to_owned(), |p| p.to_string_lossy().into_owned());
-    let symbols = Symbols::new(Settings::default());
+    let symbols = Symbols::new(SymbolSettings::default());
     let build_id = build_id(&path);
-    let module = Module { path: &path, build_id: &build_id, pid: None };
+    let module = ModuleRef { path: &path, build_id: &build_id, pid: None };
     for (address, resolved) in parsed.iter().zip(symbols.resolve(&module, &parsed)) {
         show(&path, *address, &resolved);
     }
     ExitCode::SUCCESS
 }
 
-fn show(path: &str, address: u64, resolved: &Resolved) {
+fn show(path: &str, address: u64, resolved: &Resolution) {
     println!("{address:#x}{}", resolved.note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default());
     for frame in &resolved.frames {
         let name = frame.function.as_ref().map_or_else(|| unnamed(path, address), |name| name.to_string());
@@ -66,9 +66,9 @@ fn measure(path: &str, count: u64) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let addresses: Vec<u64> = (0..count).map(|i| start + i * (bytes / count.max(1)).max(1)).collect();
-    let symbols = Symbols::new(Settings { open_bytes: 4 << 30, ..Settings::default() });
+    let symbols = Symbols::new(SymbolSettings { open_bytes: 4 << 30, ..SymbolSettings::default() });
     let build_id = build_id(path);
-    let module = Module { path, build_id: &build_id, pid: None };
+    let module = ModuleRef { path, build_id: &build_id, pid: None };
     let before = memory("VmRSS:");
     let mut resolved = Vec::new();
     for run in ["cold", "warm"] {
@@ -81,12 +81,10 @@ fn measure(path: &str, count: u64) -> ExitCode {
     let (rules, start) = (Rules::default(), Instant::now());
     let kinds =
         resolved.iter().flat_map(|r| &r.frames).map(|f| rules.kind(path, f.function.as_deref(), f.file.as_deref()));
-    let users = kinds.filter(|kind| *kind == Kind::Application).count();
+    let users = kinds.filter(|kind| *kind == FrameKind::Application).count();
     println!("rules: {:.3} s, {users} frames are the user's own", start.elapsed().as_secs_f64());
     println!("memory: peak {} MiB, at the end {} MiB, before {} MiB", memory("VmHWM:"), memory("VmRSS:"), before);
-    for row in symbols.usage() {
-        println!("{} = {} {}", row.name, row.value, row.unit);
-    }
+    println!("{:#?}", symbols.counts());
     ExitCode::SUCCESS
 }
 

@@ -1,4 +1,4 @@
-//! Resolved addresses, kept up to a bound in bytes. Called by `lib` under its lock.
+//! Resolution addresses, kept up to a bound in bytes. Called by `lib` under its lock.
 //!
 //! Two generations: what is found in the old one moves to the young; when the young has half of the bound, the old is dropped
 //! and the young becomes the old. So what is used stays, nothing is searched for, and the bound holds.
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
-use crate::Resolved;
+use crate::Resolution;
 
 /// Number of the file, and the address in it.
 pub(crate) type Key = (u64, u64);
@@ -15,8 +15,8 @@ pub(crate) type Key = (u64, u64);
 const ENTRY_BYTES: usize = 96;
 
 pub(crate) struct Cache {
-    young: HashMap<Key, Arc<Resolved>>,
-    old: HashMap<Key, Arc<Resolved>>,
+    young: HashMap<Key, Arc<Resolution>>,
+    old: HashMap<Key, Arc<Resolution>>,
     young_bytes: usize,
     old_bytes: usize,
     bound: usize,
@@ -31,7 +31,7 @@ impl Cache {
         Cache { young, old, young_bytes: 0, old_bytes: 0, bound, hits: 0, misses: 0, evictions: 0 }
     }
 
-    pub(crate) fn get(&mut self, key: Key) -> Option<Arc<Resolved>> {
+    pub(crate) fn get(&mut self, key: Key) -> Option<Arc<Resolution>> {
         if let Some(found) = self.young.get(&key) {
             self.hits += 1;
             return Some(found.clone());
@@ -46,7 +46,7 @@ impl Cache {
         Some(found)
     }
 
-    pub(crate) fn insert(&mut self, key: Key, resolved: Arc<Resolved>) {
+    pub(crate) fn insert(&mut self, key: Key, resolved: Arc<Resolution>) {
         let added = bytes(&resolved);
         if added > self.bound / 2 {
             self.evictions += 1;
@@ -73,20 +73,20 @@ impl Cache {
 }
 
 /// Text that several results share is counted for each.
-fn bytes(resolved: &Resolved) -> usize {
+fn bytes(resolved: &Resolution) -> usize {
     let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len() + 16);
     let frames: usize = resolved.frames.iter().map(|f| size_of_val(f) + text(&f.function) + text(&f.file)).sum();
-    ENTRY_BYTES + size_of::<Resolved>() + frames + text(&resolved.note)
+    ENTRY_BYTES + size_of::<Resolution>() + frames + text(&resolved.note)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Frame;
+    use crate::SymbolFrame;
 
-    fn resolved(name: &str) -> Arc<Resolved> {
-        let frame = Frame { function: Some(name.into()), file: None, line: None, is_inline: false };
-        Arc::new(Resolved { frames: vec![frame], note: None })
+    fn resolved(name: &str) -> Arc<Resolution> {
+        let frame = SymbolFrame { function: Some(name.into()), file: None, line: None, is_inline: false };
+        Arc::new(Resolution { frames: vec![frame], note: None })
     }
 
     #[test]

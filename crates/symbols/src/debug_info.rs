@@ -10,7 +10,7 @@ use std::sync::Arc;
 use addr2line::{Context, FrameIter};
 use gimli::{DwLang, Dwarf, SectionId};
 
-use crate::Frame;
+use crate::SymbolFrame;
 use crate::elf::Elf;
 use crate::names::demangle;
 use crate::reader::{Allowance, Bytes};
@@ -51,7 +51,7 @@ pub(crate) struct DebugInfo {
 #[derive(Default)]
 pub(crate) struct Found {
     /// Innermost first; empty if it says nothing.
-    pub frames: Vec<Frame>,
+    pub frames: Vec<SymbolFrame>,
     /// The outermost function is C++ and its name lacks the namespace: GCC does so for functions of one file only.
     pub is_bare: bool,
 }
@@ -161,7 +161,7 @@ impl DebugInfo {
             let is_cpp = frame.function.as_ref().and_then(|f| f.language).is_some_and(is_cpp);
             is_bare = is_cpp && name.as_ref().is_some_and(|name| !name.starts_with("_Z"));
             let location = frame.location;
-            frames.push(Frame {
+            frames.push(SymbolFrame {
                 function: name.filter(|name: &Cow<str>| !name.is_empty()).map(|name| interner.name(&name)),
                 file: location.as_ref().and_then(|l| l.file).map(|file| interner.text(file)),
                 line: location.as_ref().and_then(|l| l.line).filter(|line| *line > 0),

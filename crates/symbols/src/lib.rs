@@ -25,11 +25,11 @@ use std::time::Duration;
 
 pub use names::demangle;
 pub use resolve::Symbols;
-pub use rules::{Kind, RuleError, Rules};
+pub use rules::{FrameKind, RuleError, Rules};
 
 /// Where a module's file may be found, and which file it must be.
 #[derive(Clone, Copy, Debug)]
-pub struct Module<'a> {
+pub struct ModuleRef<'a> {
     /// As the process saw it. May end in " (deleted)", be "[vdso]", or be empty.
     pub path: &'a str,
     /// Empty: it had none.
@@ -40,7 +40,7 @@ pub struct Module<'a> {
 
 /// One function at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct SymbolFrame {
     /// Demangled. None: not known; `unnamed` has a text to show.
     pub function: Option<Arc<str>>,
     pub file: Option<Arc<str>>,
@@ -51,16 +51,16 @@ pub struct Frame {
 
 /// What is known of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolved {
+pub struct Resolution {
     /// Innermost first: inlined functions before the one that holds them. Never empty.
-    pub frames: Vec<Frame>,
+    pub frames: Vec<SymbolFrame>,
     /// Why there is no name, or only a poorer one.
     pub note: Option<Arc<str>>,
 }
 
 /// Bounds, and where debug files are.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct SymbolSettings {
     /// With `.build-id` and `.dwz` below them.
     pub debug_directories: Vec<PathBuf>,
     /// Of results that are kept.
@@ -75,9 +75,9 @@ pub struct Settings {
     pub retry: Duration,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl Default for SymbolSettings {
+    fn default() -> SymbolSettings {
+        SymbolSettings {
             debug_directories: vec![PathBuf::from("/usr/lib/debug")],
             cached_bytes: 64 << 20,
             open_bytes: 512 << 20,
@@ -88,13 +88,29 @@ impl Default for Settings {
     }
 }
 
-/// A row about the cost of symbols.
-#[derive(Clone, Copy, Debug)]
-pub struct Usage {
-    pub name: &'static str,
-    pub value: i64,
-    pub unit: &'static str,
-    pub description: &'static str,
+/// What the kept names and the open files cost, and how often they helped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SymbolCounts {
+    /// Addresses whose names are kept.
+    pub cached: u64,
+    /// Bytes of the names that are kept.
+    pub cached_bytes: u64,
+    /// Addresses that were answered from the kept names, since the start.
+    pub hits: u64,
+    /// Addresses that were looked up in files, since the start.
+    pub misses: u64,
+    /// Names that were dropped because there was no room, since the start.
+    pub evicted: u64,
+    /// Modules whose symbols are in memory.
+    pub open_modules: u64,
+    /// Approximate bytes of the symbols of open modules.
+    pub open_bytes: u64,
+    /// Times that the symbols of a module were read, since the start.
+    pub opened: u64,
+    /// Modules that have no readable file now.
+    pub failed_modules: u64,
+    /// Times that no file was found or none could be read, since the start.
+    pub failures: u64,
 }
 
 /// What to show of an address without a name: "libfoo.so.1+0x12ab".

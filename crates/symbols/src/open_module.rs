@@ -6,7 +6,7 @@ use crate::debug_info::{self, DebugInfo, Failure, Interner, Unusable};
 use crate::elf::{Elf, SHT_DYNSYM, SHT_SYMTAB};
 use crate::search::Found;
 use crate::symbol_table::SymbolTable;
-use crate::{Frame, Resolved};
+use crate::{Resolution, SymbolFrame};
 
 enum Info {
     Unread,
@@ -46,7 +46,7 @@ impl OpenModule {
         }
     }
 
-    pub(crate) fn resolve(&mut self, address: u64, interner: &mut Interner) -> Resolved {
+    pub(crate) fn resolve(&mut self, address: u64, interner: &mut Interner) -> Resolution {
         let mut found = self.find(address, interner);
         let mut notes: Vec<String> = self.found.note.iter().map(|note| (*note).to_owned()).collect();
         if found.is_bare {
@@ -62,14 +62,14 @@ impl OpenModule {
                 notes.push(format!("{why}; {from}"));
             }
             if found.frames.is_empty() {
-                found.frames.push(Frame { function: None, file: None, line: None, is_inline: false });
+                found.frames.push(SymbolFrame { function: None, file: None, line: None, is_inline: false });
             }
             if let (Some(name), Some(outermost)) = (name, found.frames.last_mut()) {
                 outermost.function = Some(interner.name(&name));
             }
         }
         let note = (!notes.is_empty()).then(|| interner.text(&notes.join("; ")));
-        Resolved { frames: found.frames, note }
+        Resolution { frames: found.frames, note }
     }
 
     fn with_debug_info(&self) -> Option<&Elf> {
@@ -137,7 +137,7 @@ impl OpenModule {
 }
 
 /// What is known of an address of which nothing is known.
-pub(crate) fn unknown(note: &str) -> Arc<Resolved> {
-    let frame = Frame { function: None, file: None, line: None, is_inline: false };
-    Arc::new(Resolved { frames: vec![frame], note: Some(note.into()) })
+pub(crate) fn unknown(note: &str) -> Arc<Resolution> {
+    let frame = SymbolFrame { function: None, file: None, line: None, is_inline: false };
+    Arc::new(Resolution { frames: vec![frame], note: Some(note.into()) })
 }

@@ -15,7 +15,7 @@ use crate::elf::FileId;
 use crate::open_module::{OpenModule, unknown};
 use crate::reader::STACK_BYTES;
 use crate::search::{self, Found};
-use crate::{Module, Resolved, Settings, Usage};
+use crate::{ModuleRef, Resolution, SymbolCounts, SymbolSettings};
 
 /// Which files a module's names come from: binary, debug file, supplement.
 type Files = [Option<FileId>; 3];
@@ -35,7 +35,7 @@ enum Outcome {
         number: u64,
         is_final: bool,
     },
-    Failed(Arc<Resolved>),
+    Failed(Arc<Resolution>),
 }
 
 struct Known {
@@ -78,19 +78,19 @@ struct OpenEntry {
 
 /// Shared by all queries.
 pub struct Symbols {
-    settings: Settings,
+    settings: SymbolSettings,
     table: Mutex<Table>,
     open: Mutex<Open>,
 }
 
 impl Default for Symbols {
     fn default() -> Symbols {
-        Symbols::new(Settings::default())
+        Symbols::new(SymbolSettings::default())
     }
 }
 
 impl Symbols {
-    pub fn new(settings: Settings) -> Symbols {
+    pub fn new(settings: SymbolSettings) -> Symbols {
         let cache = Cache::new(settings.cached_bytes);
         let (known, numbers, builds) = Default::default();
         let table = Table { known, numbers, builds, cache, clock: 0, failures: 0, open: [0; 3] };
@@ -99,7 +99,7 @@ impl Symbols {
 
     /// One result for each address, in their order. Addresses are of the file (the load bias subtracted), and of the call
     /// (a return address - 1).
-    pub fn resolve(&self, module: &Module<'_>, addresses: &[u64]) -> Vec<Arc<Resolved>> {
+    pub fn resolve(&self, module: &ModuleRef<'_>, addresses: &[u64]) -> Vec<Arc<Resolution>> {
         let identity = Identity { path: module.path.into(), build_id: module.build_id.into(), pid: module.pid };
         let mut found = None;
         let outcome = self.known(&identity).unwrap_or_else(|| {
@@ -139,39 +139,23 @@ impl Symbols {
         }
     }
 
-    /// Rows for `self_usage`.
-    pub fn usage(&self) -> Vec<Usage> {
-        let row = |name, value: u64, unit, description| Usage { name, value: value as i64, unit, description };
+    /// The current counts. The numbers of open modules are those of the last look-up.
+    pub fn counts(&self) -> SymbolCounts {
         let table = self.table.lock();
-        let [modules, module_bytes, opened] = table.open;
-        let (cache, failed) = (&table.cache, table.known.values().filter(|k| matches!(k.outcome, Outcome::Failed(_))));
-        vec![
-            row("symbols_cached", cache.len() as u64, "addresses", "addresses whose names are kept"),
-            row("symbols_cached_bytes", cache.bytes() as u64, "bytes", "memory of the names that are kept"),
-            row("symbols_hits", cache.hits, "addresses", "addresses answered from what was kept, since the start"),
-            row("symbols_misses", cache.misses, "addresses", "addresses looked up in files, since the start"),
-            row("symbols_evicted", cache.evictions, "addresses", "names dropped for want of room, since the start"),
-            row("symbols_modules_open", modules, "modules", "modules whose symbols are in memory"),
-            row("symbols_modules_bytes", module_bytes, "bytes", "memory of the symbols of open modules, about"),
-            row(
-                "symbols_modules_opened",
-                opened,
-                "modules",
-                "times that a module's symbols were read, since the start",
-            ),
-            row(
-                "symbols_modules_failed",
-                failed.count() as u64,
-                "modules",
-                "modules without a file that could be read",
-            ),
-            row(
-                "symbols_failures",
-                table.failures,
-                "modules",
-                "times that no file was found or could be read, since the start",
-            ),
-        ]
+        let [open_modules, open_bytes, opened] = table.open;
+        let failed = table.known.values().filter(|known| matches!(known.outcome, Outcome::Failed(_))).count();
+        SymbolCounts {
+            cached: table.cache.len() as u64,
+            cached_bytes: table.cache.bytes() as u64,
+            hits: table.cache.hits,
+            misses: table.cache.misses,
+            evicted: table.cache.evictions,
+            open_modules,
+            open_bytes,
+            opened,
+            failed_modules: failed as u64,
+            failures: table.failures,
+        }
     }
 
     fn known(&self, identity: &Identity) -> Option<Outcome> {
@@ -219,7 +203,7 @@ impl Symbols {
         (outcome, found)
     }
 
-    fn cached(&self, number: u64, addresses: &[u64]) -> Vec<Option<Arc<Resolved>>> {
+    fn cached(&self, number: u64, addresses: &[u64]) -> Vec<Option<Arc<Resolution>>> {
         let table = &mut *self.table.lock();
         addresses.iter().map(|address| table.cache.get((number, *address))).collect()
     }
@@ -227,12 +211,12 @@ impl Symbols {
     /// Reads and parses. An error is what is to be said of every address.
     fn look_up(
         &self,
-        module: &Module<'_>,
+        module: &ModuleRef<'_>,
         identity: &Identity,
         number: u64,
         found: Option<Found>,
         addresses: &[u64],
-    ) -> Result<Vec<Arc<Resolved>>, Arc<Resolved>> {
+    ) -> Result<Vec<Arc<Resolution>>, Arc<Resolution>> {
         let open = &mut *self.open.lock();
         let (mut number, mut found) = (number, found);
         if found.is_none() && !open.modules.contains_key(&number) {
@@ -273,7 +257,7 @@ impl Symbols {
 
 impl Open {
     /// None: the parser panicked, or no thread could be had. The module is closed then.
-    fn resolve(&mut self, number: u64, addresses: &[u64]) -> Option<Vec<Arc<Resolved>>> {
+    fn resolve(&mut self, number: u64, addresses: &[u64]) -> Option<Vec<Arc<Resolution>>> {
         self.clock += 1;
         self.used_at = Some(Instant::now());
         let entry = self.modules.get_mut(&number)?;
@@ -301,7 +285,7 @@ impl Open {
     }
 
     /// Closes the modules that were not used for the longest time until the bounds hold with `more` bytes.
-    fn make_room(&mut self, more: u64, settings: &Settings) {
+    fn make_room(&mut self, more: u64, settings: &SymbolSettings) {
         loop {
             let bytes: u64 = self.modules.values().map(|entry| entry.bytes as u64).sum();
             if bytes.saturating_add(more) <= settings.open_bytes as u64 && self.modules.len() <= settings.open_modules {

@@ -3,10 +3,10 @@
 //! A glob on Module is matched against the module's path and its last component; on Function against the demangled name
 //! without return type and parameters; on File against the path of the source file.
 use crate::rules::Field::{self, File, Function, Module};
-use crate::rules::Kind::{self, Allocator, Library, Runtime};
+use crate::rules::FrameKind::{self, Allocator, Library, Runtime};
 
 #[rustfmt::skip]
-pub(crate) const TABLE: &[(Kind, Field, &str)] = &[
+pub(crate) const TABLE: &[(FrameKind, Field, &str)] = &[
     // The recorder: the preloaded library, and the allocator for Rust programs.
     (Allocator, Module,   "libheapql_preload.so*"),
     (Allocator, Function, "heapql_sampler::*"),

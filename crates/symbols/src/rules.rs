@@ -8,7 +8,7 @@ use crate::rule_table::TABLE;
 
 /// Whose code a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum FrameKind {
     /// malloc and its relations, and what samples them.
     Allocator,
     /// Start-up code, the loader, interpreters and virtual machines, what the compiler brings along.
@@ -33,7 +33,7 @@ pub(crate) enum Field {
 }
 
 struct Rule {
-    kind: Kind,
+    kind: FrameKind,
     field: Field,
     glob: String,
 }
@@ -84,8 +84,8 @@ impl Rules {
         }
     }
 
-    /// Whose code that is. `function` as `Frame` has it, demangled.
-    pub fn kind(&self, module_path: &str, function: Option<&str>, file: Option<&str>) -> Kind {
+    /// Whose code that is. `function` as `SymbolFrame` has it, demangled.
+    pub fn kind(&self, module_path: &str, function: Option<&str>, file: Option<&str>) -> FrameKind {
         let path = module_path.strip_suffix(" (deleted)").unwrap_or(module_path);
         let frame = Described {
             path,
@@ -100,21 +100,21 @@ impl Rules {
             return *kind;
         }
         // Generated code: no module has it, and nothing has its name.
-        if path.is_empty() && function.is_none() { Kind::Runtime } else { Kind::Application }
+        if path.is_empty() && function.is_none() { FrameKind::Runtime } else { FrameKind::Application }
     }
 
     /// Of the frames of a stack, innermost first, the one that is the user's own: the first of the application; if there is
     /// none, the first that is not the allocator's, one with a name before all without: in a stripped interpreter the first
     /// is mostly its own malloc, the same for all. If there is none, the first. None: there are no frames.
     /// Of each frame its kind, and whether its function has a name.
-    pub fn app_frame(frames: impl IntoIterator<Item = (Kind, bool)>) -> Option<usize> {
+    pub fn app_frame(frames: impl IntoIterator<Item = (FrameKind, bool)>) -> Option<usize> {
         let (mut first, mut other, mut named) = (None, None, None);
         for (at, (kind, has_name)) in frames.into_iter().enumerate() {
             first.get_or_insert(at);
             match kind {
-                Kind::Application => return Some(at),
-                Kind::Allocator => {}
-                Kind::Runtime | Kind::Library => {
+                FrameKind::Application => return Some(at),
+                FrameKind::Allocator => {}
+                FrameKind::Runtime | FrameKind::Library => {
                     other.get_or_insert(at);
                     if has_name {
                         named.get_or_insert(at);
@@ -152,10 +152,10 @@ fn error(rule: &str, problem: &'static str) -> RuleError {
 fn rule(text: &str) -> Result<Rule, RuleError> {
     let (kind, rest) = text.split_once(':').ok_or_else(|| error(text, "no kind before a \":\""))?;
     let kind = match kind.trim() {
-        "app" | "application" => Kind::Application,
-        "library" => Kind::Library,
-        "runtime" => Kind::Runtime,
-        "allocator" => Kind::Allocator,
+        "app" | "application" => FrameKind::Application,
+        "library" => FrameKind::Library,
+        "runtime" => FrameKind::Runtime,
+        "allocator" => FrameKind::Allocator,
         _ => return Err(error(text, "the kind is unknown")),
     };
     let rest = rest.trim();

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::Module;
+use crate::ModuleRef;
 use crate::debug_info;
 use crate::elf::{Elf, FileId, open_regular};
 
@@ -37,7 +37,7 @@ impl Found {
     }
 }
 
-pub(crate) fn find(module: &Module<'_>, debug_directories: &[PathBuf]) -> Result<Found, String> {
+pub(crate) fn find(module: &ModuleRef<'_>, debug_directories: &[PathBuf]) -> Result<Found, String> {
     let roots = Roots::of(module);
     let directories = roots.debug_directories(debug_directories);
     let mut found = match find_binary(module, &roots) {
@@ -59,7 +59,7 @@ pub(crate) fn find(module: &Module<'_>, debug_directories: &[PathBuf]) -> Result
 struct Roots(Vec<PathBuf>);
 
 impl Roots {
-    fn of(module: &Module<'_>) -> Roots {
+    fn of(module: &ModuleRef<'_>) -> Roots {
         let own = module.pid.map(|pid| PathBuf::from(format!("/proc/{pid}/root")));
         Roots(own.into_iter().chain([PathBuf::from("/")]).collect())
     }
@@ -110,7 +110,7 @@ fn mapping(line: &str, path: &str) -> Option<Mapping> {
 
 type Binary = (Elf, PathBuf, Option<&'static str>);
 
-fn find_binary(module: &Module<'_>, roots: &Roots) -> Result<Binary, String> {
+fn find_binary(module: &ModuleRef<'_>, roots: &Roots) -> Result<Binary, String> {
     let path = module.path.strip_suffix(DELETED).unwrap_or(module.path);
     if !path.starts_with('/') {
         let what = if path.is_empty() { "the module has no name" } else { path };
@@ -142,7 +142,7 @@ fn find_binary(module: &Module<'_>, roots: &Roots) -> Result<Binary, String> {
 }
 
 /// Files that may be the module, the likeliest first, and whether it certainly is what the process has mapped.
-fn candidates(module: &Module<'_>, path: &str, mapped: &[Mapping], roots: &Roots) -> Vec<(PathBuf, bool)> {
+fn candidates(module: &ModuleRef<'_>, path: &str, mapped: &[Mapping], roots: &Roots) -> Vec<(PathBuf, bool)> {
     let by_name = roots.paths(Path::new(path)).map(|path| (path, false));
     let Some(pid) = module.pid else { return by_name.collect() };
     let exe = PathBuf::from(format!("/proc/{pid}/exe"));

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use heapql_symbols::{Module, Settings, Symbols, unnamed};
+use heapql_symbols::{ModuleRef, SymbolSettings, Symbols, unnamed};
 use toolbox::{build_id, compile, hex, module, name, note, resolve, section, symbol, symbols, text};
 
 /// A process that waits; ended with the test.
@@ -67,7 +67,7 @@ fn a_deleted_file_is_read_while_the_process_lives() {
         compile("g++", "inlined.cpp", directory.path(), "app", &["-std=c++17", option]);
         let deleted = format!("{} (deleted)", text(&path));
         let asked = symbols(directory.path());
-        let of = |pid| Module { path: &deleted, build_id: &id, pid };
+        let of = |pid| ModuleRef { path: &deleted, build_id: &id, pid };
         let resolved = asked.resolve(&of(process.pid()), &[address]).remove(0);
         assert_eq!((name(&resolved), note(&resolved)), ("wait_for_end", ""), "{option}");
         drop(process);
@@ -180,12 +180,12 @@ fn a_debug_link_must_lead_to_the_same_build() {
 
 #[test]
 fn what_is_no_file_says_so() {
-    let asked = Symbols::new(Settings::default());
-    let of = |path, pid| asked.resolve(&Module { path, build_id: &[1], pid }, &[1, 2]).remove(1);
+    let asked = Symbols::new(SymbolSettings::default());
+    let of = |path, pid| asked.resolve(&ModuleRef { path, build_id: &[1], pid }, &[1, 2]).remove(1);
     assert_eq!(note(&of("", None)), "no file: the module has no name");
     assert_eq!(note(&of("[vdso]", Some(1))), "no file: [vdso]");
     assert_eq!(note(&of("/no/such/file", Some(i32::MAX))), "file is gone");
-    assert!(asked.usage().iter().any(|row| row.name == "symbols_modules_failed" && row.value == 3));
+    assert_eq!(asked.counts().failed_modules, 3);
     assert_eq!(unnamed("/usr/lib/libfoo.so.1", 0x12ab), "libfoo.so.1+0x12ab");
     assert_eq!(unnamed("/a/b (deleted)", 1), "b+0x1");
     assert_eq!(unnamed("", 16), "0x10");
@@ -200,32 +200,35 @@ fn bounds_hold_and_answers_stay_the_same() {
     let (start, bytes) = section(&paths[0], ".text");
     let addresses: Vec<u64> = (start..start + bytes).collect();
     let ask = |asked: &Symbols, i: usize| asked.resolve(&module(&paths[i], &ids[i], None), &addresses);
-    let value = |asked: &Symbols, name: &str| asked.usage().iter().find(|row| row.name == name).unwrap().value;
 
     let roomy = symbols(at);
     let expected = ask(&roomy, 0);
-    assert_eq!(value(&roomy, "symbols_hits"), 0);
+    assert_eq!(roomy.counts().hits, 0);
     assert!(ask(&roomy, 0).iter().zip(&expected).all(|(a, b)| std::sync::Arc::ptr_eq(a, b)));
-    assert_eq!(value(&roomy, "symbols_hits"), addresses.len() as i64);
-    assert_eq!(value(&roomy, "symbols_modules_opened"), 1);
+    assert_eq!(roomy.counts().hits, addresses.len() as u64);
+    assert_eq!(roomy.counts().opened, 1);
 
-    let tight =
-        Symbols::new(Settings { cached_bytes: 100_000, open_modules: 1, known_modules: 2, ..Settings::default() });
+    let tight = Symbols::new(SymbolSettings {
+        cached_bytes: 100_000,
+        open_modules: 1,
+        known_modules: 2,
+        ..SymbolSettings::default()
+    });
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 for i in [0, 1, 2, 1, 0] {
                     assert_eq!(ask(&tight, i), expected);
-                    assert!(value(&tight, "symbols_cached_bytes") <= 100_000);
-                    assert!(value(&tight, "symbols_modules_open") <= 1);
+                    assert!(tight.counts().cached_bytes <= 100_000);
+                    assert!(tight.counts().open_modules <= 1);
                 }
             });
         }
     });
-    assert!(value(&tight, "symbols_evicted") > 0);
+    assert!(tight.counts().evicted > 0);
 
     // Debug info that is more than the bound: names all the same.
-    let poor = Symbols::new(Settings { open_bytes: 30_000, ..Settings::default() });
+    let poor = Symbols::new(SymbolSettings { open_bytes: 30_000, ..SymbolSettings::default() });
     let main = symbol(&paths[0], "main").0;
     let resolved = poor.resolve(&module(&paths[0], &ids[0], None), &[main]).remove(0);
     assert_eq!(name(&resolved), "main");

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
-use heapql_profile::{Flame, Options, Profile, UnknownValue, Value, folded, pprof};
+use heapql_profile::{FlameGraph, FlameOptions, Profile, UnknownValue, Value, folded, pprof};
 
 use crate::failure::{Failure, FailureKind};
 use crate::heap::{self, Wanted};
@@ -103,12 +103,12 @@ async fn picture(scope: &Arc<Scope>, form: Form, call: Call) -> Result<Made, Fai
 
 /// None without a profile.
 fn drawn(form: Form, call: &Call, profiles: Vec<Profile>) -> Option<Made> {
-    let options = Options::of(call.value);
+    let options = FlameOptions::of(call.value);
     let mut profiles = profiles.into_iter();
     let (first, second) = (profiles.next()?, profiles.next());
     let flame = || match (&call.from, second) {
         (Some(from), Some(after)) => difference(from, call.to.as_deref(), first.clone(), after, options),
-        _ => Flame::new(&first, options),
+        _ => FlameGraph::new(&first, options),
     };
     Some(match form {
         Form::Svg => Made::Text(flame().svg()),
@@ -118,7 +118,13 @@ fn drawn(form: Form, call: &Call, profiles: Vec<Profile>) -> Option<Made> {
     })
 }
 
-fn difference(from: &str, to: Option<&str>, mut before: Profile, mut after: Profile, options: Options) -> Flame {
+fn difference(
+    from: &str,
+    to: Option<&str>,
+    mut before: Profile,
+    mut after: Profile,
+    options: FlameOptions,
+) -> FlameGraph {
     before.title = from.to_owned();
     after.title = format!("{} of {}", to.unwrap_or("now"), after.title);
     let growth = match to {
@@ -126,7 +132,7 @@ fn difference(from: &str, to: Option<&str>, mut before: Profile, mut after: Prof
         None => format!("growth({})", quoted(from)),
     };
     after.query = Some(format!("SELECT * FROM {growth} ORDER BY est_bytes_growth DESC LIMIT 20;"));
-    Flame::difference(&before, &after, options)
+    FlameGraph::difference(&before, &after, options)
 }
 
 fn quoted(text: &str) -> String {

@@ -14,7 +14,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-use heapql_registry::{Modules, Source, State};
+use heapql_registry::{ModuleMap, Source, SourceState};
 
 use crate::calls::{self, Call};
 use crate::names::Namers;
@@ -169,7 +169,7 @@ fn addresses(text: &str) -> Result<Vec<u64>> {
 }
 
 struct Index {
-    sources: Vec<(Arc<Source>, Modules)>,
+    sources: Vec<(Arc<Source>, ModuleMap)>,
     /// Of the first frames of a stack, and of all: the place of its source, and its module generation.
     stacks: HashMap<Box<[u64]>, (usize, u16)>,
     namers: Mutex<Namers>,
@@ -214,8 +214,8 @@ impl Index {
 
     /// The process whose module lies at an address: a living one first, the server last. None if different files could be
     /// meant.
-    fn only(&self, address: u64) -> Option<(&Source, &Modules)> {
-        let order = |source: &Source| (source.is_own(), source.state() != State::Alive);
+    fn only(&self, address: u64) -> Option<(&Source, &ModuleMap)> {
+        let order = |source: &Source| (source.is_own(), source.state() != SourceState::Alive);
         for wanted in [(false, false), (false, true), (true, false)] {
             let here = self.sources.iter().filter(|(source, _)| order(source) == wanted);
             let mut found = here.filter_map(|(source, modules)| {

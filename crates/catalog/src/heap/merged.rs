@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use heapql_profile::{Frame, Location, Module, Profile, Stack, Values};
+use heapql_profile::{Frame, Location, Profile, ProfileModule, Stack, Values};
 
 use super::{Part, Process, Wanted};
 
@@ -98,7 +98,7 @@ impl Merging {
         };
     }
 
-    fn module(&mut self, server: SocketAddr, module: Module) -> u32 {
+    fn module(&mut self, server: SocketAddr, module: ProfileModule) -> u32 {
         let key = match module.build_id.as_str() {
             "" => ModuleKey::Place(server, module.path.clone(), module.start),
             build_id => ModuleKey::BuildId(build_id.to_owned()),

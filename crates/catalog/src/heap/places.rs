@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use heapql_profile::{Frame, Location, Module};
-use heapql_registry::{Callsite, Module as Record, Modules, Source};
+use heapql_profile::{Frame, Location, ProfileModule};
+use heapql_registry::{Callsite, ModuleMap, ModuleRecord, Source};
 
 use crate::names::{Named, Namer, hex};
 use crate::tables::Scope;
 
 pub(super) struct Places<'a> {
     scope: &'a Scope,
-    modules: Vec<Module>,
+    modules: Vec<ProfileModule>,
     /// By build-id, path and place: several processes may have one.
     known: HashMap<(Vec<u8>, String, u64), u32>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Places<'a> {
 pub(super) struct Located<'p, 'a> {
     places: &'p mut Places<'a>,
     namer: Namer,
-    modules: Modules,
+    modules: ModuleMap,
     seen: HashMap<(u64, u16), Arc<Location>>,
 }
 
@@ -39,15 +39,15 @@ impl<'a> Places<'a> {
         Located { namer: Namer::new(&self.scope.server, source), places: self, modules, seen: HashMap::new() }
     }
 
-    pub(super) fn into_modules(self) -> Vec<Module> {
+    pub(super) fn into_modules(self) -> Vec<ProfileModule> {
         self.modules
     }
 
-    fn module(&mut self, record: &Record) -> u32 {
+    fn module(&mut self, record: &ModuleRecord) -> u32 {
         let key = (record.build_id.clone(), record.path.clone(), record.start);
         let modules = &mut self.modules;
         *self.known.entry(key).or_insert_with(|| {
-            modules.push(Module {
+            modules.push(ProfileModule {
                 path: record.path.clone(),
                 build_id: hex(&record.build_id),
                 start: record.start,

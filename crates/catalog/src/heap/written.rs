@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use heapql_profile::{Frame, Location, Module, Stack, Value, Values};
+use heapql_profile::{Frame, Location, ProfileModule, Stack, Value, Values};
 use serde::{Deserialize, Serialize};
 
 use super::{Part, Process};
@@ -35,7 +35,7 @@ struct WrittenModule {
     load_bias: u64,
 }
 
-/// Module, address, and of each frame: function, file, line, whether it is inlined.
+/// ProfileModule, address, and of each frame: function, file, line, whether it is inlined.
 type WrittenLocation = (u32, u64, Vec<(u32, Option<u32>, Option<u32>, bool)>);
 /// Locations, label, pid, command, values.
 type WrittenStack = (Vec<u32>, u32, i64, u32, [f64; 4]);
@@ -122,7 +122,7 @@ impl Written {
             ended: self.ended,
             server_pid: self.server_pid,
             lost: self.lost,
-            modules: self.modules.into_iter().map(Module::from).collect(),
+            modules: self.modules.into_iter().map(ProfileModule::from).collect(),
             stacks: self.stacks.into_iter().map(stack).collect::<Option<_>>()?,
             errors: values_of(self.errors),
         })
@@ -146,16 +146,16 @@ fn values_of([live_bytes, live_count, total_bytes, total_count]: [f64; 4]) -> Va
     Values { live_count, live_bytes, total_count, total_bytes }
 }
 
-impl From<Module> for WrittenModule {
-    fn from(module: Module) -> WrittenModule {
-        let Module { path, build_id, start, end, load_bias } = module;
+impl From<ProfileModule> for WrittenModule {
+    fn from(module: ProfileModule) -> WrittenModule {
+        let ProfileModule { path, build_id, start, end, load_bias } = module;
         WrittenModule { path, build_id, start, end, load_bias }
     }
 }
 
-impl From<WrittenModule> for Module {
-    fn from(module: WrittenModule) -> Module {
+impl From<WrittenModule> for ProfileModule {
+    fn from(module: WrittenModule) -> ProfileModule {
         let WrittenModule { path, build_id, start, end, load_bias } = module;
-        Module { path, build_id, start, end, load_bias }
+        ProfileModule { path, build_id, start, end, load_bias }
     }
 }

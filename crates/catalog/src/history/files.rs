@@ -18,7 +18,7 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::metadata::KeyValue;
 use datafusion::parquet::file::properties::WriterProperties;
-use heapql_registry::{Change, Pending, Point, ProcessKey, Snapshot, Usage};
+use heapql_registry::{CallsiteChange, FileChanges, Point, ProcessKey, Snapshot, Usage};
 
 const EXTENSION: &str = "parquet";
 /// Keys of a file's metadata.
@@ -42,7 +42,7 @@ impl Files {
     }
 
     /// Writes before it removes: what has moved from one snapshot to another is on disk twice rather than never.
-    pub(super) fn apply(&self, pending: Pending) {
+    pub(super) fn apply(&self, pending: FileChanges) {
         for (snapshot, changes) in pending.write {
             if let Err(error) = self.write(&snapshot, &changes) {
                 self.fail(&self.path(snapshot.number), &error);
@@ -59,7 +59,7 @@ impl Files {
         tracing::warn!(path = %path.display(), %error, "a file of the history cannot be used");
     }
 
-    fn write(&self, snapshot: &Snapshot, changes: &[Change]) -> Result<()> {
+    fn write(&self, snapshot: &Snapshot, changes: &[CallsiteChange]) -> Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let fresh = self.folder.join(format!(".{}.new", snapshot.number));
         let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
@@ -75,7 +75,7 @@ impl Files {
     }
 
     /// Everything that can be read, the oldest first.
-    pub(super) fn load(&self) -> Vec<(Snapshot, Vec<Change>)> {
+    pub(super) fn load(&self) -> Vec<(Snapshot, Vec<CallsiteChange>)> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let (mut paths, others): (Vec<_>, Vec<_>) =
             entries.partition(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
@@ -117,11 +117,13 @@ fn metadata(snapshot: &Snapshot) -> Vec<KeyValue> {
     pairs
 }
 
-fn batch(changes: &[Change]) -> Result<RecordBatch> {
-    let int32 =
-        |get: fn(&Change) -> i32| -> ArrayRef { Arc::new(Int32Array::from_iter_values(changes.iter().map(get))) };
-    let int64 =
-        |get: fn(&Change) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(changes.iter().map(get))) };
+fn batch(changes: &[CallsiteChange]) -> Result<RecordBatch> {
+    let int32 = |get: fn(&CallsiteChange) -> i32| -> ArrayRef {
+        Arc::new(Int32Array::from_iter_values(changes.iter().map(get)))
+    };
+    let int64 = |get: fn(&CallsiteChange) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(changes.iter().map(get)))
+    };
     let float = |get: fn(&Point) -> f32| -> ArrayRef {
         Arc::new(Float32Array::from_iter_values(changes.iter().map(|change| get(&change.point))))
     };
@@ -142,7 +144,7 @@ fn batch(changes: &[Change]) -> Result<RecordBatch> {
     ])?)
 }
 
-fn read(path: &Path) -> Result<(Snapshot, Vec<Change>)> {
+fn read(path: &Path) -> Result<(Snapshot, Vec<CallsiteChange>)> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path)?)?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
@@ -161,7 +163,7 @@ fn read(path: &Path) -> Result<(Snapshot, Vec<Change>)> {
 }
 
 /// None for a batch with other columns.
-fn rows(batch: &RecordBatch, number: u32) -> Option<Vec<Change>> {
+fn rows(batch: &RecordBatch, number: u32) -> Option<Vec<CallsiteChange>> {
     let int64 = |name| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
     let float = |name| batch.column_by_name(name)?.as_primitive_opt::<Float32Type>();
     let double = |name| batch.column_by_name(name)?.as_primitive_opt::<Float64Type>();
@@ -172,7 +174,7 @@ fn rows(batch: &RecordBatch, number: u32) -> Option<Vec<Change>> {
     let (count_variance, bytes_variance) = (float("est_count_variance")?, float("est_bytes_variance")?);
     let est_total_count = double("est_total_count")?;
     let count = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
-    let row = |row| Change {
+    let row = |row| CallsiteChange {
         process: ProcessKey { pid: pid.value(row), created_at: created_at.value(row).cast_unsigned() },
         callsite_id: id.value(row).cast_unsigned(),
         point: Point {
@@ -193,7 +195,7 @@ fn rows(batch: &RecordBatch, number: u32) -> Option<Vec<Change>> {
 mod tests {
     use super::*;
 
-    fn snapshot(number: u32, mark: Option<&str>) -> (Snapshot, Vec<Change>) {
+    fn snapshot(number: u32, mark: Option<&str>) -> (Snapshot, Vec<CallsiteChange>) {
         let at = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789 + u64::from(number));
         let point = Point {
             snapshot: number,
@@ -206,7 +208,7 @@ mod tests {
             est_total_count: 952.25,
         };
         let process = ProcessKey { pid: 42, created_at: u64::MAX - 5 };
-        (Snapshot { number, at, mark: mark.map(Arc::from) }, vec![Change { process, callsite_id: 9, point }; 3])
+        (Snapshot { number, at, mark: mark.map(Arc::from) }, vec![CallsiteChange { process, callsite_id: 9, point }; 3])
     }
 
     #[test]
@@ -215,9 +217,9 @@ mod tests {
         let files = Files::new(folder.path().join("history"));
         assert!(files.load().is_empty(), "of a folder that is not there");
         let all = vec![snapshot(2, None), snapshot(10, Some("before 'it'")), snapshot(300, None)];
-        files.apply(Pending { write: all.iter().rev().cloned().collect(), remove: Vec::new() });
+        files.apply(FileChanges { write: all.iter().rev().cloned().collect(), remove: Vec::new() });
         assert_eq!(files.load(), all);
-        files.apply(Pending { write: Vec::new(), remove: vec![10, 77] });
+        files.apply(FileChanges { write: Vec::new(), remove: vec![10, 77] });
         assert_eq!(files.load().len(), 2);
     }
 
@@ -226,7 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let files = Files::new(folder.path().to_owned());
         let all = vec![snapshot(1, None), snapshot(2, None), snapshot(3, None)];
-        files.apply(Pending { write: all.clone(), remove: Vec::new() });
+        files.apply(FileChanges { write: all.clone(), remove: Vec::new() });
         let bytes = fs::read(files.path(2)).expect("a file");
         for damaged in [&bytes[..bytes.len() / 2], b"PAR1", b""] {
             fs::write(files.path(2), damaged).expect("written");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 use heapql_registry::{Callsite, Source};
-use heapql_symbols::{Kind, Rules};
+use heapql_symbols::{FrameKind, Rules};
 
 use super::batch::{batches, bools, ints, ints_or_null, same_int, same_text, texts, texts_or_null, written};
 use super::stack_id::{self, StackIds};
@@ -124,7 +124,7 @@ fn rows(source: &Source, namer: &mut Namer, callsite: Arc<Callsite>, stack_id: A
     let (state, is_server) = (sources::state_name(source), source.is_own());
     let named = namer.stack(&callsite.stack, callsite.module_generation);
     let app_frame = Rules::app_frame(named.iter().map(Named::kind_and_name));
-    let own = named.iter().position(|named| named.kind != Kind::Allocator).unwrap_or(0);
+    let own = named.iter().position(|named| named.kind != FrameKind::Allocator).unwrap_or(0);
     let mut seen = HashSet::new();
     let row = |(index, named): (usize, Named)| {
         let function = named.function();

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 use heapql_registry::verdict::{self, Judgement, ProcessPoint, Verdict};
-use heapql_registry::{Callsite, Point, ProcessKey, Snapshot, Source, State, Track, as_of};
+use heapql_registry::{Callsite, Point, ProcessKey, Snapshot, Source, SourceState, Track, as_of};
 
 use super::batch::{batches, bools, floats, ints, ints_or_null, same_int, same_text, texts, times};
 use super::stack_id::{self, StackIds};
@@ -147,7 +147,7 @@ fn rows(scope: &Scope, request: &Request) -> Vec<Row> {
 /// Suspects of living processes first, then of dead ones, then what is no suspect.
 fn order(row: &Row) -> (bool, bool, f64, f64) {
     let Judgement { is_suspect, rank_key, .. } = row.judgement;
-    (is_suspect, row.source.state() == State::Alive, if is_suspect { rank_key } else { 0.0 }, row.live.est_bytes)
+    (is_suspect, row.source.state() == SourceState::Alive, if is_suspect { rank_key } else { 0.0 }, row.live.est_bytes)
 }
 
 /// Why there is no row.
@@ -192,7 +192,7 @@ impl<'a> Watched<'a> {
             Some(ProcessPoint { at: *at, total_count: point.est_total_count })
         };
         let totals = snapshots.iter().filter_map(total).collect();
-        let has_ended = source.state() == State::Dead;
+        let has_ended = source.state() == SourceState::Dead;
         Watched { now: since(until), has_ended, snapshots, totals }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
-use heapql_registry::{Estimate, Source, State};
+use heapql_registry::{Estimate, Source, SourceState};
 
 use super::batch::{batches, ints, ints_or_null, same_int, same_text, texts, texts_or_null};
 use super::{Batches, Column, Request, Scope, SystemTable, sources};
@@ -79,7 +79,7 @@ impl SystemTable for ProcessMemory {
 
 fn row(source: Arc<Source>, live: Estimate, detailed: bool) -> Row {
     let mut row = Row { live, rss: None, pss: None, swap: None, why: None, source };
-    if row.source.state() != State::Alive {
+    if row.source.state() != SourceState::Alive {
         row.why = Some("it is dead".to_owned());
         return row;
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use heapql_registry::{Source, State};
+use heapql_registry::{Source, SourceState};
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
@@ -90,9 +90,9 @@ impl SystemTable for Processes {
 
 fn row(source: Arc<Source>, counted: bool) -> Row {
     let state = match source.state() {
-        State::Alive => "alive",
-        State::Dead => "dead",
-        State::Unreadable(why) => {
+        SourceState::Alive => "alive",
+        SourceState::Dead => "dead",
+        SourceState::Unreadable(why) => {
             return Row { source, state: "unreadable", exit: None, why: Some(why), live: None };
         }
     };

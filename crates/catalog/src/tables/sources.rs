@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use heapql_registry::{Callsite, Counters, Source, State};
+use heapql_registry::{Callsite, Counters, Source, SourceState};
 
 use super::Scope;
 use crate::failure::{FailureKind, Warning};
@@ -33,8 +33,8 @@ pub(crate) fn callsites(source: &Source) -> Result<Vec<Callsite>, String> {
 
 fn callsites_where(source: &Source, is_wanted: impl Fn(&Counters) -> bool) -> Result<Vec<Callsite>, String> {
     match source.state() {
-        State::Unreadable(why) => Err(why),
-        State::Alive | State::Dead => source.callsites_where(is_wanted).map_err(|error| error.to_string()),
+        SourceState::Unreadable(why) => Err(why),
+        SourceState::Alive | SourceState::Dead => source.callsites_where(is_wanted).map_err(|error| error.to_string()),
     }
 }
 
@@ -46,8 +46,8 @@ fn warn(scope: &Scope, source: &Source, why: &str) {
 /// As `processes.state` has it.
 pub(crate) fn state_name(source: &Source) -> &'static str {
     match source.state() {
-        State::Alive => "alive",
-        State::Dead => "dead",
-        State::Unreadable(_) => "unreadable",
+        SourceState::Alive => "alive",
+        SourceState::Dead => "dead",
+        SourceState::Unreadable(_) => "unreadable",
     }
 }

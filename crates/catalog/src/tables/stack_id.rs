@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use heapql_registry::{Callsite, Modules, Source};
+use heapql_registry::{Callsite, ModuleMap, Source};
 use sha2::{Digest, Sha256};
 
 use crate::names::hex;
@@ -21,7 +21,7 @@ pub(super) const MYSQL_TYPE: &str = "varchar(32)";
 pub(super) struct StackIds {
     server: Arc<Server>,
     /// By the source's id.
-    modules: HashMap<u64, Modules>,
+    modules: HashMap<u64, ModuleMap>,
 }
 
 impl StackIds {
@@ -37,7 +37,7 @@ impl StackIds {
 }
 
 /// None if a frame cannot be told from others elsewhere.
-fn by_places(modules: &Modules, callsite: &Callsite) -> Option<Sha256> {
+fn by_places(modules: &ModuleMap, callsite: &Callsite) -> Option<Sha256> {
     let mut hash = Sha256::new_with_prefix(b"places");
     for &address in callsite.stack.iter() {
         let (module, address) = modules.locate(address, callsite.module_generation)?;

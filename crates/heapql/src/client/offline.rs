@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use heapql_catalog::{Server, ServerConfig};
-use heapql_registry::Settings;
+use heapql_registry::RegistrySettings;
 use tokio::io::{DuplexStream, duplex};
 
 use crate::error::Error;
@@ -24,7 +24,7 @@ pub(super) struct Offline {
 
 impl Offline {
     pub(super) fn open(root: &Path) -> Result<Offline, Error> {
-        let registry = service::open(Settings::read_only(root.to_owned()))?;
+        let registry = service::open(RegistrySettings::read_only(root.to_owned()))?;
         let server = Server::new(ServerConfig {
             initial: intervals::in_force(&registry),
             registry,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use heapql_ledger::{Intervals, Sampling};
-use heapql_registry::{Settings, State};
+use heapql_registry::{RegistrySettings, SourceState};
 use rustix::fs::statvfs;
 
 use super::Finding::{self, Fail, Fine, Warn};
@@ -66,12 +66,12 @@ fn space(root: &Path) -> Finding {
 }
 
 fn ledgers(root: &Path) -> Finding {
-    let sources = service::open(Settings::read_only(root.to_owned())).map(|registry| registry.sources());
+    let sources = service::open(RegistrySettings::read_only(root.to_owned())).map(|registry| registry.sources());
     let sources = match sources {
         Ok(sources) => sources,
         Err(error) => return Fail(error.to_string()),
     };
-    let unreadable = sources.iter().filter(|source| matches!(source.state(), State::Unreadable(_)));
+    let unreadable = sources.iter().filter(|source| matches!(source.state(), SourceState::Unreadable(_)));
     match unreadable.count() {
         0 => Fine(format!("{} recorded processes", sources.len())),
         bad => Warn(format!("{bad} of {} ledgers cannot be read (hint: heapql ps says why)", sources.len())),
@@ -81,7 +81,7 @@ fn ledgers(root: &Path) -> Finding {
 /// Records a program that does nothing, in a directory of its own.
 fn recording(root: &Path, library: &Path) -> Result<Finding, Error> {
     let dir = RunDir::create(root)?;
-    let registry = service::open(Settings::read_only(dir.path().to_owned()))?;
+    let registry = service::open(RegistrySettings::read_only(dir.path().to_owned()))?;
     registry.set_sampling(Sampling { intervals: Intervals { min: 1, max: 1 }, ..Sampling::DEFAULT });
     let mut command = Command::new("/bin/sh");
     command.args(["-c", ":"]).stdin(Stdio::null()).env("HEAPQL_DIR", dir.path());
@@ -96,7 +96,7 @@ fn recording(root: &Path, library: &Path) -> Result<Finding, Error> {
         _ if !ran.status.success() || !said.is_empty() => {
             Fail(format!("/bin/sh with the library: {}: {said}", ran.status))
         }
-        Some(State::Unreadable(why)) => Fail(format!("/bin/sh was recorded, but {why}")),
+        Some(SourceState::Unreadable(why)) => Fail(format!("/bin/sh was recorded, but {why}")),
         Some(_) => Fine("/bin/sh was recorded".to_owned()),
         None => Fail("/bin/sh ran and left no ledger".to_owned()),
     })

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use heapql_registry::{Settings, State};
+use heapql_registry::{RegistrySettings, SourceState};
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 
@@ -205,7 +205,7 @@ impl Process {
     }
 
     fn ledger(&self, root: &Path, is_mapped: bool) -> Finding {
-        let sources = match service::open(Settings::read_only(root.to_owned())) {
+        let sources = match service::open(RegistrySettings::read_only(root.to_owned())) {
             Ok(registry) => registry.sources(),
             Err(error) => return Fail(error.to_string()),
         };
@@ -217,16 +217,16 @@ impl Process {
         };
         let path = source.path().display().to_string();
         match (source.state(), source.intervals()) {
-            (State::Unreadable(why), _) => Fail(format!("'{path}' cannot be read: {why}")),
-            (State::Dead, _) => Fail(format!("'{path}' is that of an earlier process with this number")),
-            (State::Alive, Some(intervals)) if intervals.is_zero() => {
+            (SourceState::Unreadable(why), _) => Fail(format!("'{path}' cannot be read: {why}")),
+            (SourceState::Dead, _) => Fail(format!("'{path}' is that of an earlier process with this number")),
+            (SourceState::Alive, Some(intervals)) if intervals.is_zero() => {
                 let hint = "heapql set _min_malloc_sample_interval=16 _max_malloc_sample_interval=256";
                 Warn(format!(
                     "nothing is sampled: the intervals are {}..{} (hint: {hint})",
                     intervals.min, intervals.max
                 ))
             }
-            (State::Alive, _) => Fine(format!("'{path}'")),
+            (SourceState::Alive, _) => Fine(format!("'{path}'")),
         }
     }
 }

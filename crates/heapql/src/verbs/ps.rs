@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use datafusion::arrow::temporal_conversions::timestamp_s_to_datetime;
-use heapql_registry::{Settings, Source, State};
+use heapql_registry::{RegistrySettings, Source, SourceState};
 
 use crate::cli::PsArguments;
 use crate::error::Error;
@@ -21,7 +21,7 @@ const COLUMNS: [&str; 8] =
 
 pub(crate) fn run(arguments: PsArguments) -> Result<ExitCode, Error> {
     let root = place::ledger_root(arguments.dir.dir.as_deref())?;
-    let sources = service::open(Settings::read_only(root.clone()))?.sources();
+    let sources = service::open(RegistrySettings::read_only(root.clone()))?.sources();
     if sources.is_empty() {
         say!("no process is recorded in '{}' (hint: heapql run -- CMD)", root.display());
     }
@@ -44,9 +44,9 @@ pub(crate) fn run(arguments: PsArguments) -> Result<ExitCode, Error> {
 fn cells(source: &Source) -> Vec<Cell> {
     let number = |number: i128| Cell::Bare(number.to_string());
     let (state, command) = match source.state() {
-        State::Alive => ("alive", source.command().to_owned()),
-        State::Dead => ("dead", source.command().to_owned()),
-        State::Unreadable(why) => ("unreadable", why),
+        SourceState::Alive => ("alive", source.command().to_owned()),
+        SourceState::Dead => ("dead", source.command().to_owned()),
+        SourceState::Unreadable(why) => ("unreadable", why),
     };
     // Zeroes would be a claim about what could not be read.
     let known = source.intervals();

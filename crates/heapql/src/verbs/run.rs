@@ -10,7 +10,7 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use heapql_ledger::{Intervals, Sampling};
-use heapql_registry::Settings;
+use heapql_registry::RegistrySettings;
 use tokio::process::Child;
 
 use crate::banner;
@@ -140,7 +140,7 @@ fn mimalloc() -> Result<PathBuf, Error> {
 
 /// What earlier runs left beyond the bounds, and their empty directories.
 fn clear_away(root: &Path) {
-    match service::open(Settings::serving(root.to_owned())) {
+    match service::open(RegistrySettings::serving(root.to_owned())) {
         Ok(registry) => drop(registry.sources()),
         Err(error) => tracing::warn!("{error}"),
     }

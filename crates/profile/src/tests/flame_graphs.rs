@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::{HOSTILE, profile_of, stack_of};
-use crate::{Flame, Options, Profile, Value};
+use crate::{FlameGraph, FlameOptions, Profile, Value};
 
 /// The text of each frame's title, and its x and width.
 fn rectangles(svg: &str) -> Vec<(String, f64, f64)> {
@@ -57,7 +57,7 @@ fn names(elements: &[Element]) -> Vec<&str> {
 fn widths_are_the_sums() {
     let stacks = [("main;a;x", 300.0), ("main;a;y", 100.0), ("main;b", 600.0), ("thread;a", 200.0)];
     let profile = profile_of(stacks.map(|(frames, bytes)| stack_of(frames, bytes)));
-    let svg = Flame::new(&profile, Options::default()).svg();
+    let svg = FlameGraph::new(&profile, FlameOptions::default()).svg();
     let per_byte = 1180.0 / 1200.0;
     let found: Vec<_> = rectangles(&svg)
         .into_iter()
@@ -79,7 +79,7 @@ fn widths_are_the_sums() {
     assert_eq!(found, expected.map(|(name, from, width)| (name.to_owned(), from, width)));
     assert!(svg.contains("a src/app.c:7: 400 bytes in 200 allocations, 33.33%"), "{svg}");
 
-    let (_, data) = elements(&Flame::new(&profile, Options::default()).html());
+    let (_, data) = elements(&FlameGraph::new(&profile, FlameOptions::default()).html());
     let bars = data["bars"].as_array().expect("bars");
     let found: Vec<_> = bars.iter().map(|bar| (bar[3].as_u64(), bar[4].as_u64())).collect();
     assert_eq!(found, expected.map(|(_, from, width)| (Some(from), Some(width))));
@@ -100,14 +100,14 @@ fn names_are_text_wherever_they_stand() {
     profile.query = Some(HOSTILE.concat());
     let harmless = profile_of(HOSTILE.map(|_| stack_of("main;f", 10.0)));
 
-    let svg = Flame::new(&profile, Options::default()).svg();
+    let svg = FlameGraph::new(&profile, FlameOptions::default()).svg();
     let document = roxmltree::Document::parse(&svg).expect("XML");
     let tags = ["svg", "title", "style", "rect", "text", "g"];
     assert!(document.descendants().filter(|node| node.is_element()).all(|node| tags.contains(&node.tag_name().name())));
     assert_eq!(rectangles(&svg).len(), 2 + HOSTILE.len());
 
-    let difference = Flame::difference(&profile, &harmless, Options::default());
-    for (flame, tables) in [(Flame::new(&profile, Options::default()), 0), (difference, 1)] {
+    let difference = FlameGraph::difference(&profile, &harmless, FlameOptions::default());
+    for (flame, tables) in [(FlameGraph::new(&profile, FlameOptions::default()), 0), (difference, 1)] {
         let (elements, data) = elements(&flame.html());
         let names = names(&elements);
         let count = |name| names.iter().filter(|other| **other == name).count();
@@ -124,7 +124,7 @@ fn names_are_text_wherever_they_stand() {
 
 #[test]
 fn a_page_loads_nothing_and_runs_only_its_own() {
-    let page = Flame::new(&profile_of([stack_of("main", 1.0)]), Options::default()).html();
+    let page = FlameGraph::new(&profile_of([stack_of("main", 1.0)]), FlameOptions::default()).html();
     let (elements, _) = elements(&page);
     let policy = elements.iter().find_map(|(_, attributes)| {
         (attributes.get("http-equiv")? == "Content-Security-Policy").then(|| attributes["content"].clone())
@@ -141,7 +141,7 @@ fn a_page_loads_nothing_and_runs_only_its_own() {
 fn it_says_what_the_numbers_are() {
     let mut profile = profile_of([stack_of("main", 3.0 * 1024.0 * 1024.0)]);
     profile.errors.live_bytes = 2048.0;
-    let text = |profile: &Profile| Flame::new(profile, Options::default()).html();
+    let text = |profile: &Profile| FlameGraph::new(profile, FlameOptions::default()).html();
     let page = text(&profile);
     assert!(page.contains("3.0 MiB live bytes in all, plus or minus 2.0 KiB (one standard error)."), "{page}");
     assert!(page.contains("one allocation in 16 to 256 was sampled"), "{page}");
@@ -153,21 +153,21 @@ fn it_says_what_the_numbers_are() {
 fn what_is_too_narrow_is_counted() {
     let stacks = (0..1000).map(|i| stack_of(&format!("main;f{i};g"), 1.0)).chain([stack_of("main;big", 99_000.0)]);
     let profile = profile_of(stacks);
-    let svg = Flame::new(&profile, Options::default()).svg();
+    let svg = FlameGraph::new(&profile, FlameOptions::default()).svg();
     assert_eq!(rectangles(&svg).len(), 3);
     assert!(svg.contains("2,000 frames too narrow to be drawn were left out: 1000 bytes (1.00%)"), "{svg}");
-    let all = Options { least_fraction: 0.0, ..Options::default() };
-    assert_eq!(rectangles(&Flame::new(&profile, all).svg()).len(), 2003);
+    let all = FlameOptions { least_fraction: 0.0, ..FlameOptions::default() };
+    assert_eq!(rectangles(&FlameGraph::new(&profile, all).svg()).len(), 2003);
     // Bounded also where all are equal: what is drawn has its callers below it.
-    let few = Options { least_fraction: 0.0, most_frames: 10, ..Options::default() };
-    assert_eq!(rectangles(&Flame::new(&profile, few).svg()).len(), 10);
+    let few = FlameOptions { least_fraction: 0.0, most_frames: 10, ..FlameOptions::default() };
+    assert_eq!(rectangles(&FlameGraph::new(&profile, few).svg()).len(), 10);
 }
 
 #[test]
 fn a_difference_has_the_later_widths() {
     let before = profile_of([("main;a", 100.0), ("main;b", 300.0), ("main;c;d", 50.0)].map(|(f, b)| stack_of(f, b)));
     let after = profile_of([("main;a", 400.0), ("main;b", 200.0)].map(|(f, b)| stack_of(f, b)));
-    let flame = Flame::difference(&before, &after, Options::default());
+    let flame = FlameGraph::difference(&before, &after, FlameOptions::default());
     let svg = flame.svg();
     let document = roxmltree::Document::parse(&svg).expect("XML");
     let fill = |function: &str| {
@@ -193,11 +193,11 @@ fn a_difference_has_the_later_widths() {
 #[test]
 fn nothing_is_a_picture_too() {
     for profile in [profile_of([]), profile_of([stack_of("main", 0.0), stack_of("x", f64::NAN), stack_of("y", -5.0)])] {
-        let flame = Flame::new(&profile, Options::default());
+        let flame = FlameGraph::new(&profile, FlameOptions::default());
         assert_eq!(rectangles(&flame.svg()).len(), 0);
         assert!(flame.svg().contains("0 bytes live bytes in all"), "{}", flame.svg());
         assert_eq!(elements(&flame.html()).1["bars"].as_array().expect("bars").len(), 1);
-        let gone = Flame::difference(&profile_of([stack_of("main;a", 9.0)]), &profile, Options::default());
+        let gone = FlameGraph::difference(&profile_of([stack_of("main;a", 9.0)]), &profile, FlameOptions::default());
         assert!(gone.svg().contains("Gone: 9 bytes in 1 paths"), "{}", gone.svg());
     }
 }
@@ -213,7 +213,7 @@ proptest! {
             stack_of(&frames.join(";"), f64::from(bytes))
         });
         let profile = profile_of(stacks);
-        let (_, data) = elements(&Flame::new(&profile, Options { least_fraction: least, ..Options::default() }).html());
+        let (_, data) = elements(&FlameGraph::new(&profile, FlameOptions { least_fraction: least, ..FlameOptions::default() }).html());
         let bars = data["bars"].as_array().expect("bars");
         prop_assert_eq!(bars[0][4].as_f64(), Some(profile.sum(Value::LiveBytes)));
         let at = |bar: usize, field: usize| bars[bar][field].as_u64().expect("a number");

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{location_of, profile_of, stack_of};
-use crate::{Flame, Options, Profile, Value, folded, pprof};
+use crate::{FlameGraph, FlameOptions, Profile, Value, folded, pprof};
 
 /// Every format, on a stack of 768 KiB: recursion over 20,000 frames would not fit.
 fn written(profile: Profile) -> Vec<usize> {
     let write = move || {
-        let options = Options { least_fraction: 0.0, ..Options::default() };
-        let flame = Flame::new(&profile, options);
-        let difference = Flame::difference(&profile_of([]), &profile, options);
+        let options = FlameOptions { least_fraction: 0.0, ..FlameOptions::default() };
+        let flame = FlameGraph::new(&profile, options);
+        let difference = FlameGraph::difference(&profile_of([]), &profile, options);
         let folded = folded(&profile, Value::LiveBytes);
         [flame.svg().len(), flame.html().len(), difference.html().len(), folded.len(), pprof(&profile).len()].to_vec()
     };
@@ -44,7 +44,7 @@ fn many_stacks() {
     let folded = folded(&profile, Value::LiveBytes);
     let values = folded.lines().map(|line| line.rsplit_once(' ').expect("a value").1.parse::<f64>().expect("a number"));
     assert_eq!(values.sum::<f64>(), sum);
-    let svg = Flame::new(&profile, Options::default()).svg();
+    let svg = FlameGraph::new(&profile, FlameOptions::default()).svg();
     assert!(svg.contains("too narrow to be drawn"), "{}", &svg[..2000]);
     assert!(svg.contains("there are too many different ones"), "{}", &svg[..2000]);
     let sizes = written(profile);

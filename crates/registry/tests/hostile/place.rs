@@ -13,7 +13,7 @@ use heapql_ledger::{
     CERTAIN, CallsiteKey, Intervals, LABEL_BYTES, LabelId, MAX_DEPTH, MIN_BYTES, ModuleEntry, Sampling, Settings,
     Writer,
 };
-use heapql_registry::{Registry, Settings as RegistrySettings, Source, State};
+use heapql_registry::{Registry, RegistrySettings, Source, SourceState};
 
 /// Live callsites of [`REAL`].
 pub(crate) const CALLSITES: usize = 20;
@@ -111,7 +111,7 @@ pub(crate) fn assert_sane(source: &Source) {
     if let Some(Intervals { min, max }) = source.intervals() {
         assert!(1 <= min && min <= max && max <= 10_000);
     }
-    if let State::Unreadable(why) = source.state() {
+    if let SourceState::Unreadable(why) = source.state() {
         assert!(!why.is_empty());
     }
     for callsite in source.callsites().unwrap_or_default() {

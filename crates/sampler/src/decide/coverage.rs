@@ -217,7 +217,8 @@ fn run(
         let thread = || record((nth % SHARDS) as u8, seed, trace);
         std::thread::scope(|scope| scope.spawn(thread).join().expect("the thread ends well"));
     }
-    let registry = Registry::open(heapql_registry::Settings::read_only(dir.path().to_owned())).expect("readable");
+    let registry =
+        Registry::open(heapql_registry::RegistrySettings::read_only(dir.path().to_owned())).expect("readable");
     let source = registry.sources().pop().expect("the ledger");
     let callsites = source.callsites().expect("readable");
     // SAFETY: nobody else is in the writer.

@@ -158,7 +158,7 @@ fn first_frame_of_the_user() {
         let kind = |(module, name, file): &(&'static str, &'static str, &'static str)| {
             (rules.kind(module, some(name), some(file)), !name.is_empty())
         };
-        let kinds: Vec<(Kind, bool)> = stack.iter().map(kind).collect();
+        let kinds: Vec<(FrameKind, bool)> = stack.iter().map(kind).collect();
         assert_eq!(Rules::app_frame(kinds.iter().copied()), Some(expected), "{stack:?}: {kinds:?}");
     }
     assert_eq!(Rules::app_frame([]), None);
@@ -181,7 +181,7 @@ fn names_that_only_look_alike_are_the_users() {
         "operator_new_order(int)",
     ];
     for name in names {
-        assert_eq!(Rules::default().kind("/opt/shop", Some(name), Some("shop.c")), Kind::Application, "{name}");
+        assert_eq!(Rules::default().kind("/opt/shop", Some(name), Some("shop.c")), FrameKind::Application, "{name}");
     }
 }
 
@@ -201,14 +201,14 @@ fn rust_without_debug_info() {
         "core::ptr::drop_in_place<shop::Item>",
         "<alloc::vec::Vec<T> as alloc::vec::spec_from_iter::SpecFromIter<T,I>>::from_iter",
     ];
-    library.into_iter().for_each(|name| assert_eq!(kind(name), Kind::Library, "{name}"));
+    library.into_iter().for_each(|name| assert_eq!(kind(name), FrameKind::Library, "{name}"));
     let users = [
         "shop::main",
         "<shop::Item as core::clone::Clone>::clone",
         "<a::B as core::fmt::Debug>::fmt",
         "<shop::Item>::new",
     ];
-    users.into_iter().for_each(|name| assert_eq!(kind(name), Kind::Application, "{name}"));
+    users.into_iter().for_each(|name| assert_eq!(kind(name), FrameKind::Application, "{name}"));
 }
 
 #[test]
@@ -216,13 +216,13 @@ fn own_rules_come_first() {
     let rules = "app:/opt/vendor/*; runtime:mylib.so; library:boost::*; allocator:function=pool_*; app:file=/rustc/*";
     let rules = Rules::parse(rules).unwrap();
     let kinds = [
-        (("/opt/vendor/libstdc++.so.6", None, None), Kind::Application),
-        (("/usr/lib/mylib.so", Some("f"), None), Kind::Runtime),
-        (("/opt/shop", Some("void boost::f<int>(int)"), None), Kind::Library),
-        (("/opt/shop", Some("pool_get"), None), Kind::Allocator),
-        (("/opt/pool_get", Some("main"), None), Kind::Application),
-        (("/opt/shop", Some("core::f"), Some("/rustc/1/library/core/src/lib.rs")), Kind::Application),
-        (("/opt/shop", Some("std::f()"), None), Kind::Library),
+        (("/opt/vendor/libstdc++.so.6", None, None), FrameKind::Application),
+        (("/usr/lib/mylib.so", Some("f"), None), FrameKind::Runtime),
+        (("/opt/shop", Some("void boost::f<int>(int)"), None), FrameKind::Library),
+        (("/opt/shop", Some("pool_get"), None), FrameKind::Allocator),
+        (("/opt/pool_get", Some("main"), None), FrameKind::Application),
+        (("/opt/shop", Some("core::f"), Some("/rustc/1/library/core/src/lib.rs")), FrameKind::Application),
+        (("/opt/shop", Some("std::f()"), None), FrameKind::Library),
     ];
     for ((module, function, file), kind) in kinds {
         assert_eq!(rules.kind(module, function, file), kind, "{module} {function:?}");

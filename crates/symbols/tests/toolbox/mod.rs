@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heapql_symbols::{Module, Resolved, Settings, Symbols};
+use heapql_symbols::{ModuleRef, Resolution, SymbolSettings, Symbols};
 
 /// Standard output of a command that must succeed.
 pub(crate) fn run(command: &str, arguments: &[&str]) -> String {
@@ -59,24 +59,24 @@ pub(crate) fn section(path: &Path, name: &str) -> (u64, u64) {
 /// Looks for files again at every call, and for debug files in that directory only.
 pub(crate) fn symbols(debug_directory: &Path) -> Symbols {
     let debug_directories = vec![debug_directory.to_owned()];
-    Symbols::new(Settings { debug_directories, retry: Duration::ZERO, ..Settings::default() })
+    Symbols::new(SymbolSettings { debug_directories, retry: Duration::ZERO, ..SymbolSettings::default() })
 }
 
-pub(crate) fn module<'a>(path: &'a Path, build_id: &'a [u8], pid: Option<i32>) -> Module<'a> {
-    Module { path: text(path), build_id, pid }
+pub(crate) fn module<'a>(path: &'a Path, build_id: &'a [u8], pid: Option<i32>) -> ModuleRef<'a> {
+    ModuleRef { path: text(path), build_id, pid }
 }
 
 /// One address of a file, by one who knows nothing yet.
-pub(crate) fn resolve(path: &Path, build_id: &[u8], address: u64) -> Arc<Resolved> {
+pub(crate) fn resolve(path: &Path, build_id: &[u8], address: u64) -> Arc<Resolution> {
     symbols(path.parent().unwrap()).resolve(&module(path, build_id, None), &[address]).remove(0)
 }
 
 /// The outermost function's name.
-pub(crate) fn name(resolved: &Resolved) -> &str {
+pub(crate) fn name(resolved: &Resolution) -> &str {
     resolved.frames.last().unwrap().function.as_deref().unwrap_or("")
 }
 
-pub(crate) fn note(resolved: &Resolved) -> &str {
+pub(crate) fn note(resolved: &Resolution) -> &str {
     resolved.note.as_deref().unwrap_or("")
 }
 
