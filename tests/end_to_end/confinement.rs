@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::full_mode::rows_of_size;
+use crate::harness::host::{can_mount, is_root};
 use crate::harness::{Ended, Launch, Output, Program, tool};
 
 const MODES: [(u32, u32); 3] = [(10_000, 10_000), (16, 256), (1, 1)];
@@ -20,15 +21,6 @@ fn assert_unchanged(program: &Path, arguments: &[&str], modes: &[(u32, u32)]) ->
         assert_eq!(recorded, plain, "{} {arguments:?} recorded with {min}..{max}", program.display());
     }
     plain
-}
-
-fn is_root() -> bool {
-    // SAFETY: no memory is involved.
-    let is_root = unsafe { libc::geteuid() } == 0;
-    if !is_root {
-        eprintln!("skipped: only root may do this");
-    }
-    is_root
 }
 
 #[test]
@@ -94,7 +86,7 @@ fn limits_after_the_start() {
 
 #[test]
 fn a_mount_namespace_without_a_place_to_write() {
-    if !is_root() {
+    if !can_mount() {
         return;
     }
     // Before the program starts, where its ledger would lie is covered, and later read-only.

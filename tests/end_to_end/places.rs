@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::harness::host::{can_mount, is_root};
 use crate::harness::{Ended, Output, Program, heapql, scratch, tool};
 
 const ORDERS: &str = "malloc 5000 100\ncalloc 5000 3000\nfree malloc 4000\nquit\n";
@@ -96,15 +97,6 @@ fn a_directory_of_another_user() {
     assert!(said.contains("it belongs to another user"), "{said}");
 }
 
-fn is_root() -> bool {
-    // SAFETY: no memory is involved.
-    let is_root = unsafe { libc::geteuid() } == 0;
-    if !is_root {
-        eprintln!("skipped: only root may do this");
-    }
-    is_root
-}
-
 #[test]
 fn nobody_is_there_to_be_told() {
     let library = Library::new();
@@ -152,7 +144,7 @@ fn on_file_system(options: &str, prepare: &str, query: &str) -> Output {
 
 #[test]
 fn file_systems_without_room() {
-    if !is_root() {
+    if !can_mount() {
         return;
     }
     for (options, why) in
@@ -166,7 +158,7 @@ fn file_systems_without_room() {
 
 #[test]
 fn file_systems_that_fill_up_later() {
-    if !is_root() {
+    if !can_mount() {
         return;
     }
     let query = "SELECT name, value > 0 AS some FROM heapql.self_usage WHERE name LIKE 'loss%' AND value > 0 \

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner, parse_file};
 
 use crate::harness::{
-    Answer, Endpoints, Launch, Login, PATIENCE, Program, RUNTIME, Server, SqlError, connect_mysql, connect_postgres,
+    Answer, Endpoints, Launch, Login, Program, RUNTIME, Server, SqlError, TIMEOUT, connect_mysql, connect_postgres,
     extended_answer, simple_answer, tests_dir, text_answer,
 };
 
@@ -56,7 +56,7 @@ impl AsyncDB for Database {
     type ColumnType = DefaultColumnType;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, SqlError> {
-        let answer = tokio::time::timeout(PATIENCE, self.answer(sql)).await.map_err(SqlError::broken)??;
+        let answer = tokio::time::timeout(TIMEOUT, self.answer(sql)).await.map_err(SqlError::broken)??;
         if answer.columns.is_empty() {
             return Ok(DBOutput::StatementComplete(answer.affected.unwrap_or(0)));
         }

@@ -7,13 +7,15 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// It only bounds a hang.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A ledger directory of the test's own.
 struct Host {
@@ -22,6 +24,7 @@ struct Host {
 
 impl Host {
     fn new() -> Host {
+        handle_ignored_signals();
         Host { dir: tempfile::tempdir().expect("a directory") }
     }
 
@@ -54,6 +57,22 @@ impl Host {
     }
 }
 
+/// A background command of a script, or of nohup, ignores signals, and programs that it starts would, too. A handler is reset
+/// to the default by exec, so what is started here sees its signals, and the test process goes on ignoring them.
+fn handle_ignored_signals() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    let status = fs::read_to_string("/proc/self/status").expect("read");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).expect("a line");
+    let ignored = u64::from_str_radix(ignored, 16).expect("a mask");
+    ONCE.call_once(|| {
+        for signal in [Signal::HUP, Signal::INT, Signal::QUIT] {
+            if ignored >> (signal.as_raw() - 1) & 1 == 1 {
+                signal_hook::flag::register(signal.as_raw(), Arc::default()).expect("registered");
+            }
+        }
+    });
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -75,13 +94,13 @@ fn ready(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
 
 fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < TIMEOUT {
         match attempt() {
             Some(done) => return done,
             None => sleep(Duration::from_millis(20)),
         }
     }
-    panic!("no {what} after {PATIENCE:?}");
+    panic!("no {what} after {TIMEOUT:?}");
 }
 
 #[test]
@@ -126,7 +145,7 @@ fn a_script_without_a_first_line_runs() {
 fn signals_reach_the_program() {
     let host = Host::new();
     let script = "for s in INT TERM HUP USR1 USR2; do trap \"echo $s\" $s; done; trap 'exit 3' QUIT; echo ready; i=0
-                  while [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done";
+                  while [ $i -lt 3000 ]; do sleep 0.1; i=$((i+1)); done";
     let line = ["run", "-q", "--mysql", "off", "--postgres", "off", "sh", "-c", script];
     let (mut child, mut out) = ready(&mut host.heapql(&line));
     let sent = [Signal::INT, Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2];
@@ -143,7 +162,7 @@ fn signals_reach_the_program() {
 #[test]
 fn a_signal_that_ends_the_program_is_its_exit_status() {
     let host = Host::new();
-    let line = ["run", "-q", "--mysql", "off", "--postgres", "off", "sh", "-c", "echo ready; exec sleep 60"];
+    let line = ["run", "-q", "--mysql", "off", "--postgres", "off", "sh", "-c", "echo ready; exec sleep 300"];
     let (mut child, _out) = ready(&mut host.heapql(&line));
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().expect("ended").code(), Some(143));

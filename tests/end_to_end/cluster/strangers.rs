@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
-use crate::harness::{PATIENCE, scratch};
+use crate::harness::{TIMEOUT, scratch};
 
 fn secret(dir: &Path, name: &str, text: &str) -> String {
     let path = dir.join(name);
@@ -19,7 +19,7 @@ fn secret(dir: &Path, name: &str, text: &str) -> String {
 /// What a stranger says, and all that it is answered until the server hangs up.
 fn answered(address: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("the port is open");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
     // The server may hang up before all is said.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();

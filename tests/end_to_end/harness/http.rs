@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// What a server answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +39,7 @@ pub(crate) fn get(address: &str, path: &str) -> Page {
 /// Sends bytes and reads until the server closes.
 pub(crate) fn ask(address: &str, request: &str) -> Page {
     let mut stream = TcpStream::connect(address).expect("connected");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a limit");
     // A server that has heard enough may close first.
     let _ = stream.write_all(request.as_bytes());
     let mut bytes = Vec::new();

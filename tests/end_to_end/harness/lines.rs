@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 #[derive(Debug)]
 pub(crate) struct Lines(Receiver<String>);
@@ -28,10 +28,10 @@ impl Lines {
 
     /// The next line; `None` at the end.
     pub(crate) fn next(&self) -> Option<String> {
-        match self.0.recv_timeout(PATIENCE) {
+        match self.0.recv_timeout(TIMEOUT) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("the program said nothing for {PATIENCE:?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("the program said nothing for {TIMEOUT:?}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, QueryResult, Value};
 
-use super::{Answer, Client, Login, PATIENCE, RUNTIME, SqlError};
+use super::{Answer, Client, Login, RUNTIME, SqlError, TIMEOUT};
 
 pub(crate) struct Mysql {
     conn: Option<Conn>,
@@ -33,7 +33,7 @@ fn sql_error(error: mysql_async::Error) -> SqlError {
 }
 
 fn bounded<T>(work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
-    RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("the server answers in time") })
+    RUNTIME.block_on(async { tokio::time::timeout(TIMEOUT, work).await.expect("the server answers in time") })
 }
 
 /// Runs a statement with the text protocol.
@@ -130,7 +130,7 @@ impl Drop for Mysql {
     fn drop(&mut self) {
         if let Some(conn) = self.conn.take() {
             // Best effort: the server may be gone already.
-            let _ = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, conn.disconnect()).await });
+            let _ = RUNTIME.block_on(async { tokio::time::timeout(TIMEOUT, conn.disconnect()).await });
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{AsyncMessage, Config, NoTls, SimpleQueryMessage};
 
-use super::{Answer, Client, Login, PATIENCE, RUNTIME, SqlError};
+use super::{Answer, Client, Login, RUNTIME, SqlError, TIMEOUT};
 
 type Notices = Arc<Mutex<Vec<String>>>;
 
@@ -20,7 +20,7 @@ pub(crate) struct Postgres {
 pub(crate) async fn connect(address: &str, login: &Login) -> Result<(tokio_postgres::Client, Notices), SqlError> {
     let (host, port) = address.rsplit_once(':').expect("an address has a port");
     let mut config = Config::new();
-    config.host(host).port(port.parse().expect("a port is a number")).user(&login.user).connect_timeout(PATIENCE);
+    config.host(host).port(port.parse().expect("a port is a number")).user(&login.user).connect_timeout(TIMEOUT);
     if let Some(password) = &login.password {
         config.password(password);
     }
@@ -53,7 +53,7 @@ fn sql_error(error: tokio_postgres::Error) -> SqlError {
 }
 
 fn bounded<T>(work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
-    RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("the server answers in time") })
+    RUNTIME.block_on(async { tokio::time::timeout(TIMEOUT, work).await.expect("the server answers in time") })
 }
 
 /// Runs a statement with the simple protocol.
