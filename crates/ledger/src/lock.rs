@@ -2,7 +2,7 @@
 //!
 //! Not a mutex: no queue, no sleeping, no poisoning, nothing that allocates. A holder never runs code of the program, so
 //! a thread cannot meet its own lock except from a signal handler, and the recorder refuses to be entered twice on one
-//! thread (`sampler::guard`). Used by `writer` and by the sampled pool.
+//! thread (`sampler::recorder`). Used by `writer` and by the sampled pool.
 
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicBool, Ordering::*};

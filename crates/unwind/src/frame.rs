@@ -1,5 +1,5 @@
 //! What is common to the architectures' steps: the loop over those that need no thought, who is told of them, and what
-//! an address of code must look like. Where a caller's registers are is `arch/step.rs`; `walk.rs` calls both.
+//! an address of code must look like. Where a caller's registers are is `x86_64/step.rs`; `walk.rs` calls both.
 
 use crate::arch::{ODD, State, Step, is_plausible};
 use crate::cache::{self, Generation};

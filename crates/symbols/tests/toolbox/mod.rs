@@ -19,7 +19,7 @@ pub(crate) fn source(name: &str) -> String {
     format!("{}/tests/programs/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Compiles tests/programs/SOURCE into DIRECTORY/NAME.
+/// Compiles a file of tests/programs into `directory`, as `name`.
 pub(crate) fn compile(compiler: &str, from: &str, directory: &Path, name: &str, options: &[&str]) -> PathBuf {
     let to = directory.join(name);
     let from = source(from);
