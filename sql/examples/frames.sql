@@ -1,4 +1,4 @@
--- One stack frame by frame: the function, its file and line, and whose code it is.
+-- Shows a stack frame by frame: the function, its file and line, and the kind of code it is.
 SELECT frame, function, file, line, is_inline, kind, module, module_offset, symbol_note
 FROM frames
 WHERE is_app_frame OR frame < 3

@@ -1,4 +1,4 @@
--- What grew since a moment that was given a name, how the heap has gone since, and one callsite's past.
+-- Names a moment, then shows what grew since, how the heap has gone, and one callsite's past.
 SELECT mark('start');
 SELECT pid, label, est_bytes_growth, est_bytes_growth_error, est_count_growth, back_trace
 FROM growth('start')

@@ -1,4 +1,4 @@
--- What the history says of the callsites that hold most, suspects or not.
+-- Shows the verdicts on the callsites that hold most, suspects or not.
 SELECT verdict, app_frame, why, est_live_bytes, pid, callsite_id
 FROM leak_verdicts
 ORDER BY est_live_bytes DESC

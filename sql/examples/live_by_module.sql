@@ -1,4 +1,4 @@
--- Which library, or the program itself, holds most.
+-- Shows how much each library, and the program itself, holds.
 SELECT module, est_bytes, est_count, callsite_count
 FROM live_by_module
 WHERE state = 'alive'

@@ -1,4 +1,4 @@
--- Stacks of which nothing that was sampled was ever freed: where to look for a leak first.
+-- Lists stacks of which no sample was ever freed: the first place to look for a leak.
 SELECT pid, label, sampled_live_count, sampled_live_bytes, back_trace
 FROM heapql.callsites
 WHERE sampled_live_count = sampled_total_count AND sampled_live_count > 1

@@ -1,4 +1,4 @@
--- The sampling parameters, hidden ones included.
+-- Lists the sampling parameters, hidden ones included.
 SELECT svr_ip, svr_port, name, value, default_value, info
 FROM gv$ob_parameters
 WHERE name LIKE '%malloc_sample_interval'

@@ -1,4 +1,4 @@
--- The seed's query with names instead of addresses.
+-- Shows the first row of OceanBase's example with names instead of addresses.
 SELECT alloc_count, alloc_bytes, symbolize(back_trace) AS stack
 FROM __all_virtual_malloc_sample_info
 ORDER BY alloc_bytes DESC

@@ -1,2 +1,2 @@
--- Functions as pprof's top prints them.
+-- Lists functions as pprof's top prints them.
 SELECT * FROM top ORDER BY flat_bytes DESC, cum_bytes DESC LIMIT 10;
