@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::place::LIBRARY_PREFIX;
 use crate::signals::{self, Signals};
 use crate::talk::say;
-use crate::target::{self, Verdict};
+use crate::target::{self, Recordability};
 
 /// What a shell answers when there is no such program, and when there is one that it may not run.
 const NOT_FOUND: u8 = 127;
@@ -75,14 +75,14 @@ impl Launch<'_> {
             started => started,
         };
         let child = started.map_err(|error| self.explain(&path, &error))?;
-        Ok((child, verdict == Verdict::Recordable))
+        Ok((child, verdict == Recordability::Recordable))
     }
 
-    fn prepare(&self, program: &OsStr, verdict: &Verdict) -> Command {
+    fn prepare(&self, program: &OsStr, verdict: &Recordability) -> Command {
         let mut command = Command::new(program);
         // The server has put the intervals into the directory; these would come before them.
         command.env("HEAPQL_DIR", self.dir).env_remove("HEAPQL_MIN").env_remove("HEAPQL_MAX");
-        if !matches!(verdict, Verdict::Breaks(_)) {
+        if !matches!(verdict, Recordability::Breaks(_)) {
             let mut list = preload_list(self.library, env::var_os("LD_PRELOAD").as_deref());
             if let Some(allocator) = self.allocator {
                 list.push(":");
@@ -93,8 +93,8 @@ impl Launch<'_> {
         command
     }
 
-    fn warn(&self, verdict: &Verdict) {
-        if let Verdict::Ignores(why) | Verdict::Breaks(why) = verdict {
+    fn warn(&self, verdict: &Recordability) {
+        if let Recordability::Ignores(why) | Recordability::Breaks(why) = verdict {
             say!("warning: nothing of '{}' will be recorded: {why}", self.program().display());
         }
     }

@@ -1,35 +1,40 @@
-//! An ELF file as far as names need it: its build-id, its sections, its links to debug files.
+//! One ELF file, read in pieces: its sections, its build-id, its links to debug files, its program headers.
 //!
-//! Files are read, never mapped: a file that is truncated while it is mapped ends the server (SIGBUS). What a header claims
-//! is checked against the size of the file and the caller's cap before a byte of it is asked for. 64-bit little-endian only,
-//! like the recorder. Called by `search`, `symbol_table` and `debug_info`.
+//! This is the reader wing's only ELF reader: names (`search`, `symbol_table`, `debug_info`) and the questions about a
+//! program (`program`) go through it. The layouts are `object`'s. The bytes are read here and never mapped, because a
+//! mapped file that is truncated ends the server (SIGBUS). A size that a header claims is checked against the file and the
+//! caller's cap before any memory is taken. Only 64-bit little-endian files are read, as only those are recorded.
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::bytes::{u16_at, u32_at, u64_at};
+use object::LittleEndian as LE;
+use object::elf::{
+    CompressionHeader64, ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD, FileHeader64, NT_GNU_BUILD_ID, PT_NOTE, ProgramHeader64,
+    SHF_COMPRESSED, SHF_EXECINSTR, SHN_XINDEX, SHT_NOBITS, SHT_NOTE, SectionHeader64, SectionType,
+};
+use object::pod::{Pod, from_bytes, slice_from_bytes};
+use object::read::elf::NoteIterator;
 
-const SHT_NOTE: u32 = 7;
-const SHT_NOBITS: u32 = 8;
-pub(crate) const SHT_SYMTAB: u32 = 2;
-pub(crate) const SHT_DYNSYM: u32 = 11;
-const SHF_COMPRESSED: u64 = 0x800;
-const SHF_EXECINSTR: u64 = 4;
-const SHN_XINDEX: u16 = 0xffff;
-const COMPRESS_ZLIB: u32 = 1;
-const COMPRESS_ZSTD: u32 = 2;
-const NT_GNU_BUILD_ID: u32 = 3;
-const PT_NOTE: u32 = 4;
+type Header = FileHeader64<LE>;
+type SectionHeader = SectionHeader64<LE>;
+pub(crate) type ProgramHeader = ProgramHeader64<LE>;
 
-/// Headers beyond these are no program's that is loaded.
-const SECTIONS: usize = 1 << 16;
-const PROGRAM_HEADERS: usize = 1 << 12;
+const HEADER_BYTES: u64 = size_of::<Header>() as u64;
+const SECTION_HEADER_BYTES: u64 = size_of::<SectionHeader>() as u64;
+const PROGRAM_HEADER_BYTES: u64 = size_of::<ProgramHeader>() as u64;
+const COMPRESSION_HEADER_BYTES: usize = size_of::<CompressionHeader64<LE>>();
+
+/// No program that is loaded has more section headers.
+const SECTIONS: u64 = 1 << 16;
+/// No program that is loaded has more program headers.
+const PROGRAM_HEADERS: u64 = 1 << 12;
 const NAMES_BYTES: u64 = 8 << 20;
 const NOTES_BYTES: u64 = 1 << 16;
 const LINK_BYTES: u64 = 1 << 13;
 
-/// Which file it is, so that another one of the same name is noticed.
+/// The identity of a file, by which another one of the same name is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
     pub device: u64,
@@ -41,13 +46,15 @@ pub(crate) struct FileId {
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
     pub name: String,
-    pub kind: u32,
-    flags: u64,
+    pub kind: SectionType,
+    is_compressed: bool,
+    is_code: bool,
     pub address: u64,
     offset: u64,
-    /// In the file; compressed ones are longer in memory.
+    /// Size in the file. A compressed section is longer in memory.
     pub bytes: u64,
     pub link: usize,
+    alignment: u64,
 }
 
 impl Section {
@@ -56,20 +63,43 @@ impl Section {
     }
 
     pub(crate) fn is_code(&self) -> bool {
-        self.flags & SHF_EXECINSTR != 0
+        self.is_code
     }
 }
 
-pub(crate) struct Elf {
+/// A file whose ELF header is known. Its sections may be damaged.
+pub(crate) struct Image {
     file: File,
     pub id: FileId,
+    header: Header,
+}
+
+/// An [`Image`] with its sections.
+pub(crate) struct Elf {
+    image: Image,
     pub sections: Vec<Section>,
-    /// Empty if it has none.
+    /// Empty if the file has none.
     pub build_id: Vec<u8>,
 }
 
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
+
+/// The first bytes as a structure of the format.
+fn pod<T: Pod>(bytes: &[u8]) -> Option<T> {
+    from_bytes(bytes).ok().map(|(found, _)| *found)
+}
+
+/// The bytes as an array of structures of the format. An incomplete one at the end is left out.
+pub(crate) fn pods<T: Pod>(bytes: &[u8]) -> &[T] {
+    slice_from_bytes(bytes, bytes.len() / size_of::<T>()).map_or(&[], |(all, _)| all)
+}
+
+/// The text at a place of a string table, up to its zero byte or the end of the table.
+pub(crate) fn text_at(table: &[u8], at: u32) -> &[u8] {
+    let rest = table.get(at as usize..).unwrap_or_default();
+    &rest[..rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len())]
 }
 
 /// Opens a regular file and nothing else: no FIFO is waited for, no device is touched.
@@ -93,23 +123,127 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<(File, FileId)> {
     Ok((file, FileId { device: now.dev(), inode: now.ino(), bytes: now.len(), modified }))
 }
 
-impl Elf {
-    pub(crate) fn open(path: &Path) -> io::Result<Elf> {
+impl Image {
+    /// An error of kind `Unsupported` means an ELF file of another word size or byte order.
+    pub(crate) fn open(path: &Path) -> io::Result<Image> {
         let (file, id) = open_regular(path)?;
-        let mut elf = Elf { file, id, sections: Vec::new(), build_id: Vec::new() };
         if id.bytes == 0 {
             return Err(invalid("it is empty"));
         }
-        let header = elf.read(0, 64, 64).map_err(|_| invalid("it is not an ELF file"))?;
-        if header[..4] != *b"\x7fELF" {
+        let bytes = read(&file, id.bytes, 0, HEADER_BYTES, HEADER_BYTES);
+        let bytes = bytes.map_err(|_| invalid("it is not an ELF file"))?;
+        if !bytes.starts_with(b"\x7fELF") {
             return Err(invalid("it is not an ELF file"));
         }
-        if header[4] != 2 || header[5] != 1 {
-            return Err(invalid("it is not a 64-bit little-endian ELF file"));
+        if bytes[4..6] != [2, 1] {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "it is not a 64-bit little-endian ELF file"));
         }
-        elf.sections = elf.read_sections(&header)?;
-        elf.build_id = elf.read_build_id(&header);
-        Ok(elf)
+        let header = pod(&bytes).ok_or_else(|| invalid("it is not an ELF file"))?;
+        Ok(Image { file, id, header })
+    }
+
+    pub(crate) fn machine(&self) -> object::elf::Machine {
+        self.header.e_machine.get(LE)
+    }
+
+    /// The program headers. `None` if the file is damaged.
+    pub(crate) fn program_headers(&self) -> Option<Vec<ProgramHeader>> {
+        if u64::from(self.header.e_phentsize.get(LE)) != PROGRAM_HEADER_BYTES {
+            return None;
+        }
+        let bytes = u64::from(self.header.e_phnum.get(LE)) * PROGRAM_HEADER_BYTES;
+        let table = self.read(self.header.e_phoff.get(LE), bytes, PROGRAM_HEADERS * PROGRAM_HEADER_BYTES);
+        Some(pods(&table.ok()?).to_vec())
+    }
+
+    /// Bytes of the file; an error if they are more than `cap`, or more than there are, before any memory is taken.
+    pub(crate) fn read(&self, offset: u64, bytes: u64, cap: u64) -> io::Result<Vec<u8>> {
+        read(&self.file, self.id.bytes, offset, bytes, cap)
+    }
+
+    fn section_header(&self, start: u64) -> io::Result<SectionHeader> {
+        let bytes = self.read(start, SECTION_HEADER_BYTES, SECTION_HEADER_BYTES)?;
+        pod(&bytes).ok_or_else(|| invalid("its section headers are malformed"))
+    }
+
+    fn sections(&self) -> io::Result<Vec<Section>> {
+        let start = self.header.e_shoff.get(LE);
+        if start == 0 {
+            return Ok(Vec::new());
+        }
+        if u64::from(self.header.e_shentsize.get(LE)) != SECTION_HEADER_BYTES {
+            return Err(invalid("its section headers are malformed"));
+        }
+        let (mut count, mut names) =
+            (u64::from(self.header.e_shnum.get(LE)), u32::from(self.header.e_shstrndx.get(LE).0));
+        // If the header's fields are too small for the numbers, section 0 has them.
+        let is_extended = names == u32::from(SHN_XINDEX.0);
+        if count == 0 || is_extended {
+            let first = self.section_header(start)?;
+            count = if count == 0 { first.sh_size.get(LE) } else { count };
+            names = if is_extended { first.sh_link.get(LE) } else { names };
+        }
+        let table = count.saturating_mul(SECTION_HEADER_BYTES);
+        let table = self.read(start, table, SECTIONS * SECTION_HEADER_BYTES)?;
+        let headers: &[SectionHeader] = pods(&table);
+        let mut sections: Vec<Section> = headers.iter().map(section).collect();
+        let name_bytes = match sections.get(names as usize) {
+            Some(section) if section.has_data() => self.read(section.offset, section.bytes, NAMES_BYTES)?,
+            _ => Vec::new(),
+        };
+        for (section, header) in sections.iter_mut().zip(headers) {
+            let name = text_at(&name_bytes, header.sh_name.get(LE));
+            // A longer name is no name that is looked for.
+            section.name = String::from_utf8_lossy(if name.len() < 64 { name } else { b"" }).into_owned();
+        }
+        Ok(sections)
+    }
+
+    fn build_id_in(&self, offset: u64, bytes: u64, alignment: u64) -> Option<Vec<u8>> {
+        let notes = self.read(offset, bytes, NOTES_BYTES).ok()?;
+        let mut notes = NoteIterator::<Header>::new(LE, alignment, &notes).ok()?;
+        while let Some(note) = notes.next().ok()? {
+            if note.name() == b"GNU" && note.n_type(LE) == NT_GNU_BUILD_ID && !note.desc().is_empty() {
+                return Some(note.desc().to_vec());
+            }
+        }
+        None
+    }
+}
+
+/// As [`Image::read`], of a file of `size` bytes.
+fn read(file: &File, size: u64, offset: u64, bytes: u64, cap: u64) -> io::Result<Vec<u8>> {
+    if offset.checked_add(bytes).is_none_or(|end| end > size) {
+        return Err(invalid("it is cut short"));
+    }
+    if bytes > cap {
+        return Err(invalid("a section is too large"));
+    }
+    let mut data = vec![0; bytes as usize];
+    file.read_exact_at(&mut data, offset)?;
+    Ok(data)
+}
+
+impl Elf {
+    pub(crate) fn open(path: &Path) -> io::Result<Elf> {
+        let image = Image::open(path)?;
+        let sections = image.sections()?;
+        let in_sections = sections.iter().filter(|section| section.kind == SHT_NOTE);
+        let in_sections = in_sections.map(|section| (section.offset, section.bytes, section.alignment));
+        // Segments have the note too, and stay where the section headers are gone.
+        let segments = image.program_headers().unwrap_or_default();
+        let in_segments = segments.iter().filter(|segment| segment.p_type.get(LE) == PT_NOTE);
+        let in_segments =
+            in_segments.map(|segment| (segment.p_offset.get(LE), segment.p_filesz.get(LE), segment.p_align.get(LE)));
+        let build_id = in_sections
+            .chain(in_segments)
+            .find_map(|(offset, bytes, alignment)| image.build_id_in(offset, bytes, alignment))
+            .unwrap_or_default();
+        Ok(Elf { image, sections, build_id })
+    }
+
+    pub(crate) fn id(&self) -> FileId {
+        self.image.id
     }
 
     pub(crate) fn section(&self, name: &str) -> Option<&Section> {
@@ -121,138 +255,68 @@ impl Elf {
         if !section.has_data() {
             return Ok(Vec::new());
         }
-        if section.flags & SHF_COMPRESSED == 0 {
-            return self.read(section.offset, section.bytes, cap);
+        let raw = self.image.read(section.offset, section.bytes, cap)?;
+        if !section.is_compressed {
+            return Ok(raw);
         }
-        let raw = self.read(section.offset, section.bytes, cap)?;
-        let (Some(kind), Some(bytes)) = (u32_at(&raw, 0), u64_at(&raw, 8)) else {
+        let header: Option<CompressionHeader64<LE>> = pod(&raw);
+        let Some(header) = header else {
             return Err(invalid("a compressed section is cut short"));
         };
+        let bytes = header.ch_size.get(LE);
         if bytes > cap {
             return Err(invalid("a compressed section is too large"));
         }
-        let packed = raw.get(24..).unwrap_or_default();
+        let packed = &raw[COMPRESSION_HEADER_BYTES..];
         let mut data = Vec::new();
-        match kind {
-            COMPRESS_ZLIB => flate2::read::ZlibDecoder::new(packed).take(bytes).read_to_end(&mut data)?,
-            COMPRESS_ZSTD => zstd::stream::read::Decoder::new(packed)?.take(bytes).read_to_end(&mut data)?,
+        match header.ch_type.get(LE) {
+            ELFCOMPRESS_ZLIB => flate2::read::ZlibDecoder::new(packed).take(bytes).read_to_end(&mut data)?,
+            ELFCOMPRESS_ZSTD => zstd::stream::read::Decoder::new(packed)?.take(bytes).read_to_end(&mut data)?,
             _ => return Err(invalid("a section is compressed in an unknown way")),
         };
         Ok(data)
     }
 
-    /// What `data` would give, in bytes, without reading it.
+    /// How many bytes `data` would give, without reading them.
     pub(crate) fn data_bytes(&self, section: &Section) -> u64 {
-        if section.flags & SHF_COMPRESSED == 0 {
+        if !section.is_compressed {
             return section.bytes;
         }
-        self.read(section.offset, 24, 24).ok().and_then(|header| u64_at(&header, 8)).unwrap_or(0)
+        let bytes = COMPRESSION_HEADER_BYTES as u64;
+        let raw = self.image.read(section.offset, bytes, bytes).unwrap_or_default();
+        pod::<CompressionHeader64<LE>>(&raw).map_or(0, |header| header.ch_size.get(LE))
     }
 
-    /// `.gnu_debuglink`: the name of the file that has the debug info, and its CRC.
+    /// The name in `.gnu_debuglink` of the file that has the debug info, and that file's CRC.
     pub(crate) fn debug_link(&self) -> Option<(String, u32)> {
         let data = self.data(self.section(".gnu_debuglink")?, LINK_BYTES).ok()?;
         let end = data.iter().position(|b| *b == 0)?;
         let name = String::from_utf8(data[..end].to_vec()).ok()?;
-        let crc = u32_at(&data, (end + 4) & !3)?;
-        // A name, not a path: where it is looked for is not the file's to say.
+        let crc = u32::from_le_bytes(*data.get((end + 4) & !3..)?.first_chunk()?);
+        // A name and no path, because the file has no say in where it is looked for.
         (!name.is_empty() && !name.contains('/')).then_some((name, crc))
     }
 
-    /// `.gnu_debugaltlink`: the path and build-id of the file with what several debug files share (dwz).
+    /// The path and build-id in `.gnu_debugaltlink` of the file with what several debug files share (dwz).
     pub(crate) fn alternate_link(&self) -> Option<(String, Vec<u8>)> {
         let data = self.data(self.section(".gnu_debugaltlink")?, LINK_BYTES).ok()?;
         let end = data.iter().position(|b| *b == 0)?;
         let build_id = data[end + 1..].to_vec();
         (!build_id.is_empty()).then_some((String::from_utf8(data[..end].to_vec()).ok()?, build_id))
     }
-
-    fn read(&self, offset: u64, bytes: u64, cap: u64) -> io::Result<Vec<u8>> {
-        if offset.checked_add(bytes).is_none_or(|end| end > self.id.bytes) {
-            return Err(invalid("it is cut short"));
-        }
-        if bytes > cap {
-            return Err(invalid("a section is too large"));
-        }
-        let mut data = vec![0; bytes as usize];
-        self.file.read_exact_at(&mut data, offset)?;
-        Ok(data)
-    }
-
-    fn read_sections(&self, header: &[u8]) -> io::Result<Vec<Section>> {
-        let field = |at| u16_at(header, at).unwrap_or(0);
-        let (start, entry) = (u64_at(header, 0x28).unwrap_or(0), usize::from(field(0x3a)));
-        if start == 0 {
-            return Ok(Vec::new());
-        }
-        if entry < 64 {
-            return Err(invalid("its section headers are malformed"));
-        }
-        let (mut count, mut names) = (usize::from(field(0x3c)), usize::from(field(0x3e)));
-        // More sections than the header can say: section 0 says how many.
-        if count == 0 || names == usize::from(SHN_XINDEX) {
-            let first = self.read(start, 64, 64)?;
-            count = if count == 0 { u64_at(&first, 32).unwrap_or(0) as usize } else { count };
-            names = if names == usize::from(SHN_XINDEX) { u32_at(&first, 40).unwrap_or(0) as usize } else { names };
-        }
-        let table = self.read(start, (count as u64).saturating_mul(entry as u64), (SECTIONS * 64) as u64)?;
-        let mut sections: Vec<(u32, Section)> = table.chunks_exact(entry).filter_map(section).collect();
-        let name_data = match sections.get(names) {
-            Some((_, s)) if s.has_data() => self.read(s.offset, s.bytes, NAMES_BYTES)?,
-            _ => Vec::new(),
-        };
-        for (name, section) in &mut sections {
-            let rest = name_data.get(*name as usize..).unwrap_or_default();
-            let end = rest.iter().take(64).position(|b| *b == 0).unwrap_or(0);
-            section.name = String::from_utf8_lossy(&rest[..end]).into_owned();
-        }
-        Ok(sections.into_iter().map(|(_, section)| section).collect())
-    }
-
-    /// From the notes of the sections, or of the segments where the section headers are gone.
-    fn read_build_id(&self, header: &[u8]) -> Vec<u8> {
-        let in_sections = self.sections.iter().filter(|s| s.kind == SHT_NOTE).map(|s| (s.offset, s.bytes));
-        let found = in_sections.into_iter().find_map(|(offset, bytes)| self.build_id_in(offset, bytes));
-        found.or_else(|| self.build_id_of_segments(header)).unwrap_or_default()
-    }
-
-    fn build_id_of_segments(&self, header: &[u8]) -> Option<Vec<u8>> {
-        let (start, entry, count) = (u64_at(header, 0x20)?, u16_at(header, 0x36)?, u16_at(header, 0x38)?);
-        if entry < 56 {
-            return None;
-        }
-        let table = self.read(start, u64::from(entry) * u64::from(count), (PROGRAM_HEADERS * 56) as u64).ok()?;
-        table
-            .chunks_exact(usize::from(entry))
-            .filter(|segment| u32_at(segment, 0) == Some(PT_NOTE))
-            .find_map(|segment| self.build_id_in(u64_at(segment, 8)?, u64_at(segment, 32)?))
-    }
-
-    fn build_id_in(&self, offset: u64, bytes: u64) -> Option<Vec<u8>> {
-        let notes = self.read(offset, bytes, NOTES_BYTES).ok()?;
-        let mut rest = notes.as_slice();
-        while let (Some(name), Some(value), Some(kind)) = (u32_at(rest, 0), u32_at(rest, 4), u32_at(rest, 8)) {
-            let padded = |bytes: u32| (bytes as usize).checked_next_multiple_of(4);
-            let value_at = padded(name)?.checked_add(12)?;
-            let id = rest.get(value_at..value_at.checked_add(value as usize)?)?;
-            if kind == NT_GNU_BUILD_ID && rest.get(12..16) == Some(b"GNU\0") && !id.is_empty() {
-                return Some(id.to_vec());
-            }
-            rest = rest.get(value_at.checked_add(padded(value)?)?..)?;
-        }
-        None
-    }
 }
 
-fn section(header: &[u8]) -> Option<(u32, Section)> {
-    let section = Section {
+fn section(header: &SectionHeader) -> Section {
+    let flags = header.sh_flags.get(LE);
+    Section {
         name: String::new(),
-        kind: u32_at(header, 4)?,
-        flags: u64_at(header, 8)?,
-        address: u64_at(header, 16)?,
-        offset: u64_at(header, 24)?,
-        bytes: u64_at(header, 32)?,
-        link: u32_at(header, 40)? as usize,
-    };
-    Some((u32_at(header, 0)?, section))
+        kind: header.sh_type.get(LE),
+        is_compressed: flags.contains(SHF_COMPRESSED),
+        is_code: flags.contains(SHF_EXECINSTR),
+        address: header.sh_addr.get(LE),
+        offset: header.sh_offset.get(LE),
+        bytes: header.sh_size.get(LE),
+        link: header.sh_link.get(LE) as usize,
+        alignment: header.sh_addralign.get(LE),
+    }
 }

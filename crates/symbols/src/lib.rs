@@ -6,12 +6,12 @@
 //! ledgers, of load addresses or of SQL. Called by `catalog`. What is searched where: docs/explanation/symbols.md.
 #![forbid(unsafe_code)]
 
-mod bytes;
 mod cache;
 mod debug_info;
 mod elf;
 mod names;
 mod open_module;
+mod program;
 mod reader;
 mod resolve;
 mod rule_table;
@@ -24,8 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use names::demangle;
+pub use program::{Linkage, ProgramFacts, glibc_needed, glibc_version};
 pub use resolve::Symbols;
 pub use rules::{FrameKind, RuleError, Rules};
+pub use search::build_id_path;
 
 /// Where a module's file may be found, and which file it must be.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +113,13 @@ pub struct SymbolCounts {
     pub failed_modules: u64,
     /// Times that no file was found or none could be read, since the start.
     pub failures: u64,
+}
+
+/// The bytes as lower-case hexadecimal digits, as build-ids are written.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: u8| [byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)]));
+    bytes.iter().flat_map(|&byte| digits(byte)).collect()
 }
 
 /// What to show of an address without a name: "libfoo.so.1+0x12ab".

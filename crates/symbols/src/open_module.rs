@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::debug_info::{self, DebugInfo, Failure, Interner, Unusable};
-use crate::elf::{Elf, SHT_DYNSYM, SHT_SYMTAB};
+use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
+
+use crate::elf::Elf;
 use crate::search::Found;
 use crate::symbol_table::SymbolTable;
 use crate::{Resolution, SymbolFrame};

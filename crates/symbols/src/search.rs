@@ -6,9 +6,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::ModuleRef;
 use crate::debug_info;
 use crate::elf::{Elf, FileId, open_regular};
+use crate::{ModuleRef, hex};
 
 const DELETED: &str = " (deleted)";
 /// Of /proc/PID/maps.
@@ -33,7 +33,7 @@ impl Found {
     }
 
     pub(crate) fn ids(&self) -> [Option<FileId>; 3] {
-        [&self.binary, &self.debug, &self.supplement].map(|elf| elf.as_ref().map(|elf| elf.id))
+        [&self.binary, &self.debug, &self.supplement].map(|elf| elf.as_ref().map(Elf::id))
     }
 }
 
@@ -123,7 +123,7 @@ fn find_binary(module: &ModuleRef<'_>, roots: &Roots) -> Result<Binary, String> 
             Ok(elf) if !is_build(&elf, module.build_id) => replaced = replaced.or(Some(elf.build_id)),
             Ok(elf) => {
                 let certain =
-                    is_the_mapped || !elf.build_id.is_empty() || mapped.iter().any(|m| m.inode == elf.id.inode);
+                    is_the_mapped || !elf.build_id.is_empty() || mapped.iter().any(|m| m.inode == elf.id().inode);
                 let note = (!certain).then_some("the file has no build-id: names are of the file as it is now");
                 return Ok((elf, PathBuf::from(path), note));
             }
@@ -164,11 +164,16 @@ fn find_debug(binary: &Elf, path: &Path, roots: &Roots, directories: &[PathBuf])
 
 /// DIRECTORY/.build-id/xx/yyyy.debug. It has a symbol table, if no debug info.
 fn by_build_id(directories: &[PathBuf], build_id: &[u8]) -> Option<Elf> {
-    let (first, rest) = build_id.split_first().filter(|(_, rest)| !rest.is_empty())?;
-    let name = format!(".build-id/{}/{}.debug", hex(&[*first]), hex(rest));
+    let name = build_id_path(build_id)?;
     directories
         .iter()
         .find_map(|directory| Elf::open(&directory.join(&name)).ok().filter(|elf| elf.build_id == build_id))
+}
+
+/// The path of a debug file below a debug directory: `.build-id/xx/yyyy.debug`.
+pub fn build_id_path(build_id: &[u8]) -> Option<String> {
+    let (first, rest) = build_id.split_first().filter(|(_, rest)| !rest.is_empty())?;
+    Some(format!(".build-id/{}/{}.debug", hex(&[*first]), hex(rest)))
 }
 
 /// The file that `.gnu_debuglink` names: beside the binary, in `.debug` beside it, or below a debug directory.
@@ -180,7 +185,7 @@ fn by_debug_link(binary: &Elf, path: &Path, roots: &Roots, directories: &[PathBu
     let near = near.iter().flat_map(|path| roots.paths(path));
     let candidates = near.chain(directories.iter().map(|directory| directory.join(below).join(&name)));
     candidates.into_iter().find_map(|path| {
-        let elf = Elf::open(&path).ok().filter(|elf| elf.id != binary.id)?;
+        let elf = Elf::open(&path).ok().filter(|elf| elf.id() != binary.id())?;
         let both = !elf.build_id.is_empty() && !binary.build_id.is_empty();
         let same = if both { elf.build_id == binary.build_id } else { checksum(&path).ok()? == crc };
         same.then_some(elf)
@@ -218,8 +223,4 @@ fn checksum(path: &Path) -> io::Result<u32> {
 /// A ledger keeps the first 32 bytes of a build-id.
 fn is_build(elf: &Elf, recorded: &[u8]) -> bool {
     elf.build_id == recorded || (recorded.len() == 32 && elf.build_id.starts_with(recorded))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

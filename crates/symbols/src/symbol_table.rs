@@ -2,15 +2,13 @@
 //!
 //! An address is in a symbol only if the symbol's size says so; a symbol without a size reaches to the next one or to the end
 //! of its section, so that no stub of the linker (PLT) and no padding takes its neighbour's name. Called by `open_module`.
-use crate::bytes::{u16_at, u32_at, u64_at};
-use crate::elf::{Elf, Section};
+use object::LittleEndian as LE;
+use object::elf::{
+    STB_GLOBAL, STB_LOCAL, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, SectionType, Sym64, SymbolBind, SymbolType,
+};
 
-const ENTRY: usize = 24;
-const STT_NOTYPE: u8 = 0;
-const STT_FUNC: u8 = 2;
-const STT_GNU_IFUNC: u8 = 10;
-const STB_LOCAL: u8 = 0;
-const STB_GLOBAL: u8 = 1;
+use crate::elf::{Elf, Section, pods, text_at};
+
 /// How many enclosing symbols are looked at for an address behind a nested one.
 const NESTED: usize = 64;
 
@@ -31,14 +29,14 @@ struct Candidate {
     start: u64,
     bytes: u64,
     name: u32,
-    kind: u8,
-    binding: u8,
+    kind: SymbolType,
+    binding: SymbolBind,
     section_end: u64,
 }
 
 impl SymbolTable {
     /// The table of that kind. None: the file has none that names a function, or it is larger than `cap` bytes.
-    pub(crate) fn load(elf: &Elf, kind: u32, cap: u64) -> Option<SymbolTable> {
+    pub(crate) fn load(elf: &Elf, kind: SectionType, cap: u64) -> Option<SymbolTable> {
         let table = elf.sections.iter().find(|s| s.kind == kind && s.has_data())?;
         let strings = elf.sections.get(table.link)?;
         if elf.data_bytes(table).saturating_add(elf.data_bytes(strings)) > cap {
@@ -47,7 +45,7 @@ impl SymbolTable {
         let names = elf.data(strings, cap).ok()?;
         let symbols = elf.data(table, cap).ok()?;
         let mut found: Vec<_> =
-            symbols.chunks_exact(ENTRY).filter_map(|s| candidate(s, &elf.sections, &names)).collect();
+            pods::<Sym64<LE>>(&symbols).iter().filter_map(|s| candidate(s, &elf.sections, &names)).collect();
         found.sort_unstable_by_key(|s| s.start);
         // Ranks read names: only where there is a choice.
         let same_start = found.chunk_by(|a, b| a.start == b.start);
@@ -63,34 +61,28 @@ impl SymbolTable {
     pub(crate) fn find(&self, address: u64) -> Option<String> {
         let before = self.functions.partition_point(|f| f.start <= address);
         let function = self.functions[..before].iter().rev().take(NESTED).find(|f| address < f.end)?;
-        Some(String::from_utf8_lossy(name_at(&self.names, function.name)).into_owned())
+        Some(String::from_utf8_lossy(text_at(&self.names, function.name)).into_owned())
     }
 }
 
-fn name_at(names: &[u8], at: u32) -> &[u8] {
-    let rest = names.get(at as usize..).unwrap_or_default();
-    &rest[..rest.iter().position(|b| *b == 0).unwrap_or(rest.len())]
-}
-
 /// None: not a function, or in no section of code.
-fn candidate(symbol: &[u8], sections: &[Section], names: &[u8]) -> Option<Candidate> {
-    let (name, info) = (u32_at(symbol, 0)?, *symbol.get(4)?);
-    let section = sections.get(usize::from(u16_at(symbol, 6)?)).filter(|s| s.is_code())?;
-    let (start, bytes) = (u64_at(symbol, 8)?, u64_at(symbol, 16)?);
+fn candidate(symbol: &Sym64<LE>, sections: &[Section], names: &[u8]) -> Option<Candidate> {
+    let (name, kind) = (symbol.st_name.get(LE), symbol.st_type());
+    let section = sections.get(usize::from(symbol.st_shndx.get(LE).0)).filter(|s| s.is_code())?;
+    let (start, bytes) = (symbol.st_value.get(LE), symbol.st_size.get(LE));
     let section_end = section.address.checked_add(section.bytes)?;
-    let kind = info & 15;
     let inside = (section.address..section_end).contains(&start);
     // Assembly's labels have no type; `$x` and `.L` mark data and jumps, not functions.
-    let first = name_at(names, name).first().copied()?;
+    let first = text_at(names, name).first().copied()?;
     let label = kind == STT_NOTYPE && !matches!(first, b'$' | b'.');
     let wanted = matches!(kind, STT_FUNC | STT_GNU_IFUNC) || label;
-    (wanted && inside).then_some(Candidate { start, bytes, name, kind, binding: info >> 4, section_end })
+    (wanted && inside).then_some(Candidate { start, bytes, name, kind, binding: symbol.st_bind(), section_end })
 }
 
 /// Of several names for one address the best comes first: of a function, with a size, public, and the plainest
 /// (`malloc`, not `__libc_malloc`).
 fn rank<'a>(symbol: &Candidate, names: &'a [u8]) -> (bool, bool, bool, usize, bool, usize, &'a [u8]) {
-    let name = name_at(names, symbol.name);
+    let name = text_at(names, symbol.name);
     let underscores = name.iter().take_while(|b| **b == b'_').count();
     // What is mangled has its underscore from the mangling.
     let underscores = if name.starts_with(b"_Z") || name.starts_with(b"_R") { 0 } else { underscores };

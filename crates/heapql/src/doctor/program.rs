@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use heapql_symbols::{ProgramFacts, glibc_needed, glibc_version, hex};
+
 use super::Finding::{Fail, Fine, Warn};
-use super::symbols::{self, hex};
-use super::{Finding, Report};
+use super::{Finding, Report, symbols};
 use crate::place;
-use crate::target::{self, Facts, Verdict};
+use crate::target::{self, Recordability};
 
 const SET_ID: u32 = 0o6000;
 
@@ -27,11 +28,11 @@ pub(super) fn check(report: &mut Report, path: &Path) {
 pub(super) fn file(report: &mut Report, path: &Path, name: &Path, libc: &Path) {
     let verdict = target::judge(path);
     report.line("linkage", linkage(&verdict));
-    if let Some(finding) = rights(path).filter(|_| verdict == Verdict::Recordable) {
+    if let Some(finding) = rights(path).filter(|_| verdict == Recordability::Recordable) {
         report.line("rights", finding);
     }
-    let Some(facts) = Facts::of(path) else {
-        if verdict == Verdict::Recordable {
+    let Some(facts) = ProgramFacts::of(path) else {
+        if verdict == Recordability::Recordable {
             report.line("file", Warn("it is no ELF file of 64 bits, or it cannot be read".to_owned()));
         }
         return;
@@ -40,7 +41,7 @@ pub(super) fn file(report: &mut Report, path: &Path, name: &Path, libc: &Path) {
         report.line("runtime", finding);
     }
     // Of what is not recorded the rest does not matter.
-    if verdict != Verdict::Recordable {
+    if verdict != Recordability::Recordable {
         return;
     }
     if let Some(finding) = glibc(libc) {
@@ -52,11 +53,11 @@ pub(super) fn file(report: &mut Report, path: &Path, name: &Path, libc: &Path) {
     report.line("build-id", build_id(&facts));
 }
 
-fn linkage(verdict: &Verdict) -> Finding {
+fn linkage(verdict: &Recordability) -> Finding {
     match verdict {
-        Verdict::Recordable => Fine("the loader maps the recorder into it".to_owned()),
-        Verdict::Ignores(why) => Fail(format!("{why} (hint: {})", remedy(why))),
-        Verdict::Breaks(why) => {
+        Recordability::Recordable => Fine("the loader maps the recorder into it".to_owned()),
+        Recordability::Ignores(why) => Fail(format!("{why} (hint: {})", remedy(why))),
+        Recordability::Breaks(why) => {
             Fail(format!("{why} (hint: build it with glibc, and without the sanitizer, to record it)"))
         }
     }
@@ -90,7 +91,7 @@ pub(super) fn host_libc() -> PathBuf {
 
 /// `None` if it cannot be told.
 pub(super) fn glibc(libc: &Path) -> Option<Finding> {
-    let (needed, found) = (target::glibc_needed(place::LIBRARY)?, target::glibc_version(libc)?);
+    let (needed, found) = (glibc_needed(place::LIBRARY)?, glibc_version(libc)?);
     let words = |(major, minor): (u32, u32)| format!("{major}.{minor}");
     Some(if found < needed {
         let (found, needed) = (words(found), words(needed));
@@ -100,7 +101,7 @@ pub(super) fn glibc(libc: &Path) -> Option<Finding> {
     })
 }
 
-fn allocator(facts: &Facts) -> Finding {
+fn allocator(facts: &ProgramFacts) -> Finding {
     let names = facts.allocators.iter().copied().collect::<Vec<_>>().join(", ");
     if facts.exports_malloc {
         let which = if names.is_empty() { "its own".to_owned() } else { format!("its own ({names})") };
@@ -125,7 +126,7 @@ fn allocator(facts: &Facts) -> Finding {
 }
 
 /// Languages whose memory is their own affair. `None` if it is none of them.
-fn runtime(path: &Path, facts: &Facts) -> Option<Finding> {
+fn runtime(path: &Path, facts: &ProgramFacts) -> Option<Finding> {
     let name = path.file_name()?.to_str()?;
     if facts.is_go {
         return Some(Warn(
@@ -149,7 +150,7 @@ fn runtime(path: &Path, facts: &Facts) -> Option<Finding> {
     None
 }
 
-fn stacks(facts: &Facts) -> Finding {
+fn stacks(facts: &ProgramFacts) -> Finding {
     const HINT: &str = "(hint: build with -fasynchronous-unwind-tables, or with -fno-omit-frame-pointer)";
     if !facts.has_unwind_tables {
         return Warn(format!("they may be short: it has no .eh_frame {HINT}"));
@@ -160,7 +161,7 @@ fn stacks(facts: &Facts) -> Finding {
     Fine("whole: it has .eh_frame".to_owned())
 }
 
-fn build_id(facts: &Facts) -> Finding {
+fn build_id(facts: &ProgramFacts) -> Finding {
     match &facts.build_id {
         Some(bytes) => Fine(hex(bytes)),
         None => Warn(

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use heapql_symbols::{ProgramFacts, build_id_path};
+
 use super::Finding::{self, Fine, Warn};
 use crate::shell::quoted;
-use crate::target::Facts;
 
 const DEBUG_ROOT: &str = "/usr/lib/debug";
 
 /// Debug info, in the file or beside it; else the symbols, else nothing.
-pub(super) fn check(path: &Path, facts: &Facts) -> Finding {
+pub(super) fn check(path: &Path, facts: &ProgramFacts) -> Finding {
     if facts.has_debug_info {
         return Fine("functions, files and lines: debug info is in the file".to_owned());
     }
@@ -27,11 +28,10 @@ pub(super) fn check(path: &Path, facts: &Facts) -> Finding {
 }
 
 /// Where debuggers look (gdb(1), separate debug files).
-fn places(path: &Path, facts: &Facts) -> Vec<PathBuf> {
+fn places(path: &Path, facts: &ProgramFacts) -> Vec<PathBuf> {
     let mut places = Vec::new();
-    if let Some((first, rest)) = facts.build_id.as_deref().and_then(<[u8]>::split_first) {
-        places.push(PathBuf::from(format!("{DEBUG_ROOT}/.build-id/{first:02x}/{}.debug", hex(rest))));
-    }
+    let by_build_id = facts.build_id.as_deref().and_then(build_id_path);
+    places.extend(by_build_id.map(|path| Path::new(DEBUG_ROOT).join(path)));
     // A name, not a path: whoever built the file has no say about other places.
     let link = facts.debug_link.as_deref().filter(|name| !name.is_empty() && !name.contains('/'));
     if let (Some(name), Some(dir)) = (link, path.parent()) {
@@ -42,10 +42,6 @@ fn places(path: &Path, facts: &Facts) -> Vec<PathBuf> {
     // A link may name the file itself.
     places.retain(|place| place != path);
     places
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn hint(path: &Path) -> String {
@@ -75,10 +71,10 @@ mod tests {
 
     #[test]
     fn the_places_are_those_of_debuggers() {
-        let facts = Facts {
+        let facts = ProgramFacts {
             build_id: Some(vec![0xab, 0xcd, 0x01]),
             debug_link: Some("app.debug".to_owned()),
-            ..Facts::default()
+            ..ProgramFacts::default()
         };
         let expected = [
             "/usr/lib/debug/.build-id/ab/cd01.debug",
@@ -87,7 +83,7 @@ mod tests {
             "/usr/lib/debug/opt/bin/app.debug",
         ];
         assert_eq!(places(Path::new("/opt/bin/app"), &facts), expected.map(PathBuf::from));
-        let elsewhere = Facts { debug_link: Some("../../etc/passwd".to_owned()), ..Facts::default() };
+        let elsewhere = ProgramFacts { debug_link: Some("../../etc/passwd".to_owned()), ..ProgramFacts::default() };
         assert!(places(Path::new("/opt/bin/app"), &elsewhere).is_empty());
     }
 }

@@ -1,9 +1,7 @@
 //! Whether a program can be recorded, judged before it starts from its file.
 //!
-//! It only explains and protects: a program that is judged wrongly still runs. Called by `launch` and its verbs.
-
-mod elf;
-mod facts;
+//! It only explains and protects: a program that is judged wrongly still runs. It reads no ELF file itself (`symbols` does).
+//! Called by `launch`, `doctor` and their verbs.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,10 +11,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use heapql_symbols::Linkage;
 use rustix::process::{getgid, getuid};
-
-use elf::{Elf, Linkage};
-pub(crate) use facts::{Facts, glibc_needed, glibc_version};
 
 /// A script's interpreter may be a script; the kernel goes no deeper than this either.
 const MAX_SCRIPTS: usize = 4;
@@ -24,11 +20,11 @@ const MAX_SCRIPTS: usize = 4;
 const SHEBANG_BYTES: u64 = 256;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum Recordability {
     Recordable,
-    /// It runs with the preload library in its environment and ignores it; its children may not. And why.
+    /// It runs with the preload library in its environment and ignores it, for this reason. Its children may not.
     Ignores(&'static str),
-    /// It would not start with the preload library. And why.
+    /// It would not start with the preload library, for this reason.
     Breaks(&'static str),
 }
 
@@ -58,26 +54,28 @@ pub(crate) fn run_by(program: &Path) -> PathBuf {
 }
 
 /// What recording `program` would come to. A file that cannot be read counts as recordable.
-pub(crate) fn judge(program: &Path) -> Verdict {
+pub(crate) fn judge(program: &Path) -> Recordability {
     let program = run_by(program);
     let metadata = fs::metadata(&program);
     if metadata.is_ok_and(|metadata| gains_privileges(&program, &metadata)) {
-        return Verdict::Ignores(
+        return Recordability::Ignores(
             "it runs with the rights of another user (setuid), and the loader ignores LD_PRELOAD then",
         );
     }
-    Elf::open(&program).map_or(Verdict::Recordable, |elf| of(elf.linkage()))
+    Linkage::of(&program).map_or(Recordability::Recordable, recordability)
 }
 
-fn of(linkage: Linkage) -> Verdict {
+fn recordability(linkage: Linkage) -> Recordability {
     match linkage {
-        Linkage::Dynamic => Verdict::Recordable,
+        Linkage::Dynamic => Recordability::Recordable,
         Linkage::Static => {
-            Verdict::Ignores("it is statically linked, and the recorder enters through the dynamic loader")
+            Recordability::Ignores("it is statically linked, and the recorder enters through the dynamic loader")
         }
-        Linkage::OtherMachine => Verdict::Ignores("it is built for another machine or word size than this heapql"),
-        Linkage::OtherLibc => Verdict::Breaks("it uses another C library than glibc"),
-        Linkage::AddressSanitizer => Verdict::Breaks(
+        Linkage::OtherMachine => {
+            Recordability::Ignores("it is built for another machine or word size than this heapql")
+        }
+        Linkage::OtherLibc => Recordability::Breaks("it uses another C library than glibc"),
+        Linkage::AddressSanitizer => Recordability::Breaks(
             "it is built with a sanitizer, which replaces malloc itself and tolerates no other library before it",
         ),
     }
@@ -134,7 +132,7 @@ mod tests {
     #[test]
     fn a_dynamic_program_is_recordable() {
         let shell = find(OsStr::new("sh")).expect("a shell");
-        assert_eq!(judge(&shell), Verdict::Recordable);
+        assert_eq!(judge(&shell), Recordability::Recordable);
     }
 
     #[test]
@@ -153,6 +151,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("script");
         fs::write(&path, format!("#!{}\n", path.display())).expect("written");
-        assert_eq!(judge(&path), Verdict::Recordable);
+        assert_eq!(judge(&path), Recordability::Recordable);
+    }
+
+    #[test]
+    fn the_library_runs_on_this_host() {
+        let needed = heapql_symbols::glibc_needed(crate::place::LIBRARY).expect("versions");
+        let maps = fs::read_to_string("/proc/self/maps").expect("read");
+        let libc = maps.split_whitespace().find(|word| word.ends_with("/libc.so.6")).expect("a libc");
+        assert!(heapql_symbols::glibc_version(Path::new(libc)).expect("versions") >= needed);
     }
 }
