@@ -1,23 +1,24 @@
-//! A flame graph: of one profile, or of what changed between two; as SVG or as a page.
+//! A flame graph of one profile, or of what changed between two.
 //!
-//! Chooses what is shown and says what it is; how it is drawn is in `svg` and `page`. inferno was tried and is not used: in
-//! a differential graph it colours only the leaves, it draws no more than one number per frame, its image carries a script
-//! that a strict content policy refuses, and it takes folded lines, which repeat the whole path for each stack.
+//! It chooses what is shown and puts into words what that is. It draws nothing: `svg` and `page` do. The crate inferno was
+//! tried and is not used: in a differential graph it colours only the leaves, it draws no more than one number per frame,
+//! its image carries a script that a strict content policy refuses, and it takes folded lines, which repeat the whole path
+//! for each stack.
 
-use crate::page;
 use crate::picture::Picture;
 use crate::profile::Profile;
-use crate::svg;
-use crate::tree::{By, Tree};
+use crate::tree::{FrameIdentity, Tree};
 use crate::value::Value;
 use crate::words;
 
+/// What a flame graph shows, and how much of it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct FlameOptions {
+    /// The number that widths stand for.
     pub value: Value,
-    /// Frames narrower than this part of the whole are not drawn.
+    /// Frames narrower than this part of the whole, from 0 to 1, are not drawn.
     pub least_fraction: f64,
-    /// Nor are more than this many, the narrowest first.
+    /// No more frames than this are drawn; the narrowest are left out.
     pub most_frames: usize,
 }
 
@@ -29,12 +30,13 @@ impl Default for FlameOptions {
 }
 
 impl FlameOptions {
+    /// The default options for another value.
     pub fn of(value: Value) -> FlameOptions {
         FlameOptions { value, ..FlameOptions::default() }
     }
 }
 
-/// Ready to be drawn.
+/// A flame graph that is laid out and ready to be drawn, as SVG ([`FlameGraph::svg`]) or as a page ([`FlameGraph::html`]).
 pub struct FlameGraph {
     pub(crate) title: String,
     pub(crate) sentences: Vec<String>,
@@ -45,9 +47,10 @@ pub struct FlameGraph {
 }
 
 impl FlameGraph {
+    /// The flame graph of one profile.
     pub fn new(profile: &Profile, options: FlameOptions) -> FlameGraph {
         let FlameOptions { value, least_fraction, most_frames } = options;
-        let tree = Tree::new(profile, None, value, By::Line);
+        let tree = Tree::new(profile, None, value, FrameIdentity::Line);
         let picture = Picture::new(tree, least_fraction, most_frames);
         let mut sentences = vec![words::total(profile, value), words::sampling(profile)];
         sentences.extend(words::omitted(&picture, value));
@@ -56,10 +59,10 @@ impl FlameGraph {
         FlameGraph { title, sentences, query: profile.query.clone(), value, is_difference: false, picture }
     }
 
-    /// What changed between an earlier and a later profile.
+    /// The flame graph of a later profile, coloured by what changed since an earlier one.
     pub fn difference(before: &Profile, after: &Profile, options: FlameOptions) -> FlameGraph {
         let FlameOptions { value, least_fraction, most_frames } = options;
-        let tree = Tree::new(after, Some(before), value, By::Line);
+        let tree = Tree::new(after, Some(before), value, FrameIdentity::Line);
         let picture = Picture::new(tree, least_fraction, most_frames);
         let mut sentences = words::change(before, after, &picture, value);
         sentences.push(words::total(after, value));
@@ -72,15 +75,5 @@ impl FlameGraph {
             format!("Change of {}: {} to {}", value.words(), before.title, after.title)
         };
         FlameGraph { title, sentences, query: after.query.clone(), value, is_difference: true, picture }
-    }
-
-    /// A picture without script: names and numbers appear when a frame is pointed at.
-    pub fn svg(&self) -> String {
-        svg::drawn(self)
-    }
-
-    /// One file of HTML that loads nothing: search, zoom, keys, light and dark.
-    pub fn html(&self) -> String {
-        page::written(self)
     }
 }

@@ -5,23 +5,23 @@
 
 use crate::profile::Profile;
 use crate::text;
-use crate::tree::{By, ROOT, Tree};
+use crate::tree::{FrameIdentity, ROOT, Tree};
 use crate::value::Value;
 
 const MOST_BYTES: usize = 64 << 20;
-/// Of a stack without frames.
+/// The line of stacks without frames.
 const NO_FRAMES: &str = "[no stack]";
 const SMALLER: &str = "[smaller stacks, not shown]";
 
-/// Values are rounded to whole numbers; a stack of less than a half has no line.
+/// The profile as folded stacks. Values are rounded to whole numbers; a stack of less than a half has no line.
 pub fn folded(profile: &Profile, value: Value) -> String {
     bounded(profile, value, MOST_BYTES)
 }
 
 fn bounded(profile: &Profile, value: Value, most_bytes: usize) -> String {
-    let tree = Tree::new(profile, None, value, By::Function);
+    let tree = Tree::new(profile, None, value, FrameIdentity::Function);
     let names: Vec<String> = tree.names.iter().map(|name| text::folded(&name.function)).collect();
-    // What a node has of its own.
+    // The value of each node without its children.
     let mut own: Vec<f64> = tree.nodes.iter().map(|node| node.values.of(value)).collect();
     for (index, node) in tree.nodes.iter().enumerate().skip(1) {
         own[node.parent as usize] -= tree.after(index as u32);

@@ -6,6 +6,7 @@
 //! what is passed in, nothing recurses, and what a picture leaves out it says. Called by `catalog` (SQL values), by `wire`
 //! (HTTP) and by the verbs of `heapql`.
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod flame;
 mod folded;

@@ -33,12 +33,12 @@ pub(crate) fn bytes(number: f64) -> String {
     if unit == "bytes" { format!("{sign}{size:.0} {unit}") } else { format!("{sign}{size:.1} {unit}") }
 }
 
-/// Of a value's kind.
+/// A number of bytes, or a count.
 pub(crate) fn shown(number: f64, is_bytes: bool) -> String {
     if is_bytes { bytes(number) } else { grouped(number) }
 }
 
-/// `12.34%`; of nothing, nothing.
+/// `12.34%`; a part of nothing is 0%.
 pub(crate) fn percent(part: f64, whole: f64) -> String {
     let share = if whole > 0.0 { 100.0 * part / whole } else { 0.0 };
     format!("{share:.2}%")

@@ -1,7 +1,7 @@
 //! A flame graph as one page: no network, no font, no image but what is in the file.
 //!
 //! The content policy allows exactly the style and the script that stand here, by their digests; the data is JSON in an
-//! element that is not run, and the script puts it on the screen as text only. Called by `flame`.
+//! element that is not run, and the script puts it on the screen as text only. It chooses nothing (`flame` does).
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ use crate::text::{in_script, xml};
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 
-/// What the script draws.
+/// The data that the script draws.
 #[derive(Serialize)]
 struct Data<'a> {
     value: &'static str,
@@ -33,7 +33,14 @@ struct Data<'a> {
     bars: Vec<[i64; 8]>,
 }
 
-pub(crate) fn written(flame: &FlameGraph) -> String {
+impl FlameGraph {
+    /// The graph as one file of HTML that loads nothing, with search, zoom and keys, light and dark.
+    pub fn html(&self) -> String {
+        written(self)
+    }
+}
+
+fn written(flame: &FlameGraph) -> String {
     let title = xml(&flame.title);
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -72,7 +79,7 @@ const CONTROLS: &str = "\
 <main id=\"graph\" role=\"tree\" aria-label=\"Flame graph, callers above what they call\"></main>\n\
 <footer id=\"detail\" aria-live=\"polite\"></footer>\n";
 
-/// What the page may do: nothing but run this script and use this style.
+/// The content policy: the page may run this script, use this style, and nothing else.
 fn policy() -> String {
     let digest = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(
@@ -91,7 +98,7 @@ fn data(flame: &FlameGraph) -> Data<'_> {
         let [start, value, bytes, count, before] = numbers;
         [bar.parent as i64, bar.depth as i64, name, start, value, bytes, count, before]
     });
-    // Of all names only those that are drawn: the numbers in the bars become theirs.
+    // Only the names that are drawn are passed on, and the bars number those.
     let mut bars: Vec<_> = bars.collect();
     let mut at = vec![-1; flame.picture.names.len()];
     let mut names = Vec::new();

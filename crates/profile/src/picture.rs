@@ -3,21 +3,21 @@
 //! Laid out here, so that the SVG and the page show the same, and a browser gets no more than it can draw. Called by
 //! `flame`.
 
-use crate::tree::{Name, ROOT, Tree};
+use crate::tree::{NodeName, ROOT, Tree};
 use crate::value::Values;
 
-/// How many paths that are no longer there are named.
+/// No more paths that are gone are named.
 const MOST_GONE: usize = 20;
 
 /// A node that is drawn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bar {
-    /// Index of the bar below; that of the root is its own.
+    /// Index of the bar below. The root has its own index.
     pub(crate) parent: usize,
     pub(crate) depth: usize,
-    /// None: the root.
+    /// `None` for the root.
     pub(crate) name: Option<u32>,
-    /// Where it begins, in units of the value.
+    /// Left edge, in units of the value.
     pub(crate) start: f64,
     /// Its width.
     pub(crate) value: f64,
@@ -28,7 +28,7 @@ pub(crate) struct Bar {
 /// A path of the earlier profile of which nothing is left.
 #[derive(Debug)]
 pub(crate) struct Gone {
-    pub(crate) path: Vec<Name>,
+    pub(crate) path: Vec<NodeName>,
     pub(crate) before: f64,
 }
 
@@ -36,11 +36,11 @@ pub(crate) struct Gone {
 pub(crate) struct Picture {
     /// The root, then each bar before those that stand on it; siblings in descending order of value.
     pub(crate) bars: Vec<Bar>,
-    pub(crate) names: Vec<Name>,
+    pub(crate) names: Vec<NodeName>,
     /// Frames that have a value and are not drawn, and what they have together.
     pub(crate) pruned_frames: usize,
     pub(crate) pruned_value: f64,
-    /// The largest, and how many there are in all, with their sum.
+    /// The largest paths that are gone; `gone_count` and `gone_value` are the number and the sum of all.
     pub(crate) gone: Vec<Gone>,
     pub(crate) gone_count: usize,
     pub(crate) gone_value: f64,
@@ -48,7 +48,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// Of a tree, without frames narrower than a fraction of the whole, and no more than `most_bars`.
+    /// The picture of a tree, without frames narrower than a fraction of the whole, and of no more than `most_bars` bars.
     pub(crate) fn new(tree: Tree, least_fraction: f64, most_bars: usize) -> Picture {
         let keep = wide_enough(&tree, least_fraction, most_bars);
         let (pruned_frames, pruned_value) = pruned(&tree, &keep);
@@ -65,7 +65,7 @@ impl Picture {
         }
     }
 
-    pub(crate) fn name(&self, bar: &Bar) -> Option<&Name> {
+    pub(crate) fn name(&self, bar: &Bar) -> Option<&NodeName> {
         bar.name.map(|name| &self.names[name as usize])
     }
 
@@ -78,7 +78,7 @@ impl Picture {
     }
 }
 
-/// Which nodes are drawn. A parent has no less than its child and a smaller index, so what is kept is a tree.
+/// Chooses the nodes that are drawn. A parent has no less than its child and a smaller index, so what is kept is a tree.
 fn wide_enough(tree: &Tree, least_fraction: f64, most: usize) -> Vec<bool> {
     let least = tree.after(ROOT) * least_fraction;
     let mut order: Vec<u32> =
@@ -99,7 +99,7 @@ fn pruned(tree: &Tree, keep: &[bool]) -> (usize, f64) {
         let after = tree.after(index as u32);
         if !keep[index] && after > 0.0 {
             frames += 1;
-            // Those above it are part of it.
+            // The nodes above it are part of it.
             value += if keep[node.parent as usize] { after } else { 0.0 };
         }
     }

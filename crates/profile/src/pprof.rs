@@ -16,14 +16,14 @@ use crate::profile::{Location, Profile, Stack};
 use crate::value::Value;
 use crate::words;
 
-/// The bytes of `profile.pb.gz`.
+/// The profile as the bytes of a `profile.pb.gz`.
 pub fn pprof(profile: &Profile) -> Vec<u8> {
     let message = Builder::default().built(profile).encode_to_vec();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(&message).and_then(|()| gzip.finish()).expect("writing to memory does not fail")
 }
 
-/// In the order of `go tool pprof` for heap profiles; the default is what is in use.
+/// The sample types, in the order of `go tool pprof` for heap profiles. The default is the last.
 const SAMPLE_TYPES: [(&str, &str, Value); 4] = [
     ("alloc_objects", "count", Value::TotalCount),
     ("alloc_space", "bytes", Value::TotalBytes),

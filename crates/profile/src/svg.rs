@@ -1,6 +1,7 @@
 //! A flame graph as SVG: the outermost frame on top, a rectangle per frame.
 //!
-//! Without script, so that it is safe wherever an image may stand; light or dark as the reader has it. Called by `flame`.
+//! The image has no script, so that it is safe wherever an image may stand. It is light or dark as its reader's screen is.
+//! It chooses nothing (`flame` does).
 
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,15 +10,15 @@ use crate::flame::FlameGraph;
 use crate::number::{grouped, percent, shown};
 use crate::picture::{Bar, Picture};
 use crate::text::{cut, xml};
-use crate::tree::Name;
+use crate::tree::NodeName;
 
 const WIDTH: f64 = 1200.0;
 const MARGIN: f64 = 10.0;
 const ROW: f64 = 17.0;
 const LINE: f64 = 16.0;
-/// Of a letter, in the font that is asked for.
+/// Width of a letter in the font that is asked for.
 const LETTER: f64 = 6.7;
-/// Of a sentence under the title.
+/// A sentence under the title has no more letters.
 const MOST_LETTERS: usize = 175;
 
 const STYLE: &str = "text{font:11px ui-monospace,monospace;fill:#111;pointer-events:none}\
@@ -25,7 +26,14 @@ const STYLE: &str = "text{font:11px ui-monospace,monospace;fill:#111;pointer-eve
 g:hover rect{stroke:#000;stroke-width:1}\
 @media(prefers-color-scheme:dark){.b{fill:#16181d}.t,.n{fill:#ddd}g:hover rect{stroke:#fff}}";
 
-pub(crate) fn drawn(flame: &FlameGraph) -> String {
+impl FlameGraph {
+    /// The graph as an SVG image without script. Names and numbers appear when a frame is pointed at.
+    pub fn svg(&self) -> String {
+        drawn(self)
+    }
+}
+
+fn drawn(flame: &FlameGraph) -> String {
     let picture = &flame.picture;
     let top = MARGIN + 22.0 + LINE * flame.sentences.len() as f64 + 6.0;
     let height = top + ROW * picture.depth() as f64 + MARGIN;
@@ -76,7 +84,7 @@ fn draw(svg: &mut String, flame: &FlameGraph, bar: &Bar, top: f64, most_change: 
     svg.push_str("</g>\n");
 }
 
-/// What appears when a frame is pointed at.
+/// The text that appears when a frame is pointed at.
 fn described(flame: &FlameGraph, bar: &Bar) -> String {
     let (bytes, count) = flame.value.pair();
     let whole = flame.picture.total();
@@ -97,7 +105,7 @@ fn described(flame: &FlameGraph, bar: &Bar) -> String {
 }
 
 /// `function file:line (inlined)`.
-fn placed(name: &Name) -> String {
+fn placed(name: &NodeName) -> String {
     let mut text = name.function.to_string();
     if let Some(file) = &name.file {
         let _ = write!(text, " {file}");
@@ -111,7 +119,7 @@ fn placed(name: &Name) -> String {
     text
 }
 
-/// Warm, and the same for a function wherever it stands.
+/// A warm colour that is the same for a function wherever it stands.
 fn colour(function: &str) -> String {
     let mut hasher = DefaultHasher::new();
     function.hash(&mut hasher);
@@ -120,7 +128,7 @@ fn colour(function: &str) -> String {
 }
 
 pub(crate) fn most_change(picture: &Picture) -> f64 {
-    // The root's is the sum: it would pale all others.
+    // The root's change is the sum of all, and would pale all others.
     picture.bars.iter().skip(1).map(|bar| (bar.value - bar.before).abs()).fold(0.0, f64::max)
 }
 

@@ -20,7 +20,7 @@ pub(crate) const HOSTILE: [&str; 7] = [
     "&lt;&amp;&#x3c;script&#x3e;",
 ];
 
-/// Of frames from the outermost to the innermost, with so many live bytes in half as many allocations.
+/// A stack of frames, the outermost first, with so many live bytes in half as many allocations.
 pub(crate) fn stack_of(frames: &str, live_bytes: f64) -> Stack {
     let locations = frames.split(';').rev().filter(|name| !name.is_empty()).map(location_of).map(Arc::new).collect();
     let values = Values { live_bytes, live_count: live_bytes / 2.0, ..Values::default() };

@@ -1,9 +1,9 @@
 //! Escaping: a name that a program chose never ends the string, the element or the line that it stands in.
 //!
-//! One function per place. Called by the formats for every text that comes from a profile.
+//! There is one function for each kind of place. Called by the formats for every text that comes from a profile.
 
-/// For XML and HTML, in text and in attributes. What XML cannot hold even as a reference (most control characters, the two
-/// non-characters) becomes U+FFFD.
+/// Escapes text for XML and HTML, between elements and in attributes. Characters that XML cannot hold even as a reference
+/// (most control characters, the two non-characters) become U+FFFD.
 pub fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -27,7 +27,7 @@ pub(crate) fn in_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-/// For one frame of a folded line: `;` separates frames and a line ends the stack, so neither may stay.
+/// Escapes the name of one frame of a folded line: `;` separates frames and a line ends the stack, so neither may stay.
 pub(crate) fn folded(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.trim().chars() {

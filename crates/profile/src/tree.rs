@@ -14,17 +14,17 @@ use crate::value::{Value, Values};
 pub(crate) const MOST_NODES: usize = 1 << 20;
 pub(crate) const ROOT: u32 = 0;
 
-/// What makes two frames the same.
+/// The rule by which two frames are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum By {
-    /// Its function alone.
+pub(crate) enum FrameIdentity {
+    /// The function alone counts.
     Function,
-    /// Also file and line: a function that allocates at two places is two frames.
+    /// File and line count too: a function that allocates at two places is two frames.
     Line,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Name {
+pub(crate) struct NodeName {
     pub(crate) function: Arc<str>,
     pub(crate) file: Option<Arc<str>>,
     pub(crate) line: Option<u32>,
@@ -37,28 +37,28 @@ pub(crate) struct Node {
     pub(crate) parent: u32,
     /// Index into `names`.
     pub(crate) name: u32,
-    /// Of all stacks that begin with this path.
+    /// The sum over all stacks that begin with this path.
     pub(crate) values: Values,
-    /// The same of the earlier profile: the value that the tree was built for.
+    /// The same sum in the earlier profile, of the value that the tree was built for.
     pub(crate) before: f64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Tree {
-    pub(crate) names: Vec<Name>,
+    pub(crate) names: Vec<NodeName>,
     /// The first is the root, which has no name.
     pub(crate) nodes: Vec<Node>,
-    /// Stacks of which the inner frames found no place.
+    /// Stacks whose inner frames found no place.
     pub(crate) cut_stacks: usize,
     pub(crate) value: Value,
 }
 
 impl Tree {
-    pub(crate) fn new(profile: &Profile, before: Option<&Profile>, value: Value, by: By) -> Tree {
+    pub(crate) fn new(profile: &Profile, before: Option<&Profile>, value: Value, by: FrameIdentity) -> Tree {
         Tree::bounded(profile, before, value, by, MOST_NODES)
     }
 
-    fn bounded(profile: &Profile, before: Option<&Profile>, value: Value, by: By, most: usize) -> Tree {
+    fn bounded(profile: &Profile, before: Option<&Profile>, value: Value, by: FrameIdentity, most: usize) -> Tree {
         let mut builder = Builder {
             tree: Tree { names: Vec::new(), nodes: vec![Node::default()], cut_stacks: 0, value },
             by,
@@ -73,13 +73,13 @@ impl Tree {
         builder.tree
     }
 
-    /// What the tree is about, of one node.
+    /// The value of one node that the tree was built for.
     pub(crate) fn after(&self, node: u32) -> f64 {
         self.nodes[node as usize].values.of(self.value)
     }
 
     /// The names from the outermost frame to the node's.
-    pub(crate) fn path(&self, mut node: u32) -> Vec<&Name> {
+    pub(crate) fn path(&self, mut node: u32) -> Vec<&NodeName> {
         let mut path = Vec::new();
         while node != ROOT {
             let Node { parent, name, .. } = self.nodes[node as usize];
@@ -93,9 +93,9 @@ impl Tree {
 
 struct Builder {
     tree: Tree,
-    by: By,
+    by: FrameIdentity,
     most: usize,
-    known: HashMap<Name, u32>,
+    known: HashMap<NodeName, u32>,
     children: HashMap<(u32, u32), u32>,
 }
 
@@ -128,10 +128,10 @@ impl Builder {
     fn names(&mut self, location: &Location, profile: &Profile) -> Vec<u32> {
         if location.frames.is_empty() {
             let function = location.unnamed(&profile.modules).into();
-            return vec![self.name(Name { function, file: None, line: None, is_inline: false })];
+            return vec![self.name(NodeName { function, file: None, line: None, is_inline: false })];
         }
-        let by_line = self.by == By::Line;
-        let names = location.frames.iter().rev().map(|frame| Name {
+        let by_line = self.by == FrameIdentity::Line;
+        let names = location.frames.iter().rev().map(|frame| NodeName {
             function: Arc::clone(&frame.function),
             file: frame.file.clone().filter(|_| by_line),
             line: frame.line.filter(|_| by_line),
@@ -140,7 +140,7 @@ impl Builder {
         names.map(|name| self.name(name)).collect()
     }
 
-    fn name(&mut self, name: Name) -> u32 {
+    fn name(&mut self, name: NodeName) -> u32 {
         let next = self.tree.names.len() as u32;
         *self.known.entry(name).or_insert_with_key(|name| {
             self.tree.names.push(name.clone());
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_stands_at_the_last_frame_that_does() {
         let profile = profile_of([stack_of("main;big;leaf", 90.0), stack_of("main;small;leaf", 10.0)]);
-        let tree = Tree::bounded(&profile, None, Value::LiveBytes, By::Line, 4);
+        let tree = Tree::bounded(&profile, None, Value::LiveBytes, FrameIdentity::Line, 4);
         assert_eq!(tree.nodes.len(), 4);
         assert_eq!(tree.cut_stacks, 1);
         let found: Vec<_> = (0..4).map(|node| (tree.path(node).len(), tree.after(node))).collect();
@@ -186,7 +186,7 @@ mod tests {
             Arc::make_mut(&mut stack.locations[0]).frames[0].line = Some(line);
         }
         let profile = profile_of([here, there]);
-        assert_eq!(Tree::new(&profile, None, Value::LiveBytes, By::Line).nodes.len(), 3);
-        assert_eq!(Tree::new(&profile, None, Value::LiveBytes, By::Function).nodes.len(), 2);
+        assert_eq!(Tree::new(&profile, None, Value::LiveBytes, FrameIdentity::Line).nodes.len(), 3);
+        assert_eq!(Tree::new(&profile, None, Value::LiveBytes, FrameIdentity::Function).nodes.len(), 2);
     }
 }

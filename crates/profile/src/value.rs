@@ -9,16 +9,21 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+/// The four numbers of a stack, as estimates.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Values {
+    /// Objects that are live.
     pub live_count: f64,
+    /// Requested bytes of the live objects.
     pub live_bytes: f64,
+    /// Objects that were ever allocated.
     pub total_count: f64,
+    /// Requested bytes of all objects that were ever allocated.
     pub total_bytes: f64,
 }
 
 impl Values {
-    /// Never negative, infinite or undefined: such a number counts as nothing.
+    /// One of the numbers. A number that is negative, infinite or undefined counts as 0.
     pub fn of(&self, value: Value) -> f64 {
         let number = match value {
             Value::LiveBytes => self.live_bytes,
@@ -39,20 +44,26 @@ impl AddAssign for Values {
     }
 }
 
-/// Which of the numbers a picture's widths are.
+/// The choice of one of the numbers, such as for the widths of a picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Value {
+    /// [`Values::live_bytes`].
     #[default]
     LiveBytes,
+    /// [`Values::live_count`].
     LiveCount,
+    /// [`Values::total_bytes`].
     TotalBytes,
+    /// [`Values::total_count`].
     TotalCount,
 }
 
 impl Value {
+    /// All choices, in the order in which they are listed.
     pub const ALL: [Value; 4] = [Value::LiveBytes, Value::LiveCount, Value::TotalBytes, Value::TotalCount];
 
+    /// The name by which a user chooses it, such as `live_bytes`.
     pub fn name(self) -> &'static str {
         match self {
             Value::LiveBytes => "live_bytes",
@@ -62,7 +73,7 @@ impl Value {
         }
     }
 
-    /// What is counted: "live bytes".
+    /// The thing that is counted, in words, such as "live bytes".
     pub fn words(self) -> &'static str {
         match self {
             Value::LiveBytes => "live bytes",
@@ -72,10 +83,12 @@ impl Value {
         }
     }
 
+    /// The unit: bytes or allocations.
     pub fn unit(self) -> &'static str {
         if self.is_bytes() { "bytes" } else { "allocations" }
     }
 
+    /// It counts bytes, not allocations.
     pub fn is_bytes(self) -> bool {
         matches!(self, Value::LiveBytes | Value::TotalBytes)
     }
@@ -95,7 +108,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A name that is none of the four.
+/// The error for a name that is none of the four; it holds that name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnknownValue(pub String);
 

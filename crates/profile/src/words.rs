@@ -1,4 +1,4 @@
-//! What the numbers of a picture or an export are, in sentences.
+//! Sentences that say what the numbers of a picture or an export are.
 //!
 //! A picture without them invites to take a sample for a count. Called by `flame` and `pprof`.
 
@@ -7,7 +7,7 @@ use crate::picture::Picture;
 use crate::profile::Profile;
 use crate::value::Value;
 
-/// How the numbers came about.
+/// Says how the numbers came about.
 pub(crate) fn sampling(profile: &Profile) -> String {
     match profile.intervals {
         Some((1, 1)) => "Every allocation was recorded: the numbers are exact.".to_owned(),
@@ -38,7 +38,7 @@ pub(crate) fn total(profile: &Profile, value: Value) -> String {
     }
 }
 
-/// What a picture leaves out; empty if nothing.
+/// Says what a picture leaves out. It is empty if that is nothing.
 pub(crate) fn omitted(picture: &Picture, value: Value) -> Vec<String> {
     let mut sentences = Vec::new();
     if picture.pruned_frames > 0 {
@@ -58,7 +58,7 @@ pub(crate) fn omitted(picture: &Picture, value: Value) -> Vec<String> {
     sentences
 }
 
-/// How the later profile differs from the earlier.
+/// Says how the later profile differs from the earlier.
 pub(crate) fn change(before: &Profile, after: &Profile, picture: &Picture, value: Value) -> Vec<String> {
     let (was, is) = (before.sum(value), after.sum(value));
     let is_bytes = value.is_bytes();
