@@ -12,9 +12,11 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-LOCK, INDEX, WRITER = "ledger/src/lock.rs", "ledger/src/index.rs", "ledger/src/writer.rs"
+LOCK, INDEX, WRITER = "ledger/src/lock.rs", "ledger/src/index.rs", "ledger/src/writer/mod.rs"
+CREATE, TABLES = "ledger/src/writer/create.rs", "ledger/src/writer/tables.rs"
 LAYOUT, READER = "ledger/src/layout.rs", "ledger/src/reader/mod.rs"
-POOL, SLAB, RECORDER, DECIDE = "sampler/src/pool/mod.rs", "sampler/src/pool/slab.rs", "sampler/src/recorder.rs", "sampler/src/decide.rs"
+POOL, SLAB, DECIDE = "sampler/src/pool/mod.rs", "sampler/src/pool/slab.rs", "sampler/src/decide.rs"
+STATE, RECORDER, GUARD, SCOPE = "sampler/src/recorder/state.rs", "sampler/src/recorder/mod.rs", "sampler/src/guard.rs", "sampler/src/scope.rs"
 
 # What a model must notice: file, what stands there, what is put in its place, the models that are run.
 MUTANTS = [
@@ -37,12 +39,12 @@ MUTANTS = [
         "callsites",
     ),
     (WRITER, "self.page.callsite_count.store(id + 1, Release)", "self.page.callsite_count.store(id + 1, Relaxed)", "callsites"),
-    (WRITER, "self.page.label_count.store(id + 1, Release)", "self.page.label_count.store(id + 1, Relaxed)", "callsites"),
-    (WRITER, "self.page.module_count.store(id + 1, Release)", "self.page.module_count.store(id + 1, Relaxed)", "callsites"),
-    (WRITER, "        let _held = self.lock.lock()?;\n        self.find_label(wanted).or_else", "        self.find_label(wanted).or_else", "callsites"),
+    (TABLES, "self.page.label_count.store(id + 1, Release)", "self.page.label_count.store(id + 1, Relaxed)", "callsites"),
+    (TABLES, "self.page.module_count.store(id + 1, Release)", "self.page.module_count.store(id + 1, Relaxed)", "callsites"),
+    (TABLES, "        let _held = self.lock.lock()?;\n        self.find_label(wanted).or_else", "        self.find_label(wanted).or_else", "callsites"),
     (WRITER, "let _held = self.lock.lock().ok_or(Loss::Contended)?;", "", "callsites"),
-    (WRITER, "        header.ready.store(1, Release);\n", "", "callsites: a file"),
-    (WRITER, "        identity::describe(header, created);\n", "        header.ready.store(1, Release);\n        identity::describe(header, created);\n", "callsites: a file"),
+    (CREATE, "        header.ready.store(1, Release);\n", "", "callsites: a file"),
+    (CREATE, "        identity::describe(header, created);\n", "        header.ready.store(1, Release);\n        identity::describe(header, created);\n", "callsites: a file"),
     (READER, "        if is_ready(&header) {", "        if false {", "callsites: a file"),
     (READER, "if is_zero && !is_ready(header)", "if false", "callsites: a file"),
     (LAYOUT, "self.limit.fetch_sub(LIMIT_STEP, AcqRel);", "self.limit.fetch_sub(LIMIT_STEP, Relaxed);", "intervals"),
@@ -54,9 +56,9 @@ MUTANTS = [
         "intervals",
     ),
     (LAYOUT, "for _ in 0..16 {", "for _ in 0..1 {", "intervals"),
-    (DECIDE, "let limit = control.limit.load(Acquire);\n    if thread.armed", "let limit = control.limit.load(core::sync::atomic::Ordering::Relaxed);\n    if thread.armed", "intervals"),
+    (DECIDE, "let limit = control.limit.load(Acquire);\n    if thread.gaps", "let limit = control.limit.load(core::sync::atomic::Ordering::Relaxed);\n    if thread.gaps", "intervals"),
     (SLAB, "compare_exchange_weak(head, address, Release, Relaxed)", "compare_exchange_weak(head, address, Relaxed, Relaxed)", "objects"),
-    (SLAB, "shard.left.swap(0, Acquire)", "shard.left.swap(0, Relaxed)", "objects"),
+    (SLAB, "shard.remote_frees.swap(0, Acquire)", "shard.remote_frees.swap(0, Relaxed)", "objects"),
     (SLAB, "if header(address).word.load(Relaxed) != word {", "if false {", "objects"),
     (SLAB, "(0xfffe | u64::from(moved)) << 16", "u64::from(moved) << 16", "objects"),
     (SLAB, "compare_exchange(word, freed, AcqRel, Relaxed).is_err()", "swap(freed, AcqRel) == 0", "objects"),
@@ -72,18 +74,33 @@ MUTANTS = [
         "        let bytes = unit.span_bytes();\n        self.give_back(number);\n        self.range.release(number, bytes);\n",
         "objects",
     ),
-    (POOL, "        if !unit.end_large() {\n            return Err(Bad::Freed);\n        }\n", "        unit.end_large();\n", "objects"),
+    (POOL, "        if !unit.end_large() {\n            return Err(PoolError::DoubleFree);\n        }\n", "        unit.end_large();\n", "objects"),
     (POOL, "compare_exchange_weak(head, unit + 1, Release, Relaxed)", "compare_exchange_weak(head, unit + 1, Relaxed, Relaxed)", "objects"),
     (POOL, "self.freed_spans.swap(0, Acquire)", "self.freed_spans.swap(0, Relaxed)", "objects"),
     (POOL, "            state.set_next_freed(head);\n", "", "objects"),
     (
-        RECORDER,
+        STATE,
         "    PAGE.control.limit.store(0, Relaxed);\n    // Last: from now on another thread may open the ledger, whose words these then are.\n    STATE.store(UNOPENED, Release);\n",
         "    STATE.store(UNOPENED, Release);\n    PAGE.control.limit.store(0, Relaxed);\n",
         "recording",
     ),
-    (RECORDER, "    if STATE.load(Acquire) != UNOPENED {\n", "    if false {\n", "recording"),
-    (RECORDER, "    let Some(_held) = OPENING.lock() else {\n        return false;\n    };\n", "", "recording"),
+    (STATE, "    if STATE.load(Acquire) != UNOPENED {\n", "    if false {\n", "recording"),
+    (STATE, "    let Some(_held) = OPENING.lock() else {\n        return false;\n    };\n", "", "recording"),
+    (GUARD, "        if thread.inside.get() {\n            return None;\n        }\n", "", "signals"),
+    (GUARD, "        thread.inside.set(true);\n", "", "signals"),
+    (GUARD, "        self.thread.inside.set(false);\n", "", "signals"),
+    (
+        RECORDER,
+        "        && let Some(inside) = ReentrancyGuard::enter()\n    {\n        decide::switch(inside.thread, &PAGE.control, label);\n",
+        "    {\n        decide::switch(thread::current(), &PAGE.control, label);\n",
+        "signals",
+    ),
+    (
+        SCOPE,
+        "    let before = thread.scopes.get(depth as usize).map(SignalU16::get);\n    compiler_fence(SeqCst);\n    thread.scope_depth.set(depth);\n",
+        "    thread.scope_depth.set(depth);\n    compiler_fence(SeqCst);\n    let before = thread.scopes.get(depth as usize).map(SignalU16::get);\n",
+        "signals",
+    ),
 ]
 
 

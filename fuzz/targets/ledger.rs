@@ -9,19 +9,21 @@
 #[path = "../../crates/registry/tests/hostile/place.rs"]
 mod place;
 
-use heapql_ledger::layout::{CALLSITES_AT, Callsite, HEADER_BYTES, LABELS_AT, Label, MODULES_AT, Module, capacities};
+use heapql_ledger::layout::{
+    CALLSITES_AT, HEADER_BYTES, LABELS_AT, MODULES_AT, RawCallsite, RawLabel, RawModule, capacities,
+};
 use heapql_ledger::{MIN_BYTES, Sampling};
 use libfuzzer_sys::fuzz_target;
 use place::{Place, REAL, assert_sane};
 
 /// Where each table begins, and how much of it is changed.
 fn used() -> [(usize, usize); 5] {
-    let words = CALLSITES_AT + capacities(MIN_BYTES).0 * size_of::<Callsite>();
+    let words = CALLSITES_AT + capacities(MIN_BYTES).0 * size_of::<RawCallsite>();
     [
         (0, HEADER_BYTES),
-        (LABELS_AT, 4 * size_of::<Label>()),
-        (MODULES_AT, 2 * size_of::<Module>()),
-        (CALLSITES_AT, 24 * size_of::<Callsite>()),
+        (LABELS_AT, 4 * size_of::<RawLabel>()),
+        (MODULES_AT, 2 * size_of::<RawModule>()),
+        (CALLSITES_AT, 24 * size_of::<RawCallsite>()),
         (words, 1024),
     ]
 }

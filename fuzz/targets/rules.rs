@@ -15,14 +15,14 @@ mod arch;
 #[path = "../../crates/unwind/src/bounds.rs"]
 mod bounds;
 #[rustfmt::skip]
-#[path = "../../crates/unwind/src/cache.rs"]
-mod cache;
-#[rustfmt::skip]
 #[path = "../../crates/unwind/src/cfi.rs"]
 mod cfi;
 #[rustfmt::skip]
-#[path = "../../crates/unwind/src/memo.rs"]
-mod memo;
+#[path = "../../crates/unwind/src/checks.rs"]
+mod checks;
+#[rustfmt::skip]
+#[path = "../../crates/unwind/src/frame.rs"]
+mod frame;
 #[rustfmt::skip]
 #[path = "../../crates/unwind/src/module.rs"]
 mod module;
@@ -30,8 +30,26 @@ mod module;
 #[path = "../../crates/unwind/src/module_table.rs"]
 mod module_table;
 #[rustfmt::skip]
+#[path = "../../crates/unwind/src/outcome.rs"]
+mod outcome;
+#[rustfmt::skip]
+#[path = "../../crates/unwind/src/page.rs"]
+mod page;
+#[rustfmt::skip]
+#[path = "../../crates/unwind/src/registers.rs"]
+mod registers;
+#[rustfmt::skip]
+#[path = "../../crates/unwind/src/row.rs"]
+mod row;
+#[rustfmt::skip]
+#[path = "../../crates/unwind/src/rule_cache.rs"]
+mod rule_cache;
+#[rustfmt::skip]
 #[path = "../../crates/unwind/src/stack.rs"]
 mod stack;
+#[rustfmt::skip]
+#[path = "../../crates/unwind/src/stack_cache.rs"]
+mod stack_cache;
 #[rustfmt::skip]
 #[path = "../../crates/unwind/src/symbol.rs"]
 mod symbol;
@@ -39,9 +57,9 @@ mod symbol;
 #[path = "../../crates/unwind/src/walk.rs"]
 mod walk;
 
-pub use arch::Registers;
 use libfuzzer_sys::fuzz_target;
-use module::{Headers, Module, build_id};
+use module::{Headers, LoadedModule, build_id};
+pub use registers::Registers;
 
 fuzz_target!(|segment: &[u8]| {
     let Some((&[a, b, c, d, e, f, g, h], _)) = segment.split_first_chunk::<8>() else {
@@ -64,7 +82,7 @@ fuzz_target!(|segment: &[u8]| {
     let table = [header(libc::PT_LOAD, start), header(libc::PT_NOTE, notes)];
     let headers = Headers { address: table.as_ptr().expose_provenance(), count: table.len() };
     let end = start + segment.len();
-    let module = Module { start, end, load_bias: 0, name: core::ptr::null(), eh_frame_hdr, headers };
+    let module = LoadedModule { start, end, load_bias: 0, name: core::ptr::null(), eh_frame_hdr, headers };
     let _ = cfi::rule_in(&module, pc);
     let mut id = [0; 32];
     assert!(build_id(&module, &mut id) <= id.len());

@@ -1,66 +1,40 @@
-//! Who the process is: the ledger's file name and the descriptive part of its header.
+//! The identity of the process: the ledger's file name and the descriptive part of its header.
 //!
 //! Not trusted by readers: they check it against /proc. Called by `writer` once per ledger.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use crate::decimal::parse_decimal;
 use crate::layout::*;
+use crate::path::PathBuffer;
 use crate::sys;
 
-/// `DIR/PID-CREATED.heapql`: an exec'ed image keeps its pid, so the time tells its ledgers apart.
-pub(crate) struct FilePath {
-    bytes: [u8; 512],
-    used: usize,
+/// Room for the path of a ledger, in bytes.
+const PATH_BYTES: usize = 512;
+
+/// `DIR/PID-CREATED.heapql`: an exec'ed image keeps its pid, so the time tells its ledgers apart. `None` if it is too long.
+pub(crate) fn ledger_path(dir: &CStr, created: u64) -> Option<PathBuffer<PATH_BYTES>> {
+    let mut path = PathBuffer::EMPTY;
+    path.push(dir.to_bytes())?;
+    path.push(b"/")?;
+    push_name(&mut path, sys::pid(), created)?;
+    Some(path)
 }
 
-impl FilePath {
-    pub(crate) fn new(dir: &CStr, created: u64) -> Option<FilePath> {
-        let mut path = FilePath { bytes: [0; 512], used: 0 };
-        path.push(dir.to_bytes())?;
-        path.push(b"/")?;
-        path.push_name(sys::pid(), created)?;
-        Some(path)
-    }
+/// The name of a ledger inside its directory.
+pub(crate) fn ledger_name(pid: u32, created: u64) -> PathBuffer<PATH_BYTES> {
+    let mut name = PathBuffer::EMPTY;
+    // It is far shorter.
+    let _ = push_name(&mut name, pid, created);
+    name
+}
 
-    /// In its directory.
-    pub(crate) fn name(pid: u32, created: u64) -> FilePath {
-        let mut path = FilePath { bytes: [0; 512], used: 0 };
-        // It is far shorter.
-        let _ = path.push_name(pid, created);
-        path
-    }
-
-    fn push_name(&mut self, pid: u32, created: u64) -> Option<()> {
-        self.push_number(pid.into())?;
-        self.push(b"-")?;
-        self.push_number(created)?;
-        self.push(b".heapql\0")
-    }
-
-    fn push(&mut self, text: &[u8]) -> Option<()> {
-        self.bytes.get_mut(self.used..)?.get_mut(..text.len())?.copy_from_slice(text);
-        self.used += text.len();
-        Some(())
-    }
-
-    fn push_number(&mut self, number: u64) -> Option<()> {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        loop {
-            at -= 1;
-            *digits.get_mut(at)? = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                return self.push(digits.get(at..)?);
-            }
-        }
-    }
-
-    pub(crate) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
-    }
+fn push_name(path: &mut PathBuffer<PATH_BYTES>, pid: u32, created: u64) -> Option<()> {
+    path.push_number(pid.into())?;
+    path.push(b"-")?;
+    path.push_number(created)?;
+    path.push(b".heapql")
 }
 
 /// Fills in everything that only describes.
@@ -104,8 +78,7 @@ fn start_ticks() -> u64 {
     let after = text.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 2);
     let mut fields = text.get(after..).unwrap_or_default().split(|&byte| byte == b' ');
     // What follows the bracket is field 3; the start time is field 22 (proc(5)).
-    let digits = fields.nth(22 - 3).unwrap_or_default();
-    digits.iter().fold(0, |number, byte| number * 10 + u64::from(byte.wrapping_sub(b'0')))
+    fields.nth(22 - 3).and_then(parse_decimal).unwrap_or(0)
 }
 
 /// The machine's boot id, 32 hexadecimal digits, as 16 bytes.

@@ -1,6 +1,6 @@
 //! Where everything lies in a ledger file: the header page, the fixed tables and their limits.
 //!
-//! Not behaviour: the writing half (`writer.rs`) fills these in, the reading half (`reader/`) checks them. Both take every
+//! Not behaviour: the writing half (`writer/`) fills these in, the reading half (`reader/`) checks them. Both take every
 //! offset from here. The layout is native-endian and belongs to one machine; `BYTE_ORDER` and `VERSION` say which.
 //!
 //! ```text
@@ -17,14 +17,20 @@ pub const VERSION: u32 = 3;
 /// Reads back as another number on a machine of the other byte order.
 pub const BYTE_ORDER: u32 = 0x0102_0304;
 
+/// Bytes of the header, the first page.
 pub const HEADER_BYTES: usize = 4096;
+/// The most labels of one process.
 pub const LABEL_CAPACITY: usize = 512;
+/// The most modules that a ledger names.
 pub const MODULE_CAPACITY: usize = 512;
 /// Threads are spread over this many shards, each with callsites of its own.
 pub const SHARDS: usize = 8;
+/// Where the labels begin, in bytes from the start of the file.
 pub const LABELS_AT: usize = HEADER_BYTES;
-pub const MODULES_AT: usize = LABELS_AT + LABEL_CAPACITY * size_of::<Label>();
-pub const CALLSITES_AT: usize = MODULES_AT + MODULE_CAPACITY * size_of::<Module>();
+/// Where the modules begin, in bytes from the start of the file.
+pub const MODULES_AT: usize = LABELS_AT + LABEL_CAPACITY * size_of::<RawLabel>();
+/// Where the callsites begin, in bytes from the start of the file.
+pub const CALLSITES_AT: usize = MODULES_AT + MODULE_CAPACITY * size_of::<RawModule>();
 
 /// Default size of a ledger file. Sparse: only what is used takes memory.
 pub const DEFAULT_BYTES: usize = 32 << 20;
@@ -35,7 +41,9 @@ pub const MAX_BYTES: usize = 4 << 30;
 
 /// Least and most frames that may be kept of a stack, and how many are if nobody asks otherwise.
 pub const MIN_DEPTH: usize = 16;
+/// The most frames that may be kept of a stack.
 pub const MAX_DEPTH: usize = 128;
+/// How many frames are kept of a stack unless a server asks otherwise.
 pub const DEFAULT_DEPTH: usize = 32;
 /// OceanBase's bound on a label.
 pub const LABEL_BYTES: usize = 15;
@@ -53,12 +61,16 @@ pub const NEVER: u64 = LIMIT_STEP / 2;
 /// Least and most allocations between two samples of one label on one thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Intervals {
+    /// The least gap, in allocations.
     pub min: u32,
+    /// The longest gap, in allocations.
     pub max: u32,
 }
 
 impl Intervals {
+    /// The least value of either bound.
     pub const LEAST: u32 = 1;
+    /// The largest value of either bound; as `min` it means zero mode.
     pub const MOST: u32 = 10_000;
     /// 16..256, OceanBase's normal mode.
     pub const DEFAULT: Intervals = Intervals { min: 16, max: 256 };
@@ -76,6 +88,7 @@ impl Intervals {
         self.min == Self::MOST
     }
 
+    /// Both bounds in one word: `min` in the upper half.
     pub const fn to_word(self) -> u64 {
         ((self.min as u64) << 32) | self.max as u64
     }
@@ -98,12 +111,14 @@ impl Intervals {
 /// All that can be changed of how a process is sampled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sampling {
+    /// The gaps between samples.
     pub intervals: Intervals,
     /// How many frames are kept of a stack: [`MIN_DEPTH`] to [`MAX_DEPTH`].
     pub depth: usize,
 }
 
 impl Sampling {
+    /// The sampling of a process that nobody has asked for another.
     pub const DEFAULT: Sampling = Sampling { intervals: Intervals::DEFAULT, depth: DEFAULT_DEPTH };
 }
 
@@ -112,7 +127,7 @@ pub const SAMPLE_BYTES: u64 = 4 << 20;
 /// An allocation of at least this size is always sampled, unless in zero mode.
 pub const ALWAYS_BYTES: u64 = 16 << 20;
 
-/// What the outside writes and the target obeys. One cache line of its own, written a few times a day, read at every
+/// The words that a server writes and the target obeys. One cache line of its own, written a few times a day, read at every
 /// allocation.
 #[repr(C, align(64))]
 pub struct Control {
@@ -175,6 +190,7 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// All reasons, in the order of their counters.
     pub const ALL: [Loss; 7] = [
         Loss::LedgerFull,
         Loss::NoSpace,
@@ -185,6 +201,7 @@ impl Loss {
         Loss::StackTruncated,
     ];
 
+    /// The reason's name in `self_usage`.
     pub const fn name(self) -> &'static str {
         match self {
             Loss::LedgerFull => "ledger_full",
@@ -201,42 +218,61 @@ impl Loss {
 /// The first page. Fields above `control` never change once `ready` is set.
 #[repr(C, align(4096))]
 pub struct Header {
+    /// [`MAGIC`].
     pub magic: AtomicU64,
+    /// [`VERSION`].
     pub version: AtomicU32,
+    /// [`BYTE_ORDER`].
     pub byte_order: AtomicU32,
+    /// Bytes of the file.
     pub file_bytes: AtomicU64,
+    /// The process that writes the ledger.
     pub pid: AtomicU32,
+    /// Its parent when the ledger was created.
     pub parent_pid: AtomicU32,
     /// Field 22 of /proc/PID/stat: with the pid it names a process for as long as the machine is up. 0 if unknown.
     pub start_ticks: AtomicU64,
     /// Nanoseconds since 1970.
     pub created_at: AtomicU64,
-    /// Of the allocations that set no scope.
+    /// The label of allocations that set no scope.
     pub default_label: AtomicU32,
+    /// Its real user.
     pub uid: AtomicU32,
+    /// How many callsites fit.
     pub callsite_capacity: AtomicU32,
+    /// How many words fit.
     pub word_capacity: AtomicU32,
-    /// Of the machine's current boot: a file that outlives a reboot is a dead process's.
+    /// The id of the machine's current boot: a file that outlives a reboot is a dead process's.
     pub boot_id: [AtomicU64; 2],
 
+    /// The words that a server writes.
     pub control: Control,
 
     /// Nonzero once everything above holds. Stored with Release after it, loaded with Acquire before it.
     pub ready: AtomicU32,
+    /// How many labels are complete.
     pub label_count: AtomicU32,
+    /// How many modules are complete.
     pub module_count: AtomicU32,
     /// Rises when a module may have been unloaded.
     pub module_generation: AtomicU32,
+    /// How many callsites are complete.
     pub callsite_count: AtomicU32,
+    /// How many words are complete.
     pub word_count: AtomicU32,
+    /// How often each [`Loss`] happened.
     pub losses: [AtomicU64; 16],
     /// Per shard, how many of its series of gaps (one per thread and label, and again after each change of the intervals)
     /// have led to a sample: that many samples say nothing of the distance to the one before.
     pub series: [AtomicU32; SHARDS],
 
+    /// Bytes of `program`.
     pub program_bytes: AtomicU32,
+    /// Bytes of `command`.
     pub command_bytes: AtomicU32,
+    /// The path of the executable.
     pub program: [AtomicU64; TEXT_BYTES / 8],
+    /// The command line, its arguments ended by zero bytes.
     pub command: [AtomicU64; TEXT_BYTES / 8],
 }
 
@@ -263,6 +299,7 @@ impl HeaderPage {
         HeaderPage(Header::zeroed())
     }
 
+    /// The header in it.
     pub const fn header(&self) -> &Header {
         &self.0
     }
@@ -277,10 +314,12 @@ impl core::ops::Deref for HeaderPage {
     }
 }
 
-/// Who asked for the memory: OceanBase's tenant, memory context and module label. Immutable once counted.
+/// A label: OceanBase's tenant, memory context and module label. Immutable once counted.
 #[repr(C)]
-pub struct Label {
+pub struct RawLabel {
+    /// OceanBase's tenant.
     pub tenant_id: AtomicU64,
+    /// OceanBase's memory context.
     pub ctx_id: AtomicU64,
     /// Text in the first [`LABEL_BYTES`] bytes, its length in the last.
     pub text: [AtomicU64; 2],
@@ -288,22 +327,30 @@ pub struct Label {
 
 /// A loaded ELF file that appears in some stack.
 #[repr(C)]
-pub struct Module {
+pub struct RawModule {
+    /// Its first address.
     pub start: AtomicU64,
+    /// The address after its last.
     pub end: AtomicU64,
     /// Added to an address of the file gives the address in memory: 0 for a program that is not position independent.
     pub load_bias: AtomicU64,
-    /// Module generation at which it was seen loaded, and at which it was found gone (0: still there).
+    /// RawModule generation at which it was seen loaded, and at which it was found gone (0: still there).
     pub loaded: AtomicU32,
+    /// The generation in which it was found unloaded; 0 while it is there.
     pub unloaded: AtomicU32,
     /// Where its path stands among the words.
     pub name_at: AtomicU32,
+    /// Bytes of its path.
     pub name_bytes: AtomicU16,
+    /// Bytes of its build id, at most 32.
     pub build_id_bytes: AtomicU16,
+    /// Its GNU build id.
     pub build_id: [AtomicU64; 4],
     /// Nonzero for the program itself.
     pub is_program: AtomicU32,
+    /// Nonzero once all of it is stored.
     pub ready: AtomicU32,
+    /// Not used.
     pub spare: [AtomicU64; 2],
 }
 
@@ -316,29 +363,38 @@ pub const CERTAIN: Weight = 4;
 ///
 /// What is live is what was counted less what was freed, the latter read first.
 #[repr(C, align(64))]
-pub struct Callsite {
+pub struct RawCallsite {
+    /// How many of its samples were freed.
     pub freed_count: AtomicU64,
+    /// Their requested bytes.
     pub freed_bytes: AtomicU64,
+    /// How many samples were taken.
     pub total_count: AtomicU64,
+    /// Their requested bytes.
     pub total_bytes: AtomicU64,
     /// Size of the first object, and over what is live the sum of the squared differences from it in units of 256: what
     /// the error of an estimate of bytes takes. It is written for other sizes only.
     pub usual_bytes: AtomicU64,
+    /// The sum of squared differences, see `usual_bytes`.
     pub squares: AtomicU64,
     /// Where its frames stand among the words, innermost first.
     pub stack_at: AtomicU32,
+    /// The number of its label.
     pub label: AtomicU16,
     /// Stored last, with Release: a callsite without a [`Weight`] is not there yet.
     pub weight: AtomicU16,
     /// Seconds since the ledger was created.
     pub first_seen: AtomicU32,
+    /// The generation of modules that its addresses belong to.
     pub module_generation: AtomicU16,
+    /// How many frames it has.
     pub depth: AtomicU8,
+    /// The shard of the threads that sample it.
     pub shard: AtomicU8,
 }
 
-impl Callsite {
-    /// What an object of `bytes` adds to `squares`.
+impl RawCallsite {
+    /// The amount that an object of `bytes` adds to `squares`.
     #[inline(always)]
     pub const fn square(usual: u64, bytes: u64) -> u64 {
         let difference = bytes.abs_diff(usual);
@@ -347,9 +403,9 @@ impl Callsite {
 }
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
-const _: () = assert!(size_of::<Label>() == 32);
-const _: () = assert!(size_of::<Module>() == 96);
-const _: () = assert!(size_of::<Callsite>() == 64);
+const _: () = assert!(size_of::<RawLabel>() == 32);
+const _: () = assert!(size_of::<RawModule>() == 96);
+const _: () = assert!(size_of::<RawCallsite>() == 64);
 const _: () = assert!(MAX_DEPTH <= u8::MAX as usize);
 const _: () = assert!(CALLSITES_AT.is_multiple_of(HEADER_BYTES));
 const _: () = assert!(CALLSITES_AT + 4096 < MIN_BYTES);
@@ -358,7 +414,7 @@ const _: () = assert!(MIN_BYTES.is_multiple_of(LARGEST_PAGE) && LARGEST_PAGE >= 
 /// How many callsites and words fit into a file of `file_bytes`: a stack takes four times its callsite's room.
 pub const fn capacities(file_bytes: usize) -> (usize, usize) {
     let room = file_bytes - CALLSITES_AT;
-    let callsites = room / 5 / size_of::<Callsite>();
-    let words = (room - callsites * size_of::<Callsite>()) / 8;
+    let callsites = room / 5 / size_of::<RawCallsite>();
+    let words = (room - callsites * size_of::<RawCallsite>()) / 8;
     (callsites, words)
 }

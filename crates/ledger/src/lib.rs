@@ -4,13 +4,16 @@
 //! allocates, never waits and stays right when the target is killed at any instruction. The reading half (feature
 //! `reader`) trusts nothing it reads. It is not a sampler (it does not know when or why) and not a registry (it knows one
 //! file). Called by `sampler` and, outside the target, by `registry`.
+#![deny(missing_docs)]
 #![cfg_attr(not(any(feature = "reader", test)), no_std)]
 
+mod decimal;
 mod identity;
 mod index;
 pub mod kernel;
 pub mod layout;
 mod lock;
+mod path;
 mod retention;
 mod sys;
 mod writer;
@@ -18,12 +21,14 @@ mod writer;
 #[cfg(feature = "reader")]
 mod reader;
 
+pub use decimal::{Decimal, parse_decimal};
 pub use layout::{
     CERTAIN, DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
     SHARDS, Sampling, Weight,
 };
-pub use lock::{Held, TryLock};
+pub use lock::{LockGuard, TryLock};
+pub use path::PathBuffer;
 #[cfg(feature = "reader")]
 pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};
-pub use sys::{Errno, clock, limit, read_file, uid};
-pub use writer::{CallsiteKey, LabelId, ModuleEntry, OpenError, Settings, Writer};
+pub use sys::{Errno, clock, limit, read_file, status_at, uid};
+pub use writer::{CallsiteKey, LabelId, LedgerSettings, ModuleEntry, OpenError, Writer};

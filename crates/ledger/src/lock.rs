@@ -14,6 +14,7 @@ const YIELDS: usize = 2_000;
 /// How many such waits fork is worth: what its child finds locked by somebody else stays so for ever.
 const WAITS_FOR_FORK: usize = 25;
 
+/// A lock that is tried for a bounded time.
 #[derive(Default)]
 pub struct TryLock {
     is_held: AtomicBool,
@@ -22,30 +23,31 @@ pub struct TryLock {
 }
 
 /// Unlocks on drop.
-pub struct Held<'a>(&'a TryLock);
+pub struct LockGuard<'a>(&'a TryLock);
 
 impl TryLock {
+    /// A lock that nobody holds.
     pub const fn new() -> Self {
         Self { is_held: AtomicBool::new(false), is_kept: AtomicBool::new(false) }
     }
 
     /// At once, or not at all.
     #[inline]
-    pub fn try_lock(&self) -> Option<Held<'_>> {
+    pub fn try_lock(&self) -> Option<LockGuard<'_>> {
         if self.is_held.load(Relaxed) || self.is_held.swap(true, Acquire) {
             return None;
         }
-        Some(Held(self))
+        Some(LockGuard(self))
     }
 
     /// After a bounded wait for a holder that is running or was preempted.
     #[inline]
-    pub fn lock(&self) -> Option<Held<'_>> {
+    pub fn lock(&self) -> Option<LockGuard<'_>> {
         self.try_lock().or_else(|| self.wait())
     }
 
     #[cold]
-    fn wait(&self) -> Option<Held<'_>> {
+    fn wait(&self) -> Option<LockGuard<'_>> {
         for round in 0..SPINS + YIELDS {
             if round < SPINS {
                 spin_loop()
@@ -89,7 +91,7 @@ impl TryLock {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for LockGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         self.0.is_held.store(false, Release);

@@ -8,10 +8,11 @@
 
 use core::ffi::CStr;
 
-use crate::identity::FilePath;
+use crate::decimal::parse_decimal;
+use crate::identity;
 use crate::sys;
 
-/// What is kept of dead processes: as much as a server keeps.
+/// How much is kept of dead processes: as much as a server keeps.
 pub(crate) const KEPT_FILES: usize = 256;
 pub(crate) const KEPT_BYTES: u64 = 512 << 20;
 /// How many ledgers are looked at, and how many removed, by one process. Where there are more, others will do the rest.
@@ -25,22 +26,22 @@ const MORE_FILES: u64 = 64;
 /// the bytes that are in it.
 const ONE_OF: u64 = 16;
 const ONE_OF_NOT_FULL: u64 = 64;
-/// Of directory entries at a time.
+/// How many bytes of directory entries are read at a time.
 const LISTED_BYTES: usize = 32 << 10;
 
 /// A dead process's ledger.
 #[derive(Clone, Copy, Default)]
-struct Dead {
+struct DeadLedger {
     created: u64,
     pid: u32,
     /// Up to 4 TiB.
     kib: u32,
 }
 
-/// What all this needs of memory.
-struct Room {
+/// The memory that one look at a directory needs.
+struct Scratch {
     listed: [u64; LISTED_BYTES / 8],
-    dead: [Dead; MOST_FILES],
+    dead: [DeadLedger; MOST_FILES],
 }
 
 /// Removes what lies beyond the bounds in a directory where this process has just created a ledger. Mostly it only looks
@@ -67,19 +68,19 @@ fn look(dir: &CStr) {
         return;
     };
     // SAFETY: a fresh mapping where the kernel picks.
-    if let Ok(room) = unsafe { sys::map(None, size_of::<Room>(), None) } {
+    if let Ok(room) = unsafe { sys::map(None, size_of::<Scratch>(), None) } {
         // SAFETY: mapped above, aligned to a page, of zeroes, which are valid, and nobody else's.
-        let Room { listed, dead } = unsafe { &mut *room.cast::<Room>() };
+        let Scratch { listed, dead } = unsafe { &mut *room.cast::<Scratch>() };
         let found = find(fd, listed, dead);
         remove(fd, dead.get_mut(..found).unwrap_or_default());
         // SAFETY: what borrowed it has ended.
-        unsafe { sys::unmap(room, size_of::<Room>()) };
+        unsafe { sys::unmap(room, size_of::<Scratch>()) };
     }
     sys::close(fd);
 }
 
 /// The ledgers of processes that are not there, as far as this pid namespace shows.
-fn find(fd: i32, listed: &mut [u64], dead: &mut [Dead]) -> usize {
+fn find(fd: i32, listed: &mut [u64], dead: &mut [DeadLedger]) -> usize {
     let (mut found, mut seen) = (0, 0);
     while seen < MOST_FILES {
         let bytes = sys::list(fd, listed);
@@ -95,7 +96,7 @@ fn find(fd: i32, listed: &mut [u64], dead: &mut [Dead]) -> usize {
                 && !sys::is_there(pid)
             {
                 let kib = sys::used_kib(fd, name);
-                *place = Dead { created, pid, kib };
+                *place = DeadLedger { created, pid, kib };
                 found += 1;
             }
         }
@@ -104,7 +105,7 @@ fn find(fd: i32, listed: &mut [u64], dead: &mut [Dead]) -> usize {
 }
 
 /// The oldest, one after the other, until the rest fits into both bounds: mostly they are few.
-fn remove(fd: i32, dead: &mut [Dead]) {
+fn remove(fd: i32, dead: &mut [DeadLedger]) {
     let (mut files, mut kib) = (dead.len(), dead.iter().map(|ledger| u64::from(ledger.kib)).sum::<u64>());
     let mut removed = 0;
     for _ in 0..MOST_ASKED {
@@ -114,30 +115,22 @@ fn remove(fd: i32, dead: &mut [Dead]) {
         let Some(oldest) = dead.iter_mut().min_by_key(|ledger| ledger.created) else {
             break;
         };
-        let path = FilePath::name(oldest.pid, oldest.created);
+        let path = identity::ledger_name(oldest.pid, oldest.created);
         if !sys::is_held(fd, path.as_c_str()) {
             sys::unlink_in(fd, path.as_c_str());
             removed += 1;
         }
         files -= 1;
         kib -= u64::from(oldest.kib);
-        *oldest = Dead { created: u64::MAX, ..Dead::default() };
+        *oldest = DeadLedger { created: u64::MAX, ..DeadLedger::default() };
     }
 }
 
 /// Pid and time of creation in the name of a ledger.
 fn ledger_of(name: &[u8]) -> Option<(u32, u64)> {
     let mut parts = name.strip_suffix(b".heapql")?.splitn(2, |&byte| byte == b'-');
-    let pid = number(parts.next()?)?;
-    Some((u32::try_from(pid).ok().filter(|&pid| pid != 0 && pid <= i32::MAX as u32)?, number(parts.next()?)?))
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    let add = |number: u64, byte: &u8| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    };
-    digits.iter().try_fold(0, add).filter(|_| !digits.is_empty())
+    let pid = parse_decimal(parts.next()?)?;
+    Some((u32::try_from(pid).ok().filter(|&pid| pid != 0 && pid <= i32::MAX as u32)?, parse_decimal(parts.next()?)?))
 }
 
 #[cfg(test)]
@@ -200,7 +193,8 @@ mod tests {
     #[test]
     fn what_they_take_is_bounded_too() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut dead: Vec<Dead> = (1..=10).map(|nth| Dead { created: nth, pid: NOBODY, kib: 100 << 10 }).collect();
+        let mut dead: Vec<DeadLedger> =
+            (1..=10).map(|nth| DeadLedger { created: nth, pid: NOBODY, kib: 100 << 10 }).collect();
         for nth in 1..=10 {
             put(dir.path(), &format!("{NOBODY}-{nth}.heapql"));
         }

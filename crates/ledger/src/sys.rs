@@ -83,14 +83,19 @@ fn is_in_memory(dir: &CStr) -> bool {
     done.is_ok() && unsafe { system.assume_init() }.f_type as u64 == TMPFS
 }
 
-/// What a file takes of memory or disk; 0 if it is none.
+/// How many KiB of memory or disk a file takes; 0 if there is no such file.
 pub(crate) fn used_kib(dir: i32, name: &CStr) -> u32 {
     status(dir as usize, name).map_or(0, |status| u32::try_from(status.st_blocks / 2).unwrap_or(u32::MAX))
 }
 
 fn status(dir: usize, name: &CStr) -> Option<libc::stat> {
+    status_at(dir, name, libc::AT_SYMLINK_NOFOLLOW)
+}
+
+/// The answer of fstatat(2) about `name` below the descriptor `dir`; `None` for any error. `flags` are the call's `AT_*`.
+pub fn status_at(dir: usize, name: &CStr, flags: i32) -> Option<libc::stat> {
     let mut status = core::mem::MaybeUninit::<libc::stat>::zeroed();
-    let arguments = [dir, name.as_ptr() as usize, status.as_mut_ptr() as usize, libc::AT_SYMLINK_NOFOLLOW as usize];
+    let arguments = [dir, name.as_ptr() as usize, status.as_mut_ptr() as usize, flags as usize];
     // SAFETY: `name` is a C string, and the kernel fills `status`.
     unsafe { call(libc::SYS_newfstatat, arguments) }.ok()?;
     // SAFETY: all zeroes is a valid `stat`.
@@ -198,7 +203,7 @@ pub(crate) fn largest_file() -> usize {
     limit(libc::RLIMIT_FSIZE as usize)
 }
 
-/// What a ledger may take of the addresses under `ulimit -v` (RLIMIT_AS): the program needs them more.
+/// How many bytes of addresses a ledger may take under `ulimit -v` (RLIMIT_AS): the program needs them more.
 pub(crate) fn share_of_addresses() -> usize {
     match limit(libc::RLIMIT_AS as usize) {
         usize::MAX => usize::MAX,
@@ -206,7 +211,7 @@ pub(crate) fn share_of_addresses() -> usize {
     }
 }
 
-/// The soft limit of this process; `usize::MAX` if there is none.
+/// The soft limit of this process for the resource `of` (RLIMIT_*); `usize::MAX` if there is none.
 pub fn limit(of: usize) -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills `limit`; a null pointer means that nothing is set.
@@ -224,6 +229,7 @@ pub(crate) fn parent_pid() -> u32 {
     unsafe { call(libc::SYS_getppid, []) }.unwrap_or(0) as u32
 }
 
+/// The real user id of this process.
 pub fn uid() -> u32 {
     // SAFETY: no memory is involved.
     unsafe { call(libc::SYS_getuid, []) }.unwrap_or(0) as u32

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use heapql_ledger::layout::HeaderPage;
 use heapql_ledger::{
-    CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, Loss, MIN_BYTES, ModuleEntry, ReadError, Sampling, Settings,
-    Writer,
+    CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, LedgerSettings, Loss, MIN_BYTES, ModuleEntry, ReadError,
+    Sampling, Writer,
 };
 
 struct Target {
@@ -19,7 +19,7 @@ const LABEL: LabelId = LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_mallo
 
 fn open(writer: &Writer, dir: &Path, bytes: usize) {
     let dir = CString::new(dir.as_os_str().as_bytes()).expect("no zero byte");
-    let settings = Settings { dir: &dir, bytes, sampling: Sampling::DEFAULT, default_label: LABEL };
+    let settings = LedgerSettings { dir: &dir, bytes, sampling: Sampling::DEFAULT, default_label: LABEL };
     // SAFETY: each test has its own writer and page, and opens it once at a time.
     unsafe { writer.open(&settings) }.expect("a ledger");
 }

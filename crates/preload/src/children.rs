@@ -7,7 +7,7 @@
 use core::ffi::{CStr, c_char};
 
 const NAME: &[u8] = b"LD_PRELOAD=";
-/// That of `heapql`'s `LIBRARY_PREFIX`.
+/// The beginning of the library's file name: the same as in `heapql`'s `LIBRARY_PREFIX`.
 const LIBRARY_PREFIX: &[u8] = b"libheapql_preload";
 
 unsafe extern "C" {

@@ -1,4 +1,4 @@
-//! What the stubs do not do themselves: allocations that may be due, the end of sampled objects, and the rare functions.
+//! The slow path behind the stubs: allocations that may be due, the end of sampled objects, and the rare functions.
 //!
 //! Everything that is not sampled goes to the next functions (`next`), bad arguments included, so that they fail as they
 //! always do. Called by `stubs`, with the caller's registers.
@@ -14,7 +14,7 @@ use crate::next;
 /// OceanBase's name for hooked C allocations.
 pub(crate) const GLIBC: Defaults = Defaults { tenant_id: 500, ctx_id: 22, label: "glibc_malloc" };
 
-/// What malloc(3) promises on this platform.
+/// The alignment that malloc(3) promises on this platform.
 const ALIGN: usize = 16;
 
 /// Samples an allocation that has been counted, if it is due.
@@ -100,11 +100,6 @@ fn enter(old: *mut c_void, new: *mut c_void, size: usize) -> *mut c_void {
     new
 }
 
-fn page_bytes() -> usize {
-    // SAFETY: reads what the kernel passed to the process.
-    (unsafe { libc::getauxval(libc::AT_PAGESZ) }) as usize
-}
-
 /// The product of reallocarray's arguments does not fit.
 pub(crate) extern "C" fn overflow() -> *mut c_void {
     // SAFETY: glibc's errno is always there.
@@ -154,7 +149,7 @@ pub(crate) extern "C" fn posix_memalign(
 }
 
 pub(crate) extern "C" fn valloc(size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
-    match aligned(page_bytes(), size, Registers { pc, sp, bp }) {
+    match aligned(hook::page_bytes(), size, Registers { pc, sp, bp }) {
         Some(object) => object,
         // SAFETY: as the program called it.
         None => unsafe { next::valloc(size) },
@@ -162,8 +157,8 @@ pub(crate) extern "C" fn valloc(size: usize, pc: usize, sp: usize, bp: usize) ->
 }
 
 pub(crate) extern "C" fn pvalloc(size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
-    let whole = size.checked_next_multiple_of(page_bytes());
-    match whole.and_then(|size| aligned(page_bytes(), size, Registers { pc, sp, bp })) {
+    let whole = size.checked_next_multiple_of(hook::page_bytes());
+    match whole.and_then(|size| aligned(hook::page_bytes(), size, Registers { pc, sp, bp })) {
         Some(object) => object,
         // SAFETY: as the program called it.
         None => unsafe { next::pvalloc(size) },

@@ -4,6 +4,7 @@
 //! mostly glibc's): count the allocation, compare, go on. What may be due goes to `due.rs`, with the caller's registers as they
 //! are at the call, so that no frame of ours is ever in a stack. It decides nothing (`sampler`) and it is not loaded by
 //! programs that call the sampler themselves. Loaded by ld.so, through LD_PRELOAD.
+#![deny(missing_docs)]
 #![cfg_attr(feature = "freestanding", no_std)]
 #![allow(unreachable_pub, reason = "what the program calls is exported by name, not by path")]
 

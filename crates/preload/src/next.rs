@@ -23,24 +23,24 @@ unsafe extern "C" {
     fn __libc_pvalloc(size: usize) -> *mut c_void;
 }
 
-type Place = AtomicPtr<c_void>;
+type FunctionPointer = AtomicPtr<c_void>;
 
 // What the stubs jump to begins as glibc's by relocation: it is called before anything can be looked up.
-pub(crate) static MALLOC: Place = AtomicPtr::new(__libc_malloc as *mut c_void);
-pub(crate) static CALLOC: Place = AtomicPtr::new(__libc_calloc as *mut c_void);
-pub(crate) static REALLOC: Place = AtomicPtr::new(__libc_realloc as *mut c_void);
-pub(crate) static FREE: Place = AtomicPtr::new(__libc_free as *mut c_void);
-static MEMALIGN: Place = AtomicPtr::new(__libc_memalign as *mut c_void);
-static VALLOC: Place = AtomicPtr::new(__libc_valloc as *mut c_void);
-static PVALLOC: Place = AtomicPtr::new(__libc_pvalloc as *mut c_void);
-static ALIGNED_ALLOC: Place = AtomicPtr::new(null_mut());
-static POSIX_MEMALIGN: Place = AtomicPtr::new(null_mut());
-static USABLE_SIZE: Place = AtomicPtr::new(null_mut());
-static CLOSE: Place = AtomicPtr::new(null_mut());
-static CREATE_THREAD: Place = AtomicPtr::new(null_mut());
+pub(crate) static MALLOC: FunctionPointer = AtomicPtr::new(__libc_malloc as *mut c_void);
+pub(crate) static CALLOC: FunctionPointer = AtomicPtr::new(__libc_calloc as *mut c_void);
+pub(crate) static REALLOC: FunctionPointer = AtomicPtr::new(__libc_realloc as *mut c_void);
+pub(crate) static FREE: FunctionPointer = AtomicPtr::new(__libc_free as *mut c_void);
+static MEMALIGN: FunctionPointer = AtomicPtr::new(__libc_memalign as *mut c_void);
+static VALLOC: FunctionPointer = AtomicPtr::new(__libc_valloc as *mut c_void);
+static PVALLOC: FunctionPointer = AtomicPtr::new(__libc_pvalloc as *mut c_void);
+static ALIGNED_ALLOC: FunctionPointer = AtomicPtr::new(null_mut());
+static POSIX_MEMALIGN: FunctionPointer = AtomicPtr::new(null_mut());
+static USABLE_SIZE: FunctionPointer = AtomicPtr::new(null_mut());
+static CLOSE: FunctionPointer = AtomicPtr::new(null_mut());
+static CREATE_THREAD: FunctionPointer = AtomicPtr::new(null_mut());
 /// Where reallocarray goes with its product: our realloc, unless the program's realloc is another. glibc's reallocarray would
 /// call that one too.
-pub(crate) static RESIZE_ARRAY: Place = AtomicPtr::new(stubs::realloc as *mut c_void);
+pub(crate) static RESIZE_ARRAY: FunctionPointer = AtomicPtr::new(stubs::realloc as *mut c_void);
 
 /// Looks all of them up, once.
 #[inline(always)]
@@ -95,7 +95,7 @@ fn symbol(from: *mut c_void, name: &CStr) -> *mut c_void {
 }
 
 /// A C library without the function cannot have loaded us.
-fn found(place: &Place) -> *mut c_void {
+fn found(place: &FunctionPointer) -> *mut c_void {
     settle();
     let found = place.load(Acquire);
     if found.is_null() {

@@ -13,9 +13,7 @@ use heapql_sampler::hook::{self, LibcSymbol};
 
 use crate::{due, stubs};
 
-const PAGE_BYTES: usize = 4096;
-
-/// Who takes over what.
+/// The C library's functions and those that take their place.
 fn functions() -> [(&'static CStr, *const ()); 13] {
     [
         (c"malloc", stubs::malloc as *const ()),
@@ -46,7 +44,7 @@ pub(crate) fn redirect() {
 /// Not on a page that may hold code: that must stay executable.
 fn change(symbol: &LibcSymbol, ours: usize) {
     let value = symbol.entry + core::mem::offset_of!(libc::Elf64_Sym, st_value);
-    let page = value & !(PAGE_BYTES - 1);
+    let page = value & !(hook::page_bytes() - 1);
     if hook::module_of(value).is_none_or(|module| module.is_code(value)) || !protect(page, libc::PROT_WRITE) {
         return;
     }
@@ -57,5 +55,5 @@ fn change(symbol: &LibcSymbol, ours: usize) {
 
 fn protect(page: usize, more: i32) -> bool {
     // SAFETY: a page of libc's symbol table, which stays readable.
-    unsafe { libc::syscall(libc::SYS_mprotect, page, PAGE_BYTES, libc::PROT_READ | more) == 0 }
+    unsafe { libc::syscall(libc::SYS_mprotect, page, hook::page_bytes(), libc::PROT_READ | more) == 0 }
 }

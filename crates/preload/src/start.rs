@@ -1,4 +1,4 @@
-//! What happens when the library is loaded, before `main`: the functions that ours stand before, fork handlers, and the ledger.
+//! The start of the library, before `main`: the functions that ours stand before, fork handlers, and the ledger.
 //!
 //! Called by ld.so.
 

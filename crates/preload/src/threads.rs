@@ -14,7 +14,7 @@ use crate::next;
 
 /// For the deepest of the recorder's ways (`tests/programs/stack_use.c` measures it).
 const OWN_FRAMES: usize = 6 << 10;
-const ROOM: usize = (hook::THREAD_BYTES + OWN_FRAMES).next_multiple_of(4096);
+const ROOM: usize = hook::THREAD_BYTES + OWN_FRAMES;
 
 /// # Safety
 /// As pthread_create(3).
@@ -44,6 +44,11 @@ fn roomier(original: &libc::pthread_attr_t) -> Option<MaybeUninit<libc::pthread_
     }
     let mut copy = MaybeUninit::new(*original);
     // SAFETY: a copy of initialised attributes.
-    let failed = unsafe { libc::pthread_attr_setstacksize(copy.as_mut_ptr(), bytes.saturating_add(ROOM)) };
+    let failed = unsafe {
+        libc::pthread_attr_setstacksize(
+            copy.as_mut_ptr(),
+            bytes.saturating_add(ROOM.next_multiple_of(hook::page_bytes())),
+        )
+    };
     (failed == 0).then_some(copy)
 }

@@ -61,11 +61,11 @@ fn truncated_at_every_boundary() {
         offset_of!(Header, program),
         offset_of!(Header, command),
         layout::HEADER_BYTES,
-        LABELS_AT + size_of::<layout::Label>(),
+        LABELS_AT + size_of::<layout::RawLabel>(),
         MODULES_AT,
-        MODULES_AT + size_of::<layout::Module>(),
+        MODULES_AT + size_of::<layout::RawModule>(),
         layout::CALLSITES_AT,
-        layout::CALLSITES_AT + size_of::<layout::Callsite>(),
+        layout::CALLSITES_AT + size_of::<layout::RawCallsite>(),
         REAL.len() / 2,
         REAL.len(),
     ];
@@ -160,9 +160,9 @@ fn counters_beyond_every_table() {
 fn numbers_that_overflow_when_they_are_added_up() {
     let place = Place::new();
     let mut bytes = REAL.clone();
-    let first = layout::CALLSITES_AT..layout::CALLSITES_AT + size_of::<layout::Callsite>();
+    let first = layout::CALLSITES_AT..layout::CALLSITES_AT + size_of::<layout::RawCallsite>();
     let mut record = bytes[first.clone()].to_vec();
-    for word in [offset_of!(layout::Callsite, total_count), offset_of!(layout::Callsite, total_bytes)] {
+    for word in [offset_of!(layout::RawCallsite, total_count), offset_of!(layout::RawCallsite, total_bytes)] {
         record[word..word + 8].copy_from_slice(&i64::MAX.to_ne_bytes());
     }
     for nth in 0..CALLSITES {
@@ -178,9 +178,9 @@ fn stacks_outside_the_file() {
     for (stack_at, depth) in [(u32::MAX, 3_u8), (u32::MAX - 2, 128), (0, 129), (0, u8::MAX), (1 << 20, 1), (0, 0)] {
         let place = Place::new();
         let mut bytes = REAL.clone();
-        let at = layout::CALLSITES_AT + offset_of!(layout::Callsite, stack_at);
+        let at = layout::CALLSITES_AT + offset_of!(layout::RawCallsite, stack_at);
         bytes[at..at + 4].copy_from_slice(&stack_at.to_ne_bytes());
-        let at = layout::CALLSITES_AT + offset_of!(layout::Callsite, depth);
+        let at = layout::CALLSITES_AT + offset_of!(layout::RawCallsite, depth);
         bytes[at] = depth;
         place.put("7-1.heapql", &bytes);
         assert_sane(&place.only());
@@ -240,13 +240,13 @@ fn names_of_any_kind() {
 
 /// Where something lies in [`REAL`]: the header, the first records of each table, and their words.
 fn used_offset() -> impl Strategy<Value = usize> {
-    let words = layout::CALLSITES_AT + layout::capacities(MIN_BYTES).0 * size_of::<layout::Callsite>();
+    let words = layout::CALLSITES_AT + layout::capacities(MIN_BYTES).0 * size_of::<layout::RawCallsite>();
     prop_oneof![
         4 => 0..offset_of!(Header, program),
         1 => offset_of!(Header, program)..layout::HEADER_BYTES,
-        1 => LABELS_AT..LABELS_AT + 2 * size_of::<layout::Label>(),
-        1 => MODULES_AT..MODULES_AT + size_of::<layout::Module>(),
-        4 => layout::CALLSITES_AT..layout::CALLSITES_AT + CALLSITES * size_of::<layout::Callsite>(),
+        1 => LABELS_AT..LABELS_AT + 2 * size_of::<layout::RawLabel>(),
+        1 => MODULES_AT..MODULES_AT + size_of::<layout::RawModule>(),
+        4 => layout::CALLSITES_AT..layout::CALLSITES_AT + CALLSITES * size_of::<layout::RawCallsite>(),
         1 => words..words + 8 * 80,
     ]
 }

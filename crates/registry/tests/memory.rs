@@ -11,7 +11,7 @@ use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use heapql_ledger::layout::{CALLSITES_AT, Callsite, Header, MAX_BYTES, capacities};
+use heapql_ledger::layout::{CALLSITES_AT, Header, MAX_BYTES, RawCallsite, capacities};
 use heapql_ledger::{CERTAIN, MAX_DEPTH};
 use place::{Place, REAL};
 
@@ -59,11 +59,11 @@ fn a_file_of_holes_costs_no_memory() {
     // Live callsites all over the table, whose stacks lie all over the words, each near the next.
     const LIVE: usize = 5_000;
     for nth in 0..LIVE {
-        let at = CALLSITES_AT + (callsites - 1 - nth * 2_400) * size_of::<Callsite>();
-        put(at + offset_of!(Callsite, total_count), &1_u64.to_ne_bytes());
-        put(at + offset_of!(Callsite, stack_at), &(nth as u32 * 8_000).to_ne_bytes());
-        put(at + offset_of!(Callsite, depth), &[MAX_DEPTH as u8]);
-        put(at + offset_of!(Callsite, weight), &CERTAIN.to_ne_bytes());
+        let at = CALLSITES_AT + (callsites - 1 - nth * 2_400) * size_of::<RawCallsite>();
+        put(at + offset_of!(RawCallsite, total_count), &1_u64.to_ne_bytes());
+        put(at + offset_of!(RawCallsite, stack_at), &(nth as u32 * 8_000).to_ne_bytes());
+        put(at + offset_of!(RawCallsite, depth), &[MAX_DEPTH as u8]);
+        put(at + offset_of!(RawCallsite, weight), &CERTAIN.to_ne_bytes());
     }
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);

@@ -12,8 +12,8 @@ use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
-use heapql_ledger::layout::{CALLSITES_AT, Callsite, Header, HeaderPage};
-use heapql_ledger::{LabelId, MIN_BYTES, Sampling, Settings, Writer};
+use heapql_ledger::layout::{CALLSITES_AT, Header, HeaderPage, RawCallsite};
+use heapql_ledger::{LabelId, LedgerSettings, MIN_BYTES, Sampling, Writer};
 use heapql_registry::{Registry, RegistrySettings as Kept};
 use place::{CALLSITES, Place, REAL};
 
@@ -39,8 +39,8 @@ fn put(place: &Place, nth: u32, held: usize) {
         bytes[at..at + value.len()].copy_from_slice(&value);
     }
     for callsite in held..CALLSITES {
-        let at = CALLSITES_AT + callsite * size_of::<Callsite>();
-        let (freed, total) = (at + offset_of!(Callsite, freed_count), at + offset_of!(Callsite, total_count));
+        let at = CALLSITES_AT + callsite * size_of::<RawCallsite>();
+        let (freed, total) = (at + offset_of!(RawCallsite, freed_count), at + offset_of!(RawCallsite, total_count));
         bytes.copy_within(total..total + 8, freed);
     }
     place.put(&name(nth), &bytes);
@@ -93,7 +93,7 @@ fn what_is_mapped_stays() {
     let writer = Writer::new(&PAGE);
     let dir = CString::new(place.dir.path().as_os_str().as_bytes()).expect("no zero byte");
     let default_label = LabelId { tenant_id: 1, ctx_id: 0, text: b"label" };
-    let settings = Settings { dir: &dir, bytes: MIN_BYTES, sampling: Sampling::DEFAULT, default_label };
+    let settings = LedgerSettings { dir: &dir, bytes: MIN_BYTES, sampling: Sampling::DEFAULT, default_label };
     // SAFETY: this writer and its page are this test's alone.
     unsafe { writer.open(&settings) }.expect("a ledger");
     // As a process of another pid namespace looks from here: the oldest, and dead.

@@ -154,12 +154,12 @@ impl<A: GlobalAlloc> SamplingAlloc<A> {
 static HELD_ONCE: AtomicBool = AtomicBool::new(false);
 
 /// The preload library's functions, if it is there.
-pub(crate) struct Preloaded {
+pub(crate) struct PreloadFunctions {
     label: unsafe extern "C" fn(u64, u64, *const c_char, usize) -> i32,
     switch: extern "C" fn(u16) -> u16,
 }
 
-impl Preloaded {
+impl PreloadFunctions {
     pub(crate) fn label(&self, wanted: &LabelId) -> Option<u16> {
         // SAFETY: the pointer and length are those of a live slice.
         let number =
@@ -178,7 +178,7 @@ static SWITCH: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 const ABSENT: *mut () = core::ptr::without_provenance_mut(1);
 
 /// Looks for the library at the first allocation that may be due.
-pub(crate) fn preloaded() -> Option<Preloaded> {
+pub(crate) fn preloaded() -> Option<PreloadFunctions> {
     let mut label = LABEL.load(Acquire);
     if label.is_null() {
         label = look_up();
@@ -188,7 +188,7 @@ pub(crate) fn preloaded() -> Option<Preloaded> {
     }
     // SAFETY: `look_up` found both in a library that exports them with these types.
     unsafe {
-        Some(Preloaded {
+        Some(PreloadFunctions {
             label: core::mem::transmute::<*mut (), unsafe extern "C" fn(u64, u64, *const c_char, usize) -> i32>(label),
             switch: core::mem::transmute::<*mut (), extern "C" fn(u16) -> u16>(SWITCH.load(Relaxed)),
         })

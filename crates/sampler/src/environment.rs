@@ -1,4 +1,4 @@
-//! What the environment says about recording: HEAPQL_DIR, _MIN, _MAX, _TENANT_ID, _CTX_ID, _LABEL, _LEDGER_BYTES,
+//! The environment's settings of recording: HEAPQL_DIR, _MIN, _MAX, _TENANT_ID, _CTX_ID, _LABEL, _LEDGER_BYTES,
 //! _CHILDREN.
 //!
 //! A value that cannot be used is a line on stderr and its default. Read once per ledger, without allocating. Called by
@@ -7,18 +7,25 @@
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 
+use heapql_ledger::kernel::call;
 use heapql_ledger::{
     DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, LabelId, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
-    Sampling, TryLock, read_file,
+    PathBuffer, Sampling, TryLock, parse_decimal, read_file, status_at,
 };
 
-use crate::text::{Line, Path, number, say};
+use crate::text::{Line, log};
+
+/// The path of a directory: the room that a small stack has for one.
+pub(crate) type Path = PathBuffer<480>;
 
 /// The label of allocations that set no scope, unless the environment names another.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults {
+    /// OceanBase's tenant.
     pub tenant_id: u64,
+    /// OceanBase's memory context.
     pub ctx_id: u64,
+    /// The text, at most 15 bytes.
     pub label: &'static str,
 }
 
@@ -56,11 +63,11 @@ fn number_variable(name: &CStr, least: u64, most: u64, default: u64) -> u64 {
     let Some(value) = variable(name) else {
         return default;
     };
-    match number(value).filter(|number| (least..=most).contains(number)) {
+    match parse_decimal(value).filter(|number| (least..=most).contains(number)) {
         Some(number) => number,
         None => {
             let line = Line::new().text(name.to_bytes()).text(b": '").text(value).text(b"' is not a whole number in ");
-            say(line.number(least).text(b"..").number(most).text(b"; using ").number(default));
+            log(line.number(least).text(b"..").number(most).text(b"; using ").number(default));
             default
         }
     }
@@ -112,7 +119,7 @@ pub fn records_children() -> bool {
 fn label(defaults: &Defaults) -> &'static [u8] {
     let label = variable(c"HEAPQL_LABEL").unwrap_or(defaults.label.as_bytes());
     if label.len() > LABEL_BYTES {
-        say(Line::new().text(b"HEAPQL_LABEL: '").text(label).text(b"' is longer than 15 bytes and is cut"));
+        log(Line::new().text(b"HEAPQL_LABEL: '").text(label).text(b"' is longer than 15 bytes and is cut"));
     }
     label
 }
@@ -135,10 +142,10 @@ fn intervals(shared: Intervals) -> Intervals {
 fn say_swapped(min: u32, max: u32, used: Intervals) {
     let line = Line::new().text(b"HEAPQL_MIN ").number(min.into()).text(b" is above HEAPQL_MAX ");
     let line = line.number(max.into()).text(b"; using ").number(used.min.into());
-    say(line.text(b"..").number(used.max.into()));
+    log(line.text(b"..").number(used.max.into()));
 }
 
-/// What a server left in the file "intervals": least and most interval, and the depth of stacks; else the defaults.
+/// The contents of the file "intervals", which a server writes: least and most interval, and the depth of stacks; else the defaults.
 #[inline(never)]
 fn shared_sampling(dir: &mut Path) -> Sampling {
     let mut text = [0; 64];
@@ -146,14 +153,14 @@ fn shared_sampling(dir: &mut Path) -> Sampling {
     let read = dir.push(b"/intervals").map_or(0, |()| read_file(dir.as_c_str(), &mut text));
     dir.cut(length);
     let text = text.get(..read).unwrap_or_default();
-    let mut numbers = text.split(|byte| byte.is_ascii_whitespace()).filter_map(number);
+    let mut numbers = text.split(|byte| byte.is_ascii_whitespace()).filter_map(parse_decimal);
     let mut next = || numbers.next().and_then(|number| u32::try_from(number).ok());
     let intervals = next().zip(next()).and_then(|(min, max)| Intervals::new(min, max));
     let depth = next().map(|depth| depth as usize).filter(|depth| (MIN_DEPTH..=MAX_DEPTH).contains(depth));
     Sampling { intervals: intervals.unwrap_or(Intervals::DEFAULT), depth: depth.unwrap_or(DEFAULT_DEPTH) }
 }
 
-/// What the program itself has chosen.
+/// The settings that the program itself has chosen.
 #[derive(Clone, Copy)]
 struct Choice {
     dir: Path,
@@ -161,12 +168,12 @@ struct Choice {
 }
 
 /// The lock is held by whoever reads or writes it, which both happen once.
-static CHOICE: Chosen = Chosen(TryLock::new(), UnsafeCell::new(None));
+static CHOICE: ChoiceCell = ChoiceCell(TryLock::new(), UnsafeCell::new(None));
 
-struct Chosen(TryLock, UnsafeCell<Option<Choice>>);
+struct ChoiceCell(TryLock, UnsafeCell<Option<Choice>>);
 
 // SAFETY: the cell is touched with the lock held only.
-unsafe impl Sync for Chosen {}
+unsafe impl Sync for ChoiceCell {}
 
 /// A directory and intervals that come before the environment's.
 pub(crate) fn choose(dir: &[u8], intervals: Option<Intervals>) {
@@ -202,18 +209,41 @@ fn directory(path: &mut Path) -> bool {
         path.push(b"/dev/shm/heapql-").and_then(|()| path.push_number(heapql_ledger::uid().into()))
     };
     if named.is_none() {
-        say(Line::new().text(b"not recording: the name of the directory for ledgers is too long"));
+        log(Line::new().text(b"not recording: the name of the directory for ledgers is too long"));
         return false;
     }
     let made = if path.bytes().first() == Some(&b'/') {
-        path.make_own_directory()
+        make_own_directory(path)
     } else {
         // The program may change its directory, and its children would each write somewhere else.
         Err(&b"it is not an absolute path"[..])
     };
     if let Err(why) = made {
-        say(Line::new().text(b"not recording: '").text(path.bytes()).text(b"': ").text(why));
+        log(Line::new().text(b"not recording: '").text(path.bytes()).text(b"': ").text(why));
         return false;
     }
     true
+}
+
+/// Creates the directory, readable by its owner only, and checks that it is one and that nobody else can have put
+/// something there.
+pub(crate) fn make_own_directory(path: &Path) -> Result<(), &'static [u8]> {
+    const HERE: usize = libc::AT_FDCWD as usize;
+    let name = path.as_c_str();
+    // SAFETY: `name` is a C string; an error (it exists) is seen below.
+    let _ = unsafe { call(libc::SYS_mkdirat, [HERE, name.as_ptr() as usize, 0o700]) };
+    let stat =
+        status_at(HERE, name, libc::AT_SYMLINK_NOFOLLOW).ok_or(&b"it does not exist and cannot be created"[..])?;
+    // SAFETY: no memory is involved.
+    let user = unsafe { call(libc::SYS_geteuid, []) }.unwrap_or(usize::MAX);
+    if stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
+        return Err(b"it is not a directory");
+    }
+    if stat.st_uid as usize != user && user != 0 {
+        return Err(b"it belongs to another user");
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(b"others may write to it");
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 use heapql_ledger::layout::LABEL_CAPACITY;
 use heapql_ledger::{LABEL_BYTES, LabelId, TryLock, Writer};
 
-use crate::text::{Line, say};
+use crate::text::{Line, log};
 
 struct Entry {
     tenant_id: AtomicU64,
@@ -100,7 +100,7 @@ pub(crate) fn is_possible(wanted: &LabelId) -> bool {
         let text = wanted.text.get(..LabelId::kept(wanted.text)).unwrap_or_default();
         let line = Line::new().text(b"no scope: the label '").text(text).text(b"' has tenant ");
         let line = line.number(wanted.tenant_id).text(b" and ctx ").number(wanted.ctx_id);
-        say(line.text(b"; tenants are 1..").number(MOST).text(b", ctxs 0..").number(MOST));
+        log(line.text(b"; tenants are 1..").number(MOST).text(b", ctxs 0..").number(MOST));
     }
     false
 }

@@ -16,12 +16,15 @@
 //!    gone.
 //! 6. Nothing that the outside can write is followed: the ledger is written, its control words are range-checked, and no
 //!    offset is read back from it.
+#![deny(missing_docs)]
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(feature = "global-alloc")]
 mod alloc;
 mod decide;
 mod environment;
+mod gaps;
+mod guard;
 #[cfg(feature = "global-alloc")]
 mod label;
 mod labels;
@@ -32,6 +35,7 @@ mod recorder;
 mod scope;
 #[cfg(feature = "global-alloc")]
 mod shims;
+mod signal;
 mod text;
 mod thread;
 
@@ -47,7 +51,7 @@ pub use recorder::{set_intervals, start};
 /// For the preload library: the parts that it puts behind the C functions.
 pub mod hook {
     pub use heapql_ledger::layout::{Control, Header};
-    pub use heapql_unwind::{LibcSymbol, in_libc, libc_symbol, module_of};
+    pub use heapql_unwind::{LibcSymbol, in_libc, libc_symbol, module_of, page_bytes};
 
     pub use crate::environment::records_children;
     pub use crate::recorder::{

@@ -1,12 +1,12 @@
-//! What was due and is not in the ledger: counted by reason, and said once if a bound is the reason.
+//! Samples that were due and are not in the ledger: counted by reason, and written out once if a bound is the reason.
 //!
-//! It decides nothing: whoever could not go on has stopped already. Called by `recorder`.
+//! It decides nothing: the caller has given up already. Called by `recorder`.
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use heapql_ledger::{Loss, Writer};
 
-use crate::text::{Line, say};
+use crate::text::{Line, log};
 
 /// One bit per reason that has been said. A forked child does not say again what its parent has said.
 static SAID: AtomicU32 = AtomicU32::new(0);
@@ -19,11 +19,11 @@ pub(crate) fn lose(writer: &Writer, loss: Loss) {
     };
     let bit = 1 << loss as u32;
     if SAID.load(Relaxed) & bit == 0 && SAID.fetch_or(bit, Relaxed) & bit == 0 {
-        say(line.text(b"; heapql.processes counts what is lost"));
+        log(line.text(b"; heapql.processes counts what is lost"));
     }
 }
 
-/// What the program's user should know. The other reasons are passing.
+/// The line for the program's user. The other reasons are passing.
 fn line(writer: &Writer, loss: Loss) -> Option<Line> {
     let line = Line::new();
     match loss {

@@ -13,19 +13,19 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 
 use heapql_ledger::layout::MODULE_CAPACITY;
 use heapql_ledger::{ModuleEntry, Writer};
-use heapql_unwind::Module;
+use heapql_unwind::LoadedModule;
 
-struct Known {
+struct KnownModule {
     start: AtomicUsize,
     end: AtomicUsize,
-    /// Of its file and place; 0 if it has no build id.
+    /// A hash of its file and place; 0 if it has no build id.
     identity: AtomicU64,
     /// It was found unloaded.
     gone: AtomicBool,
 }
 
-static KNOWN: [Known; MODULE_CAPACITY] = [const {
-    Known {
+static KNOWN: [KnownModule; MODULE_CAPACITY] = [const {
+    KnownModule {
         start: AtomicUsize::new(0),
         end: AtomicUsize::new(0),
         identity: AtomicU64::new(0),
@@ -38,18 +38,18 @@ static GONE: AtomicBool = AtomicBool::new(false);
 /// There were modules that are not among the known: nobody can tell when they are gone.
 static UNKNOWN: AtomicBool = AtomicBool::new(false);
 
-impl Known {
+impl KnownModule {
     fn range(&self) -> Range<usize> {
         self.start.load(Relaxed)..self.end.load(Relaxed)
     }
 }
 
-fn known() -> impl Iterator<Item = &'static Known> {
+fn known() -> impl Iterator<Item = &'static KnownModule> {
     KNOWN.iter().take(COUNT.load(Acquire).min(MODULE_CAPACITY))
 }
 
 fn find(address: usize) -> Option<Range<usize>> {
-    known().filter(|known| !known.gone.load(Relaxed)).map(Known::range).find(|range| range.contains(&address))
+    known().filter(|known| !known.gone.load(Relaxed)).map(KnownModule::range).find(|range| range.contains(&address))
 }
 
 /// Names the modules of a new stack.
@@ -107,13 +107,13 @@ fn add(writer: &Writer, address: usize, is_program: bool) {
     COUNT.store(at + 1, Release);
 }
 
-fn build_id_of<'a>(module: &Module, into: &'a mut [u8; 32]) -> &'a [u8] {
+fn build_id_of<'a>(module: &LoadedModule, into: &'a mut [u8; 32]) -> &'a [u8] {
     let bytes = heapql_unwind::build_id(module, into);
     into.get(..bytes).unwrap_or_default()
 }
 
 /// FNV-1a over what the module is and where, never 0; or 0 without a build id.
-fn identity(module: &Module, build_id: &[u8]) -> u64 {
+fn identity(module: &LoadedModule, build_id: &[u8]) -> u64 {
     let place = [module.start, module.end, module.load_bias].into_iter().flat_map(usize::to_ne_bytes);
     let add = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     if build_id.is_empty() { 0 } else { place.chain(build_id.iter().copied()).fold(0xcbf2_9ce4_8422_2325, add) | 1 }

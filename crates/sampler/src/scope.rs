@@ -2,12 +2,19 @@
 //!
 //! Not the Rust interface (`label`), whose guards need no stack. Called by `preload`.
 
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
+
 use heapql_ledger::LabelId;
 
 use crate::recorder;
-use crate::thread::{self, SCOPES};
+use crate::signal::SignalU16;
+use crate::thread;
 
-/// Of the C interface: enters a scope that [`pop`] leaves. False if it could not be entered; it must be popped anyway.
+/// Enters a scope that [`pop`] leaves. False if it could not be entered; it must be popped anyway.
+///
+/// A signal handler may push and pop at any instruction of this and of [`pop`]: as many of each, so that it leaves the depth and
+/// the label as it found them. It writes to places from the present depth on. A place that it writes while this function is
+/// about to gets the same label from both; `pop` reads a place as long as the depth covers it.
 pub fn push(wanted: &LabelId, defaults: &recorder::Defaults) -> bool {
     let thread = thread::current();
     let depth = thread.scope_depth.get();
@@ -25,15 +32,15 @@ pub fn pop() {
     let Some(depth) = thread.scope_depth.get().checked_sub(1) else {
         return;
     };
+    let before = thread.scopes.get(depth as usize).map(SignalU16::get);
+    compiler_fence(SeqCst);
     thread.scope_depth.set(depth);
-    if (depth as usize) < SCOPES
-        && let Some(place) = thread.scopes.get(depth as usize)
-    {
-        recorder::switch(place.get());
+    if let Some(before) = before {
+        recorder::switch(before);
     }
 }
 
-/// For `preload`, which serves the [`Label`]s of a Rust program: the number of a label, or -1.
+/// The number of a label, or -1: `preload` serves the labels of a Rust program with it.
 pub fn number_for(wanted: &LabelId, defaults: &recorder::Defaults) -> i32 {
     recorder::label(wanted, defaults).map_or(-1, i32::from)
 }

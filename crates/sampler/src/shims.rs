@@ -24,7 +24,7 @@ static LEARNER: AtomicUsize = AtomicUsize::new(0);
 /// The stack that the learner's allocation had.
 static LEARNT: [AtomicUsize; FRAMES] = [const { AtomicUsize::new(0) }; FRAMES];
 
-/// What a stack may begin with.
+/// The return addresses that a stack may begin with.
 pub(crate) fn known(into: &mut [usize; MOST]) -> &[usize] {
     let mut count = 0;
     for address in ADDRESSES.iter().map(|address| address.load(Relaxed)).take_while(|&address| address != 0) {
@@ -34,7 +34,7 @@ pub(crate) fn known(into: &mut [usize; MOST]) -> &[usize] {
     &into[..count]
 }
 
-/// To be called with the state of every allocation that may be due. True if the allocation is part of the learning: it is
+/// Takes the state of every allocation that may be due. True if the allocation is part of the learning: it is
 /// not to be sampled.
 pub(crate) fn learn(frame: Registers) -> bool {
     let here = core::ptr::from_ref(thread::current()) as usize;
@@ -69,7 +69,8 @@ fn learn_from(way: fn()) {
     let mut frames = [0; FRAMES];
     let walk = capture(Registers::here(), &mut StackBounds::UNKNOWN.clone(), &mut frames);
     let thread = thread::current();
-    let count = thread.count.replace(DUE);
+    let count = thread.count.get();
+    thread.count.set(DUE);
     way();
     thread.count.set(count);
     // frames: here, then our caller. LEARNT: shims, `way`, here (another address of it), then our caller.

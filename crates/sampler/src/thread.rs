@@ -1,4 +1,4 @@
-//! What the sampler keeps per thread, in thread-local storage that is there before and after everything else.
+//! The sampler's state of one thread, in thread-local storage that is there before and after everything else.
 //!
 //! `thread_local!` is no choice: in a shared library it compiles to a call that may allocate, and std's destructors come
 //! too early. This block is initial-exec: its address is one load and one add, on every thread, from its first instruction
@@ -6,9 +6,10 @@
 
 use core::cell::{Cell, UnsafeCell};
 
-use heapql_unwind::{Memo, StackBounds};
+use heapql_unwind::{StackBounds, StackCache};
 
-use crate::decide::{Armed, Slots};
+use crate::gaps::{Gaps, SavedGaps};
+use crate::signal::{SignalBool, SignalU16, SignalU32, SignalU64};
 
 /// Where a thread's counter starts: beyond every limit, so that its first allocation is due and arms it.
 pub(crate) const DUE: u64 = 0xffff_ffff_0000_0000;
@@ -18,30 +19,52 @@ pub const BLOCK_BYTES: usize = 9216;
 /// How deep pushes of the C interface nest; deeper ones keep the label of the last.
 pub(crate) const SCOPES: usize = 32;
 
-pub(crate) type Stacks = Memo<32>;
+pub(crate) type Stacks = StackCache<32>;
 
-/// All zero at the start, but for `count`.
+/// A thread's block. All zero at the start, but for `count`.
+///
+/// Who may touch what, and when:
+///
+/// ```text
+///                                     | the thread            | a signal handler on it
+///   ----------------------------------+-----------------------+------------------------------------------
+///   count                             | any time              | any time: adds one for each allocation
+///   inside                            | ReentrancyGuard       | ReentrancyGuard
+///   label                             | written in the guard, | the same: a handler that interrupted the
+///                                     | read any time         | guard only reads it
+///   scopes, scope_depth               | push and pop          | push and pop, as many of each
+///   gaps, saved_gaps, random, shard,  | in the guard          | in the guard, so never while the thread
+///   stack, cache                      |                       | it interrupted is in it
+///
+///            enter(): inside = true
+///   outside ------------------------> inside      a handler that comes here is refused: it samples nothing
+///           <------------------------             and counts a loss
+///            drop: inside = false
+/// ```
+///
+/// The count is one instruction on x86_64. On aarch64, and where the recorder sets it, a handler's allocations in between may be
+/// lost from the count, which makes a gap longer by as many.
 #[repr(C, align(64))]
 pub(crate) struct Thread {
     /// Counts allocations up to the ledger's limit. The assembly below, and the stubs of `preload`, know its place.
-    pub(crate) count: Cell<u64>,
-    pub(crate) armed: Armed,
-    /// The thread is inside the recorder.
-    pub(crate) busy: Cell<bool>,
-    /// Which shard of the pool and of the callsites it uses, plus one; 0 until its first sample.
+    pub(crate) count: SignalU64,
+    pub(crate) gaps: Gaps,
+    /// The thread is inside the recorder: see `guard` for the order of its accesses.
+    pub(crate) inside: SignalBool,
+    /// The thread's shard of the pool and of the callsites, plus one; 0 until its first sample.
     pub(crate) shard: Cell<u8>,
     /// The label of its allocations.
-    pub(crate) label: Cell<u16>,
+    pub(crate) label: SignalU16,
     pub(crate) random: Cell<u64>,
     /// The stack it was last seen on.
     pub(crate) stack: Cell<StackBounds>,
-    /// The stacks it sampled last, by callsite and label. Touched by whoever set `busy`.
-    pub(crate) memo: UnsafeCell<Stacks>,
-    /// Labels to return to: of the C interface's pushes.
-    pub(crate) scopes: [Cell<u16>; SCOPES],
+    /// The stacks it sampled last, by callsite and label.
+    pub(crate) cache: UnsafeCell<Stacks>,
+    /// Labels to return to, of the C interface's pushes.
+    pub(crate) scopes: [SignalU16; SCOPES],
     /// How many pushes are open, those beyond [`SCOPES`] included.
-    pub(crate) scope_depth: Cell<u32>,
-    pub(crate) slots: Slots,
+    pub(crate) scope_depth: SignalU32,
+    pub(crate) saved_gaps: SavedGaps,
 }
 
 const _: () = assert!(size_of::<Thread>() <= BLOCK_BYTES);
@@ -95,8 +118,7 @@ pub(crate) fn current() -> &'static Thread {
         );
     }
     // SAFETY: the block was reserved above with this size and alignment, its initial bytes are a valid `Thread` (zeroes
-    // are valid for every field), and `Thread` is not `Sync`, so the
-    // reference stays on this thread.
+    // are valid for every field), and `Thread` is not `Sync`, so the reference stays on this thread.
     unsafe { &*address }
 }
 
@@ -138,7 +160,7 @@ mod tests {
         std::thread::spawn(|| {
             let thread = current();
             assert_eq!(thread.count.get(), DUE);
-            assert!(!thread.busy.get());
+            assert!(!thread.inside.get());
             assert_eq!(tick(), DUE + 1);
             assert_eq!(thread.count.get(), DUE + 1);
         })

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::num::NonZeroU64;
 use std::time::Instant;
 
-use heapql_unwind::{Memo, Recall, Registers, StackBounds, capture, modules_changed};
+use heapql_unwind::{Lookup, Registers, StackBounds, StackCache, capture, modules_changed};
 
 /// Calls `then` with `depth` frames of three sorts above it.
 #[inline(never)]
@@ -32,13 +32,13 @@ fn measured(times: usize, bounds: &mut StackBounds, frames: &mut [usize]) -> usi
 }
 
 #[inline(never)]
-fn measured_memo(times: usize, memo: &mut Memo<8>, bounds: &mut StackBounds, frames: &mut [usize]) -> usize {
+fn measured_memo(times: usize, cache: &mut StackCache<8>, bounds: &mut StackBounds, frames: &mut [usize]) -> usize {
     let start = Registers::here();
     let mut known = 0;
     for _ in 0..times {
-        match black_box(memo.capture(black_box(start), &(0..0), bounds, frames)) {
-            Recall::Known(_) => known += 1,
-            Recall::New(_) => memo.name(NonZeroU64::MIN),
+        match black_box(cache.capture(black_box(start), &(0..0), bounds, frames)) {
+            Lookup::Known(_) => known += 1,
+            Lookup::New(_) => cache.name(NonZeroU64::MIN),
         }
     }
     known
@@ -61,7 +61,7 @@ fn main() {
         let mut bounds = StackBounds::UNKNOWN;
         if let Some(times) = counted {
             measured(10, &mut bounds, &mut [0; 16]);
-            measured_memo(times, &mut { Memo::EMPTY }, &mut bounds, &mut [0; 16]);
+            measured_memo(times, &mut { StackCache::EMPTY }, &mut bounds, &mut [0; 16]);
             println!("{}", measured(times, &mut bounds, &mut [0; 16]));
             return;
         }
@@ -71,9 +71,9 @@ fn main() {
                 black_box(measured(times, &mut bounds, &mut frames));
             });
             println!("{depth} frames: {cached:.0} ns, {:.1} ns a frame", cached / depth as f64);
-            let mut memo = Memo::EMPTY;
+            let mut cache = StackCache::EMPTY;
             let repeated = nanoseconds(200_000, |times| {
-                black_box(measured_memo(times, &mut memo, &mut bounds, &mut frames));
+                black_box(measured_memo(times, &mut cache, &mut bounds, &mut frames));
             });
             println!("{depth} frames, as last time: {repeated:.0} ns, {:.1} ns a frame", repeated / depth as f64);
         }

@@ -13,7 +13,8 @@
 
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use crate::arch::{libc_stack_end_address, page_bytes, system_call, thread_pointer};
+use crate::arch::{libc_stack_end_address, system_call, thread_pointer};
+use crate::page::page_bytes;
 
 /// The stack of a thread, or as much of it as was looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +35,7 @@ const MAX_EXTENSION: usize = 1 << 20;
 const PROVEN_AT_ONCE: usize = 16 << 10;
 
 impl StackBounds {
-    /// What a thread starts with. All bytes are 0.
+    /// The bounds that a thread starts with. All bytes are 0.
     pub const UNKNOWN: StackBounds = StackBounds { low: 0, high: 0, proven: 0, stays: false };
 
     /// Bounds that the caller knows, for example those of a coroutine's stack.
@@ -59,6 +60,7 @@ impl StackBounds {
         }
     }
 
+    /// Whether a stack pointer lies in these bounds.
     pub fn contains(&self, sp: usize) -> bool {
         self.low <= sp && sp < self.high
     }
@@ -201,7 +203,7 @@ fn scan(sp: usize, mut read: impl FnMut(&mut [u8]) -> usize) -> Option<StackBoun
     }
 }
 
-/// What is known of the present line.
+/// The part of the present line that has been read.
 struct Line {
     low: usize,
     high: usize,

@@ -1,59 +1,19 @@
 //! The rule for one address from a module's call frame information: `.eh_frame_hdr`, then the FDE, then its row.
 //!
-//! Parsing is gimli's; the rows are computed here, for the three registers a walk needs, which takes a few hundred
-//! bytes of stack where gimli's general table takes several thousand. It does not know what a row means for the
-//! architecture (`reduce.rs` does), and it keeps nothing (`cache.rs` does). `walk.rs` calls it on a miss.
+//! Parsing is gimli's; rows are computed in `row.rs`. It does not know what a row means for the architecture (`reduce.rs`
+//! does), and it keeps nothing (`rule_cache.rs` does). `walk.rs` calls it on a miss.
 
 use core::ops::Range;
 
-use gimli::{
-    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, CommonInformationEntry, EhFrame, EhFrameHdr,
-    EndianSlice, FrameDescriptionEntry, NativeEndian, Register, UnwindExpression, UnwindSection,
-};
+#[cfg(target_arch = "x86_64")]
+use gimli::Register;
+use gimli::{BaseAddresses, EhFrame, EhFrameHdr, NativeEndian, UnwindSection};
 
 use crate::arch::{REGISTERS, Rule, VENDOR, reduce};
-use crate::module::{Module, module_of};
-
-pub(crate) type Slice<'a> = EndianSlice<'a, NativeEndian>;
-pub(crate) type Section<'a> = EhFrame<Slice<'a>>;
-type Entry<'a> = FrameDescriptionEntry<Slice<'a>>;
-
-/// How the canonical frame address is found.
-#[derive(Clone, Copy)]
-pub(crate) enum CfaRule {
-    Unknown,
-    Offset(Register, i64),
-    #[cfg_attr(target_arch = "aarch64", expect(dead_code, reason = "only frames of scalable vectors have any"))]
-    Expression(UnwindExpression<usize>),
-}
-
-/// Where the caller's value of a register is.
-#[derive(Clone, Copy)]
-pub(crate) enum Saved {
-    /// Nothing is said: it has not been changed.
-    Unchanged,
-    Undefined,
-    /// At that distance from the canonical frame address.
-    AtCfa(i64),
-    #[cfg_attr(target_arch = "aarch64", expect(dead_code, reason = "only frames of scalable vectors have any"))]
-    Expression(UnwindExpression<usize>),
-    /// In some way that no ordinary function has.
-    Otherwise,
-}
-
-/// What holds at one address.
-#[derive(Clone, Copy)]
-pub(crate) struct Row {
-    pub(crate) cfa: CfaRule,
-    pub(crate) return_address: Saved,
-    pub(crate) frame_pointer: Saved,
-}
-
-/// The DWARF numbers of the registers that a row is about.
-pub(crate) struct RegisterNumbers {
-    pub(crate) return_address: Register,
-    pub(crate) frame_pointer: Register,
-}
+use crate::module::{LoadedModule, module_of};
+#[cfg(target_arch = "x86_64")]
+use crate::row::RegisterLocation;
+use crate::row::{Entry, Section, row_at};
 
 /// The rule at `pc`, the address before a return address; None if it is in no module.
 pub(crate) fn rule_at(pc: usize) -> Option<Rule> {
@@ -66,13 +26,13 @@ pub(crate) fn rule_at(pc: usize) -> Option<Rule> {
 pub(crate) fn saved_at(pc: usize, register: Register) -> Option<i64> {
     let row = with_entry(&module_of(pc)?, pc, |section, bases, entry| row_at(section, bases, entry, pc, register))??;
     match row.frame_pointer {
-        Saved::AtCfa(distance) => Some(distance),
+        RegisterLocation::AtCfa(distance) => Some(distance),
         _ => None,
     }
 }
 
 /// None if the module has no information about `pc`.
-pub(crate) fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
+pub(crate) fn rule_in(module: &LoadedModule, pc: usize) -> Option<Rule> {
     with_entry(module, pc, |section, bases, entry| {
         let row = row_at(section, bases, entry, pc, REGISTERS.frame_pointer);
         row.map_or(Rule::Unsupported, |row| reduce(&row, entry, section, pc))
@@ -81,17 +41,17 @@ pub(crate) fn rule_in(module: &Module, pc: usize) -> Option<Rule> {
 
 #[inline(always)]
 fn with_entry<R>(
-    module: &Module,
+    module: &LoadedModule,
     pc: usize,
     then: impl FnOnce(&Section<'_>, &BaseAddresses, &Entry<'_>) -> R,
 ) -> Option<R> {
     let index = module.readable_from(module.eh_frame_hdr)?;
     // SAFETY: `readable_from` gave the range, and `pc` is on the stack of a thread: its module is loaded.
-    let index_bytes = unsafe { Module::bytes(&index) };
+    let index_bytes = unsafe { LoadedModule::bytes(&index) };
     let found = find_entry(index_bytes, index.start, pc)?;
     let frames = module.readable_from(found.start)?;
     // SAFETY: as above.
-    let mut section = EhFrame::new(unsafe { Module::bytes(&frames) }, NativeEndian);
+    let mut section = EhFrame::new(unsafe { LoadedModule::bytes(&frames) }, NativeEndian);
     section.set_vendor(VENDOR);
     let bases = BaseAddresses::default().set_eh_frame(frames.start as u64);
     let offset = found.end.checked_sub(frames.start)?;
@@ -141,154 +101,6 @@ fn find_entry_any(index: &[u8], address: usize, pc: usize) -> Option<Range<usize
     }
     let entry = table.lookup(pc as u64, &bases).ok()?.direct().ok()?;
     Some(section as usize..entry as usize)
-}
-
-/// The row for `pc`, which says of `register` what it usually says of the frame pointer.
-#[inline(never)]
-fn row_at(
-    section: &Section<'_>,
-    bases: &BaseAddresses,
-    entry: &Entry<'_>,
-    pc: usize,
-    register: Register,
-) -> Option<Row> {
-    let cie = entry.cie();
-    let mut table = Table::new(cie, register);
-    table.run(cie.instructions(section, bases))?;
-    table.initial = table.row;
-    (table.location, table.pc) = (entry.initial_address(), pc as u64);
-    table.run(entry.instructions(section, bases))?;
-    Some(table.row)
-}
-
-/// Rows nest where a function returns early in the middle; compilers do not nest that.
-const MAX_REMEMBERED: usize = 2;
-/// The largest functions have thousands.
-const MAX_INSTRUCTIONS: usize = 1 << 16;
-
-/// The state of a call frame program on its way to the row for `pc`.
-struct Table {
-    row: Row,
-    initial: Row,
-    remembered: [Row; MAX_REMEMBERED],
-    depth: usize,
-    /// The first address that the present row is for.
-    location: u64,
-    pc: u64,
-    code_alignment: u64,
-    data_alignment: i64,
-    /// Whose column is the frame pointer's.
-    register: Register,
-}
-
-impl Table {
-    /// For the initial instructions, which have no end.
-    fn new(cie: &CommonInformationEntry<Slice<'_>>, register: Register) -> Table {
-        let row = Row { cfa: CfaRule::Unknown, return_address: Saved::Unchanged, frame_pointer: Saved::Unchanged };
-        Table {
-            row,
-            initial: row,
-            remembered: [row; MAX_REMEMBERED],
-            depth: 0,
-            location: 0,
-            pc: u64::MAX,
-            code_alignment: cie.code_alignment_factor(),
-            data_alignment: cie.data_alignment_factor(),
-            register,
-        }
-    }
-
-    /// Runs the program until the next row would start after `pc`. None if it cannot be run.
-    fn run(&mut self, mut program: CallFrameInstructionIter<'_, Slice<'_>>) -> Option<()> {
-        for _ in 0..MAX_INSTRUCTIONS {
-            let Some(instruction) = program.next().ok()? else {
-                return Some(());
-            };
-            let next = match instruction {
-                CallFrameInstruction::SetLoc { address } => address,
-                CallFrameInstruction::AdvanceLoc { delta } => {
-                    self.location.wrapping_add(u64::from(delta).wrapping_mul(self.code_alignment))
-                }
-                other => {
-                    self.execute(other)?;
-                    continue;
-                }
-            };
-            if next > self.pc {
-                return Some(());
-            }
-            self.location = next;
-        }
-        None
-    }
-
-    fn execute(&mut self, instruction: CallFrameInstruction<usize>) -> Option<()> {
-        use CallFrameInstruction as I;
-        match instruction {
-            I::DefCfa { register, offset } => self.row.cfa = CfaRule::Offset(register, offset as i64),
-            I::DefCfaSf { register, factored_offset } => {
-                self.row.cfa = CfaRule::Offset(register, self.factored(factored_offset));
-            }
-            I::DefCfaRegister { register } => self.row.cfa = CfaRule::Offset(register, self.cfa_offset()?.1),
-            I::DefCfaOffset { offset } => self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, offset as i64),
-            I::DefCfaOffsetSf { factored_offset } => {
-                self.row.cfa = CfaRule::Offset(self.cfa_offset()?.0, self.factored(factored_offset));
-            }
-            I::DefCfaExpression { expression } => self.row.cfa = CfaRule::Expression(expression),
-            I::Undefined { register } => self.save(register, Saved::Undefined),
-            I::SameValue { register } => self.save(register, Saved::Unchanged),
-            I::Offset { register, factored_offset } => {
-                self.save(register, Saved::AtCfa(self.factored(factored_offset as i64)));
-            }
-            I::OffsetExtendedSf { register, factored_offset } => {
-                self.save(register, Saved::AtCfa(self.factored(factored_offset)));
-            }
-            I::Expression { register, expression } => self.save(register, Saved::Expression(expression)),
-            I::ValOffset { register, .. }
-            | I::ValOffsetSf { register, .. }
-            | I::ValExpression { register, .. }
-            | I::Register { dest_register: register, .. } => self.save(register, Saved::Otherwise),
-            I::Restore { register } => self.restore(register),
-            I::RememberState => {
-                *self.remembered.get_mut(self.depth)? = self.row;
-                self.depth += 1;
-            }
-            I::RestoreState => {
-                self.depth = self.depth.checked_sub(1)?;
-                self.row = *self.remembered.get(self.depth)?;
-            }
-            // Of no effect on these registers, or handled by `run`.
-            _ => {}
-        }
-        Some(())
-    }
-
-    fn cfa_offset(&self) -> Option<(Register, i64)> {
-        match self.row.cfa {
-            CfaRule::Offset(register, offset) => Some((register, offset)),
-            _ => None,
-        }
-    }
-
-    fn factored(&self, offset: i64) -> i64 {
-        offset.wrapping_mul(self.data_alignment)
-    }
-
-    fn save(&mut self, register: Register, saved: Saved) {
-        if register == REGISTERS.return_address {
-            self.row.return_address = saved;
-        } else if register == self.register {
-            self.row.frame_pointer = saved;
-        }
-    }
-
-    fn restore(&mut self, register: Register) {
-        if register == REGISTERS.return_address {
-            self.row.return_address = self.initial.return_address;
-        } else if register == self.register {
-            self.row.frame_pointer = self.initial.frame_pointer;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -355,20 +167,20 @@ mod tests {
     }
 
     /// A copy of a part of libc with its call frame information, as a module of one segment.
-    struct Copy {
+    struct LibcCopy {
         bytes: Vec<u8>,
         header: libc::Elf64_Phdr,
         eh_frame_hdr: usize,
         functions: isize,
     }
 
-    impl Copy {
-        fn new() -> Copy {
+    impl LibcCopy {
+        fn new() -> LibcCopy {
             let pc = libc::getpid as *const () as usize;
             let module = module_of(pc).unwrap();
             let range = module.readable_from(module.eh_frame_hdr).unwrap();
             // SAFETY: libc is never unloaded.
-            let bytes = unsafe { Module::bytes(&range) }.to_vec();
+            let bytes = unsafe { LoadedModule::bytes(&range) }.to_vec();
             let header = libc::Elf64_Phdr {
                 p_type: libc::PT_LOAD,
                 p_flags: libc::PF_R,
@@ -379,7 +191,7 @@ mod tests {
                 p_memsz: bytes.len() as u64,
                 p_align: 1,
             };
-            Copy { bytes, header, eh_frame_hdr: 0, functions: (pc as isize) - range.start as isize }
+            LibcCopy { bytes, header, eh_frame_hdr: 0, functions: (pc as isize) - range.start as isize }
         }
 
         fn rule(&self, distance: isize) -> Option<Rule> {
@@ -387,14 +199,14 @@ mod tests {
             let headers = Headers { address: (&raw const self.header).expose_provenance(), count: 1 };
             let end = start + self.bytes.len();
             let eh_frame_hdr = start + self.eh_frame_hdr;
-            let module = Module { start, end, load_bias: 0, name: core::ptr::null(), eh_frame_hdr, headers };
+            let module = LoadedModule { start, end, load_bias: 0, name: core::ptr::null(), eh_frame_hdr, headers };
             rule_in(&module, start.wrapping_add_signed(self.functions + distance))
         }
     }
 
     #[test]
     fn broken_information_gives_no_rule_or_any_but_nothing_else() {
-        let mut copy = Copy::new();
+        let mut copy = LibcCopy::new();
         let pc = libc::getpid as *const () as usize;
         assert_eq!(copy.rule(0), rule_in(&module_of(pc).unwrap(), pc));
         let mut random = 88172645463325252_u64;

@@ -1,13 +1,13 @@
-//! What is common to the architectures' steps: the loop over those that need no thought, who is told of them, and what
-//! an address of code must look like. Where a caller's registers are is `x86_64/step.rs`; `walk.rs` calls both.
+//! The loop over steps that need no thought, common to the architectures, and [`Trace`], which observes each of them.
+//! It does not know where a caller's registers are (`x86_64/step.rs` does); `walk.rs` calls it.
 
-use crate::arch::{ODD, State, Step, is_plausible};
-use crate::cache::{self, Generation};
+use crate::arch::{ODD, State, Step};
+use crate::rule_cache::{self, Generation};
 use crate::stack::Stack;
-use crate::walk::{End, Reason};
 
-/// Somebody who is told of every step. `()` does not want to know.
+/// An observer of a walk, called at every step. `()` observes nothing.
 pub(crate) trait Trace {
+    /// A step from one frame to its caller that depends on nothing but `step` and its rule.
     fn step(&mut self, from: &State, step: &Step);
     /// A step that depended on something else.
     fn odd_step(&mut self);
@@ -39,7 +39,7 @@ impl State {
         let (high, length) = (stack.high(), frames.len());
         let mut rest = frames.iter_mut();
         while !rest.as_slice().is_empty()
-            && let Some(rule) = cache::get_below(state.pc, generation, ODD)
+            && let Some(rule) = rule_cache::get_below(state.pc, generation, ODD)
             && let Some(step) = state.simple_step(rule, high)
         {
             trace.step(&state, &step);
@@ -50,21 +50,5 @@ impl State {
         }
         *self = state;
         length.wrapping_sub(rest.len())
-    }
-}
-
-/// The kernel maps nothing below (`vm.mmap_min_addr`, at least a page).
-pub(crate) const LOWEST_CODE: usize = 4096;
-
-pub(crate) fn read(stack: &Stack, address: usize) -> Result<usize, End> {
-    stack.read(address).ok_or(End::Truncated(Reason::StackPointer))
-}
-
-/// Thread entry points and context switchers leave a 0 as the return address of the outermost frame.
-pub(crate) fn plausible(pc: usize) -> Result<(), End> {
-    match pc {
-        0 => Err(End::Outermost),
-        pc if is_plausible(pc) => Ok(()),
-        _ => Err(End::Truncated(Reason::ReturnAddress)),
     }
 }

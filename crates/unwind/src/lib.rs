@@ -4,9 +4,9 @@
 //! `errno` alone, does a bounded amount of work, and reads nothing of the stack but words between the stack pointer that
 //! it was given and the end of that thread's stack. It may be interrupted by a signal handler that captures too. It
 //! works for code without frame pointers: the rules come from `.eh_frame` (`cfi.rs`), each is looked up once per return
-//! address and then kept in a lock-free table (`cache.rs`); modules are found with glibc's lock-free `_dl_find_object`
+//! address and then kept in a lock-free table (`rule_cache.rs`); modules are found with glibc's lock-free `_dl_find_object`
 //! (`module.rs`), code without such rules by its frame pointers. A stack that came before can be known again without
-//! unwinding it ([`Memo`]).
+//! unwinding it ([`StackCache`]).
 //!
 //! What it is not: a symboliser, an exception unwinder (it restores no registers but the three it needs), or a way to
 //! read another thread's stack.
@@ -14,7 +14,7 @@
 //! What the caller must do:
 //!
 //! 1. Keep one [`StackBounds`] per thread (it starts as [`StackBounds::UNKNOWN`], all zeroes) and pass it to every
-//!    capture of that thread; likewise a [`Memo`], if it wants one. Never to two captures at once: the caller's in-hook
+//!    capture of that thread; likewise a [`StackCache`], if it wants one. Never to two captures at once: the caller's in-hook
 //!    flag sees to that.
 //! 2. Call [`modules_changed`] after every `dlclose`; for C libraries before glibc 2.35 also once before the first
 //!    capture and after every `dlopen`.
@@ -37,7 +37,7 @@
 //! ```
 //! use core::arch::naked_asm;
 //! use core::num::NonZeroU64;
-//! use heapql_unwind::{Memo, Recall, Registers, StackBounds};
+//! use heapql_unwind::{StackCache, Lookup, Registers, StackBounds};
 //!
 //! /// Called or jumped to with `malloc`'s argument when a sample is due.
 //! # #[cfg(target_arch = "x86_64")]
@@ -64,14 +64,14 @@
 //! /// The number of the stack's callsite.
 //! extern "C" fn sample(_size: usize, pc: usize, sp: usize, bp: usize) -> u64 {
 //!     // Both per thread in real life.
-//!     let (mut bounds, mut memo) = (StackBounds::UNKNOWN, Memo::<8>::EMPTY);
+//!     let (mut bounds, mut cache) = (StackBounds::UNKNOWN, StackCache::<8>::EMPTY);
 //!     let mut frames = [0; 32];
-//!     match memo.capture(Registers { pc, sp, bp }, &(0..0), &mut bounds, &mut frames) {
-//!         Recall::Known(callsite) => callsite.get(),
-//!         Recall::New(walk) => {
+//!     match cache.capture(Registers { pc, sp, bp }, &(0..0), &mut bounds, &mut frames) {
+//!         Lookup::Known(callsite) => callsite.get(),
+//!         Lookup::New(walk) => {
 //!             assert!(walk.depth > 2 && frames[0] == pc);
 //!             let callsite = NonZeroU64::new(7).unwrap(); // interned, from &frames[..walk.depth]
-//!             memo.name(callsite);
+//!             cache.name(callsite);
 //!             callsite.get()
 //!         }
 //!     }
@@ -79,6 +79,7 @@
 //!
 //! assert_eq!(malloc_due(42), 7);
 //! ```
+#![deny(missing_docs)]
 #![no_std]
 
 #[cfg(test)]
@@ -93,20 +94,26 @@ compile_error!("heapql-unwind knows x86_64 and aarch64; a sibling of src/x86_64 
 #[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
 mod arch;
 mod bounds;
-mod cache;
 mod cfi;
+mod checks;
 mod frame;
-mod memo;
 mod module;
 mod module_table;
+mod outcome;
+mod page;
 mod registers;
+mod row;
+mod rule_cache;
 mod stack;
+mod stack_cache;
 mod symbol;
 mod walk;
 
 pub use bounds::StackBounds;
-pub use memo::{Memo, Recall};
-pub use module::{Module, build_id, module_of, modules_changed};
+pub use module::{LoadedModule, build_id, module_of, modules_changed};
+pub use outcome::{End, Reason, Walk};
+pub use page::page_bytes;
 pub use registers::Registers;
+pub use stack_cache::{Lookup, StackCache};
 pub use symbol::{LibcSymbol, in_libc, libc_symbol};
-pub use walk::{End, Reason, Walk, capture, capture_skipping};
+pub use walk::{capture, capture_skipping};

@@ -10,17 +10,17 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use libc::{Elf64_Ehdr, Elf64_Phdr, PF_R, PF_X, PT_LOAD, PT_NOTE};
 
-use crate::arch::page_bytes;
-use crate::{cache, module_table, symbol};
+use crate::page::page_bytes;
+use crate::{module_table, rule_cache, symbol};
 
 /// A loaded ELF file: the executable, a shared library, the dynamic loader or the vDSO.
 #[derive(Clone, Copy, Debug)]
-pub struct Module {
+pub struct LoadedModule {
     /// The first address of its first segment, rounded down to a page.
     pub start: usize,
     /// The address after its last segment. There may be gaps that are not its own.
     pub end: usize,
-    /// What is added to the addresses in the file to get those in memory.
+    /// The difference between an address in memory and the same address in the file.
     pub load_bias: usize,
     /// Its path as the dynamic loader has it; empty for the executable. Null if it is not known. Valid until `dlclose`.
     pub name: *const c_char,
@@ -80,14 +80,14 @@ fn look_for_find_object() -> usize {
 }
 
 /// The module one of whose segments holds `pc`.
-pub fn module_of(pc: usize) -> Option<Module> {
+pub fn module_of(pc: usize) -> Option<LoadedModule> {
     let Some(find_object) = find_object() else {
         return module_table::module_of(pc);
     };
     let object = find(find_object, pc)?;
     // SAFETY: the loader's record of the module that was just found.
     let link_map = unsafe { object.link_map.as_ref() };
-    let module = Module {
+    let module = LoadedModule {
         start: object.map_start.expose_provenance(),
         end: object.map_end.expose_provenance(),
         load_bias: link_map.map_or(0, |map| map.load_bias),
@@ -97,7 +97,7 @@ pub fn module_of(pc: usize) -> Option<Module> {
     };
     Some(match headers_of(&object, &module, find_object) {
         // The loader names the segment only, not the module, if the module has gaps.
-        Some(headers) => Module { headers, ..module }.spanned(),
+        Some(headers) => LoadedModule { headers, ..module }.spanned(),
         None => module,
     })
 }
@@ -113,7 +113,7 @@ fn find(find_object: FindObject, address: usize) -> Option<DlFindObject> {
 /// The program headers of a module, of which `object` is the segment or the whole: after the ELF header at its start,
 /// or, for the executable, where the kernel says. Only if they describe that very segment. Tools that rewrite libraries
 /// (BOLT, patchelf) may put them elsewhere: then there are none.
-fn headers_of(object: &DlFindObject, module: &Module, find_object: FindObject) -> Option<Headers> {
+fn headers_of(object: &DlFindObject, module: &LoadedModule, find_object: FindObject) -> Option<Headers> {
     let describes = |headers: &Headers| {
         let loaded = |header: Elf64_Phdr| header.p_type == PT_LOAD && module.in_memory(&header).contains(&module.start);
         headers.iter().any(loaded)
@@ -143,21 +143,18 @@ fn executables_headers() -> Option<Headers> {
 /// `dlopen`, and not from a signal handler: there it copies the list of modules, for which it waits for the dynamic
 /// loader's lock.
 pub fn modules_changed() {
-    cache::forget_all();
+    rule_cache::forget_all();
     if find_object().is_none() {
         module_table::refresh();
     }
 }
 
-/// What is there of an ELF file whose header is: at least a page, and none is smaller.
-const PAGE: usize = 4096;
-
 impl Headers {
     pub(crate) const NONE: Headers = Headers { address: 0, count: 0 };
 
-    /// Those that the ELF header at `start` tells of, if the segment's first page holds them all.
+    /// The headers that the ELF header at `start` tells of, if the segment's first page holds them all.
     fn after_elf_header(start: usize, end: usize) -> Option<Headers> {
-        if end.checked_sub(start)? < PAGE {
+        if end.checked_sub(start)? < page_bytes() {
             return None;
         }
         let file = core::ptr::with_exposed_provenance::<Elf64_Ehdr>(start);
@@ -168,7 +165,7 @@ impl Headers {
         let offset = usize::try_from(file.e_phoff).ok().filter(|_| is_elf)?;
         let count = usize::from(file.e_phnum);
         let end = offset.checked_add(count * size_of::<Elf64_Phdr>())?;
-        (end <= PAGE).then_some(Headers { address: start + offset, count })
+        (end <= page_bytes()).then_some(Headers { address: start + offset, count })
     }
 
     fn iter(self) -> impl Iterator<Item = Elf64_Phdr> {
@@ -180,19 +177,19 @@ impl Headers {
     }
 }
 
-impl Module {
+impl LoadedModule {
     pub(crate) fn contains(&self, address: usize) -> bool {
         (self.start..self.end).contains(&address)
     }
 
     /// From the first to the last of its segments.
-    pub(crate) fn spanned(self) -> Module {
+    pub(crate) fn spanned(self) -> LoadedModule {
         let loaded = self.headers.iter().filter(|header| header.p_type == PT_LOAD);
         let (start, end) =
             loaded.map(|header| self.in_memory(&header)).fold((self.start, self.end), |(start, end), segment| {
                 (start.min(segment.start & !(page_bytes() - 1)), end.max(segment.end))
             });
-        Module { start, end, ..self }
+        LoadedModule { start, end, ..self }
     }
 
     /// From `address` to the end of the readable segment that holds it.
@@ -234,7 +231,7 @@ impl Module {
     ///
     /// # Safety
     ///
-    /// `range` comes from [`Module::readable_from`] and the module is loaded as long as the result is used.
+    /// `range` comes from [`LoadedModule::readable_from`] and the module is loaded as long as the result is used.
     pub(crate) unsafe fn bytes<'a>(range: &Range<usize>) -> &'a [u8] {
         let start = core::ptr::with_exposed_provenance::<u8>(range.start);
         // SAFETY: a readable segment of a loaded module; what the unwinder reads of it is never written.
@@ -245,14 +242,14 @@ impl Module {
 /// Writes the GNU build id of a loaded module and returns its length; 0 if it has none.
 ///
 /// The module must be loaded: running code, or known not to be closed meanwhile.
-pub fn build_id(module: &Module, id: &mut [u8; 32]) -> usize {
+pub fn build_id(module: &LoadedModule, id: &mut [u8; 32]) -> usize {
     let notes = module.headers.iter().filter(|header| header.p_type == PT_NOTE);
     for notes in notes.map(|header| module.in_file(&header)) {
         let Some(readable) = module.readable_from(notes.start).filter(|readable| notes.end <= readable.end) else {
             continue;
         };
         // SAFETY: the notes are inside `readable`, and the module is loaded by this function's contract.
-        let bytes = unsafe { Module::bytes(&(readable.start..notes.end)) };
+        let bytes = unsafe { LoadedModule::bytes(&(readable.start..notes.end)) };
         if let Some(found) = find_build_id(bytes) {
             let length = found.len().min(id.len());
             if let (Some(to), Some(from)) = (id.get_mut(..length), found.get(..length)) {
@@ -311,9 +308,9 @@ mod tests {
         let module = module_of(pc).unwrap();
         let kernels = executables_headers().unwrap();
         assert_eq!((kernels.address, kernels.count), (module.headers.address, module.headers.count));
-        let spanned = Module { start: pc, end: pc + 1, ..module }.spanned();
+        let spanned = LoadedModule { start: pc, end: pc + 1, ..module }.spanned();
         assert_eq!((spanned.start, spanned.end), (module.start, module.end));
-        let without = Module { headers: Headers::NONE, ..module };
+        let without = LoadedModule { headers: Headers::NONE, ..module };
         assert!(without.readable_from(module.eh_frame_hdr).is_some());
         assert!(without.readable_from(0).is_none());
     }

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::*, fence};
 
 use libc::{PT_GNU_EH_FRAME, dl_phdr_info};
 
-use crate::module::{Headers, Module};
+use crate::module::{Headers, LoadedModule};
 
 const CAPACITY: usize = 512;
 
@@ -21,7 +21,7 @@ static ENTRIES: [Entry; CAPACITY] = [const { [const { AtomicUsize::new(0) }; 7] 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static SEQUENCE: AtomicUsize = AtomicUsize::new(0);
 
-pub(crate) fn module_of(pc: usize) -> Option<Module> {
+pub(crate) fn module_of(pc: usize) -> Option<LoadedModule> {
     let before = SEQUENCE.load(Acquire);
     let entries = ENTRIES.get(..COUNT.load(Relaxed))?;
     let found = entries.iter().map(load).find(|module| module.contains(pc));
@@ -61,8 +61,8 @@ unsafe extern "C" fn add(info: *mut dl_phdr_info, _size: usize, count: *mut c_vo
     0
 }
 
-fn describe(info: &dl_phdr_info) -> Option<Module> {
-    let mut module = Module {
+fn describe(info: &dl_phdr_info) -> Option<LoadedModule> {
+    let mut module = LoadedModule {
         start: usize::MAX,
         end: 0,
         load_bias: info.dlpi_addr as usize,
@@ -78,10 +78,10 @@ fn describe(info: &dl_phdr_info) -> Option<Module> {
     (module.start < module.end).then_some(module)
 }
 
-fn load(entry: &Entry) -> Module {
+fn load(entry: &Entry) -> LoadedModule {
     let [start, end, load_bias, name, eh_frame_hdr, address, count] = entry.each_ref().map(|word| word.load(Relaxed));
     let name = core::ptr::with_exposed_provenance::<c_char>(name);
-    Module { start, end, load_bias, name, eh_frame_hdr, headers: Headers { address, count } }
+    LoadedModule { start, end, load_bias, name, eh_frame_hdr, headers: Headers { address, count } }
 }
 
 #[cfg(test)]

@@ -16,8 +16,9 @@ use crate::arch::r_debug_address;
 pub struct LibcSymbol {
     /// Where its [`Elf64_Sym`] is, in a table that is loaded for reading.
     pub entry: usize,
-    /// What is added to the value in the entry.
+    /// The module's load bias, which is added to the value in the entry.
     pub load_bias: usize,
+    /// The function's address in memory.
     pub address: usize,
 }
 

@@ -5,52 +5,12 @@ use core::ops::Range;
 
 use crate::arch::{Rule, State};
 use crate::bounds::StackBounds;
-use crate::cache::{self, Generation};
 use crate::cfi;
 use crate::frame::Trace;
+use crate::outcome::{End, Reason, Walk};
 use crate::registers::Registers;
+use crate::rule_cache::{self, Generation};
 use crate::stack::Stack;
-
-/// What a capture found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use]
-pub struct Walk {
-    /// How many of the frames were written, innermost first.
-    pub depth: usize,
-    pub end: End,
-}
-
-/// Why a walk went no further.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// The last frame has no caller.
-    Outermost,
-    /// There was no room for more frames, if there are any.
-    Full,
-    /// The frames are right as far as they go.
-    Truncated(Reason),
-}
-
-/// Why a walk was given up. `reason as usize` is below [`Reason::COUNT`], for counting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// The code has no call frame information and no frame pointer that can be believed.
-    NoInformation,
-    /// The call frame information needs a register or an operation that is not handled.
-    Unsupported,
-    /// A frame would lie outside the stack, or below the one before.
-    StackPointer,
-    /// A return address that cannot be one.
-    ReturnAddress,
-    /// A signal handler interrupted code on a stack whose bounds cannot be found.
-    OtherStack,
-    /// The bounds of the present stack cannot be found.
-    UnknownStack,
-}
-
-impl Reason {
-    pub const COUNT: usize = 6;
-}
 
 /// The frames from `start` outwards: `frames[0]` is `start.pc`, each one after it the return address of the one before.
 ///
@@ -90,7 +50,7 @@ impl Walker {
         // SAFETY: `cover` found that this thread's stack is readable from start.sp to `proven`, and it stays so while
         // the thread runs on it, which it does until the walk ends.
         let stack = unsafe { Stack::new(start.sp, bounds.proven(), bounds.high()) };
-        Ok(Walker { state: State::new(start, &stack)?, stack, generation: cache::generation(), callee: 0 })
+        Ok(Walker { state: State::new(start, &stack)?, stack, generation: rule_cache::generation(), callee: 0 })
     }
 
     /// Steps over the innermost frames in `skip`.
@@ -153,7 +113,7 @@ impl Walker {
 
     /// A step that leaves everything as it was if it fails.
     fn try_step(&mut self, trace: &mut impl Trace) -> Result<(), End> {
-        let known = cache::get(self.state.key, self.generation);
+        let known = rule_cache::get(self.state.key, self.generation);
         let rule = known.map(Rule::unpack).unwrap_or_else(|| self.look_up());
         let key = self.state.key;
         let simple = rule.pack().filter(|_| self.state.is_simple());
@@ -179,7 +139,7 @@ impl Walker {
             return Rule::FramePointer;
         };
         if let Some(packed) = rule.pack() {
-            cache::put(key, self.generation, packed);
+            rule_cache::put(key, self.generation, packed);
         }
         rule
     }

@@ -1,7 +1,7 @@
 //! Any registers and any stack contents: a capture ends, gives no more than it may, and reads nothing beyond the stack
 //! (which here lies between two pages that cannot be read).
 
-use heapql_unwind::{Memo, Recall, Registers, StackBounds, capture, modules_changed};
+use heapql_unwind::{Lookup, Registers, StackBounds, StackCache, capture, modules_changed};
 
 const PAGE: usize = 4096;
 const STACK: usize = 4 * PAGE;
@@ -48,7 +48,7 @@ fn a_capture_of_garbage_ends_inside_the_stack() {
     let stack = guarded();
     let (low, mut random) = (stack.as_ptr().expose_provenance(), Random(0x2545_f491_4f6c_dd1d));
     let mut deepest = 0;
-    let mut memo = Memo::<4>::EMPTY;
+    let mut cache = StackCache::<4>::EMPTY;
     for _ in 0..20_000 {
         for _ in 0..40 {
             let at = random.next(stack.len());
@@ -68,8 +68,8 @@ fn a_capture_of_garbage_ends_inside_the_stack() {
         let walk = capture(start, &mut bounds, &mut frames[..20]);
         assert!(walk.depth <= 20 && frames[walk.depth..].iter().all(|frame| *frame == usize::MAX));
         deepest = deepest.max(walk.depth);
-        let again = memo.capture(start, &(0..0), &mut bounds, &mut frames[..20]);
-        assert!(matches!(again, Recall::New(same) if same == walk));
+        let again = cache.capture(start, &(0..0), &mut bounds, &mut frames[..20]);
+        assert!(matches!(again, Lookup::New(same) if same == walk));
     }
     assert!(deepest >= 6, "{deepest}");
 }

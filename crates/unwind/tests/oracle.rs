@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use heapql_unwind::{End, Memo, Reason, Recall, Registers, StackBounds, capture, module_of, modules_changed};
+use heapql_unwind::{End, Lookup, Reason, Registers, StackBounds, StackCache, capture, module_of, modules_changed};
 
 const ROOM: usize = 512;
 
@@ -25,7 +25,7 @@ struct Seen {
 
 thread_local! {
     static BOUNDS: Cell<StackBounds> = const { Cell::new(StackBounds::UNKNOWN) };
-    static MEMO: RefCell<Memo<4>> = const { RefCell::new(Memo::EMPTY) };
+    static MEMO: RefCell<StackCache<4>> = const { RefCell::new(StackCache::EMPTY) };
 }
 static SEEN: std::sync::Mutex<Seen> =
     std::sync::Mutex::new(Seen { probes: 0, outermost: 0, deepest: 0, wrong: Vec::new() });
@@ -64,20 +64,20 @@ extern "C-unwind" fn probe() {
     BOUNDS.set(bounds);
 }
 
-/// A second and a third capture with a memo: the same frames, and known unless there is a reason.
+/// A second and a third capture with a cache: the same frames, and known unless there is a reason.
 fn remembers(start: Registers, bounds: &mut StackBounds, expected: &[usize]) -> Result<(), String> {
-    MEMO.with_borrow_mut(|memo| {
-        memo.forget();
+    MEMO.with_borrow_mut(|cache| {
+        cache.forget();
         let mut frames = [0; ROOM];
-        let Recall::New(walk) = memo.capture(start, &(0..0), bounds, &mut frames) else {
+        let Lookup::New(walk) = cache.capture(start, &(0..0), bounds, &mut frames) else {
             return Err("known before it was named".to_owned());
         };
         if &frames[1..walk.depth] != expected {
-            return Err(format!("a memo captured {:x?}", &frames[1..walk.depth]));
+            return Err(format!("a cache captured {:x?}", &frames[1..walk.depth]));
         }
-        memo.name(NonZeroU64::MIN);
-        match memo.capture(start, &(0..0), bounds, &mut frames[..300]) {
-            Recall::New(again) if again.depth == walk.depth.min(300) => Ok(()),
+        cache.name(NonZeroU64::MIN);
+        match cache.capture(start, &(0..0), bounds, &mut frames[..300]) {
+            Lookup::New(again) if again.depth == walk.depth.min(300) => Ok(()),
             other => Err(format!("with other room: {other:?}")),
         }
     })

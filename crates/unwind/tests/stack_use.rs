@@ -3,13 +3,13 @@
 use std::ffi::c_void;
 use std::hint::black_box;
 
-use heapql_unwind::{Memo, Recall, Registers, StackBounds, capture, modules_changed};
+use heapql_unwind::{Lookup, Registers, StackBounds, StackCache, capture, modules_changed};
 
 const STACK: usize = 256 << 10;
 const PAINT: u8 = 0xa5;
 
 struct State {
-    memo: Memo<4>,
+    cache: StackCache<4>,
     frames: [usize; 32],
     bounds: StackBounds,
 }
@@ -50,14 +50,14 @@ fn plain(state: &mut State) {
 }
 
 fn remembered(state: &mut State) {
-    let State { memo, frames, bounds } = state;
-    assert!(matches!(memo.capture(Registers::here(), &(0..0), bounds, frames), Recall::New(_)));
+    let State { cache, frames, bounds } = state;
+    assert!(matches!(cache.capture(Registers::here(), &(0..0), bounds, frames), Lookup::New(_)));
 }
 
 #[test]
 fn a_capture_takes_little_stack() {
     modules_changed();
-    let mut state = State { memo: Memo::EMPTY, frames: [0; 32], bounds: StackBounds::UNKNOWN };
+    let mut state = State { cache: StackCache::EMPTY, frames: [0; 32], bounds: StackBounds::UNKNOWN };
     // The first uses of a thread bind functions, which takes stack of its own.
     used(&mut state, plain);
     let without = used(&mut state, nothing);
@@ -66,6 +66,6 @@ fn a_capture_takes_little_stack() {
         [0; 2].map(|_| used(&mut state, work).saturating_sub(without))
     };
     let measured = [more(plain), more(remembered)];
-    println!("bytes of stack beyond those for the bounds, rules new and known, without and with a memo: {measured:?}");
+    println!("bytes of stack beyond those for the bounds, rules new and known, without and with a cache: {measured:?}");
     assert!(measured.iter().all(|[new, known]| *new <= 2560 && *known <= 512), "{measured:?}");
 }

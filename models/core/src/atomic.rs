@@ -22,6 +22,7 @@ macro_rules! atomic {
                 checked: impl FnOnce(&loom::sync::atomic::$name) -> R,
                 plain: impl FnOnce(&plain::$name) -> R,
             ) -> R {
+                model::interrupt();
                 match model::cell(core::ptr::from_ref(self) as usize, Kind::$name).as_deref() {
                     None => plain(&self.0),
                     Some(Cell::$name(atomic)) => model::switching(|| checked(atomic)),
@@ -124,4 +125,10 @@ pub fn fence(order: Ordering) {
     } else {
         plain::fence(order);
     }
+}
+
+/// A moment at which a signal handler may run. What it keeps the compiler from is not modelled.
+pub fn compiler_fence(order: Ordering) {
+    model::interrupt();
+    plain::compiler_fence(order);
 }

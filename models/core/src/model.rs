@@ -295,3 +295,48 @@ pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) -> 
         }
     }
 }
+
+thread_local! {
+    /// How many more moments pass until the handler runs, and the handler; `None` when it has run or none is wanted.
+    static HANDLER: Plain<Option<(usize, fn())>> = const { Plain::new(None) };
+}
+
+/// A moment at which a signal may arrive: before every access to an atomic, and at every compiler fence.
+pub fn interrupt() {
+    match HANDLER.get() {
+        None => {}
+        Some((0, handler)) => {
+            HANDLER.set(None);
+            handler();
+        }
+        Some((moments, handler)) => HANDLER.set(Some((moments - 1, handler))),
+    }
+}
+
+/// Runs `act`, in which the handler interrupts this thread once, if the model has come to that moment.
+pub fn interruptible(act: impl FnOnce()) {
+    let moment = MOMENT.get();
+    HANDLER.set(Some((moment.0, moment.1)));
+    act();
+    FIRED.set(HANDLER.take().is_none());
+}
+
+thread_local! {
+    static MOMENT: Plain<(usize, fn())> = const { Plain::new((0, || ())) };
+    static FIRED: Plain<bool> = const { Plain::new(false) };
+}
+
+/// Explores a model of one thread and its signal handler: one run for each moment of what is [`interruptible`], until a run
+/// ends before its moment comes. Panics where it fails; else the number of runs.
+pub fn interrupt_everywhere(model: fn(), handler: fn()) -> usize {
+    with(|state| *state = State::default());
+    for moment in 0.. {
+        MOMENT.set((moment, handler));
+        memory::reset();
+        model();
+        if !FIRED.get() {
+            return moment;
+        }
+    }
+    unreachable!("a model ends")
+}

@@ -7,6 +7,9 @@ extern crate checked_core as core;
 extern crate checked_std as std;
 
 #[rustfmt::skip]
+#[path = "../../../crates/ledger/src/decimal.rs"]
+mod decimal;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/identity.rs"]
 mod identity;
 #[rustfmt::skip]
@@ -20,6 +23,9 @@ pub mod layout;
 #[path = "../../../crates/ledger/src/lock.rs"]
 mod lock;
 #[rustfmt::skip]
+#[path = "../../../crates/ledger/src/path.rs"]
+mod path;
+#[rustfmt::skip]
 #[path = "../../../crates/ledger/src/reader/mod.rs"]
 mod reader;
 #[rustfmt::skip]
@@ -29,14 +35,16 @@ mod retention;
 #[path = "../../../crates/ledger/src/sys.rs"]
 mod sys;
 #[rustfmt::skip]
-#[path = "../../../crates/ledger/src/writer.rs"]
+#[path = "../../../crates/ledger/src/writer/mod.rs"]
 mod writer;
 
+pub use decimal::{Decimal, parse_decimal};
 pub use layout::{
     CERTAIN, DEFAULT_BYTES, DEFAULT_DEPTH, Intervals, LABEL_BYTES, Loss, MAX_BYTES, MAX_DEPTH, MIN_BYTES, MIN_DEPTH,
     SHARDS, Sampling, Weight,
 };
-pub use lock::{Held, TryLock};
+pub use lock::{LockGuard, TryLock};
+pub use path::PathBuffer;
 pub use reader::{CallsiteRecord, Identity, LabelRecord, Ledger, ModuleRecord, ReadError};
-pub use sys::{Errno, clock, limit, read_file, uid};
-pub use writer::{CallsiteKey, LabelId, ModuleEntry, OpenError, Settings, Writer};
+pub use sys::{Errno, clock, limit, read_file, status_at, uid};
+pub use writer::{CallsiteKey, LabelId, LedgerSettings, ModuleEntry, OpenError, Writer};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use heapql_ledger::layout::HeaderPage;
 use heapql_ledger::{
-    CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, MIN_BYTES, ModuleEntry, Sampling, Settings, Weight, Writer,
+    CERTAIN, CallsiteKey, Intervals, LabelId, Ledger, LedgerSettings, MIN_BYTES, ModuleEntry, Sampling, Weight, Writer,
 };
 
 use crate::{Model, at_once};
@@ -33,7 +33,8 @@ fn unopened() -> &'static Writer {
 }
 
 fn open(writer: &Writer) {
-    let settings = Settings { dir: c"/ledgers", bytes: MIN_BYTES, sampling: Sampling::DEFAULT, default_label: DEFAULT };
+    let settings =
+        LedgerSettings { dir: c"/ledgers", bytes: MIN_BYTES, sampling: Sampling::DEFAULT, default_label: DEFAULT };
     // SAFETY: the model's own writer and page, opened once.
     unsafe { writer.open(&settings) }.expect("a ledger");
 }

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use std::path::Path;
 
 use heapql_ledger::layout::{HeaderPage, LIMIT_START, LIMIT_STEP};
-use heapql_ledger::{Intervals, LabelId, Ledger, MIN_BYTES, Sampling, Settings, Writer};
+use heapql_ledger::{Intervals, LabelId, Ledger, LedgerSettings, MIN_BYTES, Sampling, Writer};
 
 use crate::thread::{self, Thread};
 use crate::{Model, at_once, decide};
@@ -23,7 +23,7 @@ fn sampling(min: u32) -> Sampling {
 fn writer() -> &'static Writer {
     let writer = memory::place(Writer::new(memory::place(HeaderPage::zeroed())));
     let default_label = LabelId { tenant_id: 1, ctx_id: 0, text: b"" };
-    let settings = Settings { dir: c"/ledgers", bytes: MIN_BYTES, sampling: sampling(10_000), default_label };
+    let settings = LedgerSettings { dir: c"/ledgers", bytes: MIN_BYTES, sampling: sampling(10_000), default_label };
     // SAFETY: the model's own writer and page, opened once.
     unsafe { writer.open(&settings) }.expect("a ledger");
     let thread = thread::current();

@@ -1,9 +1,9 @@
 //! Runs the models, all or those whose names contain an argument: `run.sh`.
 //!
-//! Not a copy of anything: the modules below are the product's files. A model fails by a panic that says what did not hold.
+//! Not a copy of anything but `signal`: the modules below are the product's files. A model fails by a panic that says what did not hold.
 
 // Some of the product's functions are for callers that are not here.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 extern crate checked_core as core;
 
@@ -12,6 +12,8 @@ mod intervals;
 mod lock;
 mod objects;
 mod recording;
+mod signal;
+mod signals;
 
 #[rustfmt::skip]
 #[path = "../../../crates/sampler/src/decide.rs"]
@@ -19,6 +21,12 @@ mod decide;
 #[rustfmt::skip]
 #[path = "../../../crates/sampler/src/environment.rs"]
 mod environment;
+#[rustfmt::skip]
+#[path = "../../../crates/sampler/src/gaps.rs"]
+mod gaps;
+#[rustfmt::skip]
+#[path = "../../../crates/sampler/src/guard.rs"]
+mod guard;
 #[rustfmt::skip]
 #[path = "../../../crates/sampler/src/labels.rs"]
 mod labels;
@@ -32,8 +40,11 @@ mod modules;
 #[path = "../../../crates/sampler/src/pool/mod.rs"]
 mod pool;
 #[rustfmt::skip]
-#[path = "../../../crates/sampler/src/recorder.rs"]
+#[path = "../../../crates/sampler/src/recorder/mod.rs"]
 mod recorder;
+#[rustfmt::skip]
+#[path = "../../../crates/sampler/src/scope.rs"]
+mod scope;
 #[rustfmt::skip]
 #[path = "../../../crates/sampler/src/text.rs"]
 mod text;
@@ -57,6 +68,7 @@ fn main() {
         let runs = core::model::explore(preemptions, model);
         eprintln!("{runs} interleavings, {:.1} s", began.elapsed().as_secs_f32());
     }
+    signals::run(&filter);
 }
 
 /// Threads of a model.

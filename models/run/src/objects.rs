@@ -4,7 +4,7 @@
 use core::memory;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use crate::pool::{Bad, Pool, Tag};
+use crate::pool::{Pool, PoolError, Tag};
 use crate::{Model, at_once};
 
 pub(crate) const MODELS: &[Model] = &[
@@ -52,7 +52,7 @@ fn assert_is(pool: &Pool, address: usize, bytes: usize, callsite: u32) {
     assert_eq!((object.bytes, object.tag), (bytes, tag(callsite)));
 }
 
-fn free(pool: &Pool, address: usize) -> Result<(Tag, usize), Bad> {
+fn free(pool: &Pool, address: usize) -> Result<(Tag, usize), PoolError> {
     own(address);
     pool.free(address)
 }
@@ -119,7 +119,7 @@ fn free_twice(pool: &Pool, object: usize) -> u32 {
     let freed = memory::place(AtomicU32::new(0));
     let frees = || match pool.free(object) {
         Ok(_) => drop(freed.fetch_add(1, Relaxed)),
-        Err(bad) => assert!(matches!(bad, Bad::Freed | Bad::NotAnObject)),
+        Err(bad) => assert!(matches!(bad, PoolError::DoubleFree | PoolError::InvalidPointer)),
     };
     at_once!(frees, frees);
     freed.load(Relaxed)

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use heapql_ledger::layout::HeaderPage;
-use heapql_ledger::{CERTAIN, CallsiteKey, LabelId, ModuleEntry, Sampling, Settings, Writer};
+use heapql_ledger::{CERTAIN, CallsiteKey, LabelId, LedgerSettings, ModuleEntry, Sampling, Writer};
 
 pub(super) const GLIBC: LabelId<'static> = LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_malloc" };
 
@@ -22,7 +22,7 @@ impl Recorded {
         let page: &'static HeaderPage = Box::leak(Box::new(HeaderPage::zeroed()));
         let writer = Writer::new(page);
         let dir = CString::new(folder.as_os_str().as_bytes()).expect("no NUL");
-        let settings = Settings { dir: &dir, bytes, sampling: Sampling::DEFAULT, default_label: GLIBC };
+        let settings = LedgerSettings { dir: &dir, bytes, sampling: Sampling::DEFAULT, default_label: GLIBC };
         // SAFETY: the writer is ours alone, it is opened once, and the page is leaked and not mapped by
         // anything else.
         unsafe { writer.open(&settings) }.expect("a ledger");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use heapql_ledger::layout::HeaderPage;
-use heapql_ledger::{CERTAIN, CallsiteKey, LabelId, ModuleEntry, Sampling, Settings, Writer};
+use heapql_ledger::{CERTAIN, CallsiteKey, LabelId, LedgerSettings, ModuleEntry, Sampling, Writer};
 
 const LABELS: [LabelId<'static>; 4] = [
     LabelId { tenant_id: 500, ctx_id: 22, text: b"glibc_malloc" },
@@ -22,7 +22,8 @@ pub(super) fn write(folder: &Path, server: usize) {
         let page: &'static HeaderPage = Box::leak(Box::new(HeaderPage::zeroed()));
         let writer = Writer::new(page);
         let dir = CString::new(folder.as_os_str().as_bytes()).expect("no NUL");
-        let settings = Settings { dir: &dir, bytes: 1 << 20, sampling: Sampling::DEFAULT, default_label: LABELS[0] };
+        let settings =
+            LedgerSettings { dir: &dir, bytes: 1 << 20, sampling: Sampling::DEFAULT, default_label: LABELS[0] };
         // SAFETY: the writer is ours alone, it is opened once, and the page is leaked and not mapped by anything else.
         unsafe { writer.open(&settings) }.expect("a ledger");
         // Without a start time each ledger stands for a process of its own, though all have this one's pid.

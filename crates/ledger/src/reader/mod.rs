@@ -50,11 +50,14 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Who wrote the ledger, as it says itself. Fixed for the file's life.
+/// The process that wrote the ledger, as it says itself. Fixed for the file's life.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
+    /// Its process id, in its own pid namespace.
     pub pid: u32,
+    /// Its parent's, when the ledger was created.
     pub parent_pid: u32,
+    /// Its real user.
     pub uid: u32,
     /// Field 22 of /proc/PID/stat, 0 if unknown.
     pub start_ticks: u64,
@@ -62,46 +65,68 @@ pub struct Identity {
     pub created_at: u64,
     /// 32 hexadecimal digits; zeroes if unknown.
     pub boot_id: String,
+    /// The path of its executable.
     pub program: String,
     /// Arguments separated by blanks.
     pub command: String,
 }
 
+/// A label, as read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LabelRecord {
+    /// OceanBase's tenant.
     pub tenant_id: i64,
+    /// OceanBase's memory context.
     pub ctx_id: i64,
+    /// The module label, at most 15 bytes.
     pub text: String,
 }
 
 /// A module that some stack passes through.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModuleRecord {
+    /// Its first address.
     pub start: u64,
+    /// The address after its last.
     pub end: u64,
+    /// The difference between an address in memory and the same address in the file.
     pub load_bias: u64,
+    /// Its path as the dynamic loader has it.
     pub path: String,
+    /// Its GNU build id, empty if it has none.
     pub build_id: Vec<u8>,
+    /// Whether it is the program itself.
     pub is_program: bool,
     /// Generations between which it was there.
     pub loaded: u32,
+    /// The generation in which it was found unloaded.
     pub unloaded: Option<u32>,
 }
 
 /// Counters and place of one callsite. The stack is read apart, since it never changes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct CallsiteRecord {
+    /// Its place in the table.
     pub id: u32,
+    /// The number of its label.
     pub label: u16,
+    /// How many frames it has.
     pub depth: u8,
     /// Which threads sampled it: the label's series of gaps of one shard are apart from those of another.
     pub shard: u8,
+    /// Where its frames stand among the words.
     pub stack_at: u32,
+    /// The generation of modules that its addresses belong to.
     pub module_generation: u16,
+    /// When it was added, in seconds since the ledger was created.
     pub first_seen_seconds: u32,
+    /// How many of its samples are live.
     pub live_count: i64,
+    /// The requested bytes of those.
     pub live_bytes: i64,
+    /// How many samples were taken.
     pub total_count: i64,
+    /// The requested bytes of those.
     pub total_bytes: i64,
     /// How many allocations each sample stands for.
     pub weight: f64,
@@ -148,6 +173,7 @@ impl Ledger {
         Ok(Ledger { identity: identity(&header), file, file_bytes, callsite_capacity, word_capacity })
     }
 
+    /// The process that wrote it.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -162,7 +188,7 @@ impl Ledger {
         self.file_bytes
     }
 
-    /// What the file takes of memory or disk.
+    /// How many bytes of memory or disk the file takes.
     pub fn used_bytes(&self) -> u64 {
         self.file.metadata().map_or(0, |metadata| metadata.blocks() * 512)
     }
@@ -191,36 +217,38 @@ impl Ledger {
         Ok(std::array::from_fn(|shard| header.u32(at + shard * 4)))
     }
 
+    /// All labels, by number.
     pub fn labels(&self) -> Result<Vec<LabelRecord>, ReadError> {
         let count = self.header()?.u32(std::mem::offset_of!(Header, label_count)) as usize;
         let count = within(count, LABEL_CAPACITY, "it counts too many labels")?;
-        let table = Bytes::read(&self.file, LABELS_AT, count * size_of::<Label>())?;
-        Ok((0..count).map(|i| label(&table, i * size_of::<Label>())).collect())
+        let table = Bytes::read(&self.file, LABELS_AT, count * size_of::<RawLabel>())?;
+        Ok((0..count).map(|i| label(&table, i * size_of::<RawLabel>())).collect())
     }
 
+    /// All modules that some stack passes through, those that are unloaded included.
     pub fn modules(&self) -> Result<Vec<ModuleRecord>, ReadError> {
         let count = self.header()?.u32(std::mem::offset_of!(Header, module_count)) as usize;
         let count = within(count, MODULE_CAPACITY, "it counts too many modules")?;
-        let table = Bytes::read(&self.file, MODULES_AT, count * size_of::<Module>())?;
-        (0..count).map(|i| self.module(&table, i * size_of::<Module>())).collect()
+        let table = Bytes::read(&self.file, MODULES_AT, count * size_of::<RawModule>())?;
+        (0..count).map(|i| self.module(&table, i * size_of::<RawModule>())).collect()
     }
 
     fn module(&self, table: &Bytes, at: usize) -> Result<ModuleRecord, ReadError> {
         use std::mem::offset_of;
-        let name_at = table.u32(at + offset_of!(Module, name_at));
-        let name_bytes = table.u16(at + offset_of!(Module, name_bytes)) as usize;
+        let name_at = table.u32(at + offset_of!(RawModule, name_at));
+        let name_bytes = table.u16(at + offset_of!(RawModule, name_bytes)) as usize;
         let words = self.words(name_at, name_bytes.div_ceil(8))?;
         let name: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).take(name_bytes).collect();
-        let build_id_bytes = (table.u16(at + offset_of!(Module, build_id_bytes)) as usize).min(32);
-        let unloaded = table.u32(at + offset_of!(Module, unloaded));
+        let build_id_bytes = (table.u16(at + offset_of!(RawModule, build_id_bytes)) as usize).min(32);
+        let unloaded = table.u32(at + offset_of!(RawModule, unloaded));
         Ok(ModuleRecord {
-            start: table.u64(at + offset_of!(Module, start)),
-            end: table.u64(at + offset_of!(Module, end)),
-            load_bias: table.u64(at + offset_of!(Module, load_bias)),
+            start: table.u64(at + offset_of!(RawModule, start)),
+            end: table.u64(at + offset_of!(RawModule, end)),
+            load_bias: table.u64(at + offset_of!(RawModule, load_bias)),
             path: String::from_utf8_lossy(&name).into_owned(),
-            build_id: table.slice(at + offset_of!(Module, build_id), build_id_bytes).to_vec(),
-            is_program: table.u32(at + offset_of!(Module, is_program)) != 0,
-            loaded: table.u32(at + offset_of!(Module, loaded)),
+            build_id: table.slice(at + offset_of!(RawModule, build_id), build_id_bytes).to_vec(),
+            is_program: table.u32(at + offset_of!(RawModule, is_program)) != 0,
+            loaded: table.u32(at + offset_of!(RawModule, loaded)),
             unloaded: (unloaded != 0).then_some(unloaded),
         })
     }
@@ -233,8 +261,8 @@ impl Ledger {
         let mut callsites = Vec::new();
         for first in (0..count).step_by(CALLSITES_READ) {
             let here = CALLSITES_READ.min(count - first);
-            let at = CALLSITES_AT + first * size_of::<Callsite>();
-            let table = Bytes::read(&self.file, at, here * size_of::<Callsite>())?;
+            let at = CALLSITES_AT + first * size_of::<RawCallsite>();
+            let table = Bytes::read(&self.file, at, here * size_of::<RawCallsite>())?;
             callsites.extend((0..here).filter_map(|i| callsite(&table, i, first + i)));
         }
         Ok(callsites)
@@ -243,7 +271,7 @@ impl Ledger {
     /// `count` words from `at`: a stack, or several that stand together.
     pub fn words(&self, at: u32, count: usize) -> Result<Vec<u64>, ReadError> {
         within(at as usize + count, self.word_capacity, "a stack lies outside it")?;
-        let table = CALLSITES_AT + self.callsite_capacity * size_of::<Callsite>();
+        let table = CALLSITES_AT + self.callsite_capacity * size_of::<RawCallsite>();
         let bytes = Bytes::read(&self.file, table + at as usize * 8, count * 8)?;
         Ok((0..count).map(|i| bytes.u64(i * 8)).collect())
     }
@@ -321,11 +349,11 @@ fn identity(header: &Bytes) -> Identity {
 
 fn label(table: &Bytes, at: usize) -> LabelRecord {
     use std::mem::offset_of;
-    let text = table.slice(at + offset_of!(Label, text), LABEL_BYTES + 1);
+    let text = table.slice(at + offset_of!(RawLabel, text), LABEL_BYTES + 1);
     let length = text.last().map_or(0, |&length| length as usize).min(LABEL_BYTES);
     LabelRecord {
-        tenant_id: table.u64(at + offset_of!(Label, tenant_id)) as i64,
-        ctx_id: table.u64(at + offset_of!(Label, ctx_id)) as i64,
+        tenant_id: table.u64(at + offset_of!(RawLabel, tenant_id)) as i64,
+        ctx_id: table.u64(at + offset_of!(RawLabel, ctx_id)) as i64,
         text: String::from_utf8_lossy(&text[..length]).into_owned(),
     }
 }
@@ -333,22 +361,22 @@ fn label(table: &Bytes, at: usize) -> LabelRecord {
 /// The `i`-th of a piece of the table.
 fn callsite(table: &Bytes, i: usize, id: usize) -> Option<CallsiteRecord> {
     use std::mem::offset_of;
-    let at = i * size_of::<Callsite>();
-    let total_count = table.u64(at + offset_of!(Callsite, total_count));
-    let total_bytes = table.u64(at + offset_of!(Callsite, total_bytes));
-    let live_count = total_count.wrapping_sub(table.u64(at + offset_of!(Callsite, freed_count))) as i64;
-    let live_bytes = total_bytes.wrapping_sub(table.u64(at + offset_of!(Callsite, freed_bytes))) as i64;
-    let usual = table.u64(at + offset_of!(Callsite, usual_bytes)) as f64;
-    let squares = table.u64(at + offset_of!(Callsite, squares)) as f64 * 256.0;
-    let weight = table.u16(at + offset_of!(Callsite, weight));
+    let at = i * size_of::<RawCallsite>();
+    let total_count = table.u64(at + offset_of!(RawCallsite, total_count));
+    let total_bytes = table.u64(at + offset_of!(RawCallsite, total_bytes));
+    let live_count = total_count.wrapping_sub(table.u64(at + offset_of!(RawCallsite, freed_count))) as i64;
+    let live_bytes = total_bytes.wrapping_sub(table.u64(at + offset_of!(RawCallsite, freed_bytes))) as i64;
+    let usual = table.u64(at + offset_of!(RawCallsite, usual_bytes)) as f64;
+    let squares = table.u64(at + offset_of!(RawCallsite, squares)) as f64 * 256.0;
+    let weight = table.u16(at + offset_of!(RawCallsite, weight));
     let record = CallsiteRecord {
         id: id as u32,
-        label: table.u16(at + offset_of!(Callsite, label)),
-        depth: table.u8(at + offset_of!(Callsite, depth)),
-        shard: table.u8(at + offset_of!(Callsite, shard)),
-        stack_at: table.u32(at + offset_of!(Callsite, stack_at)),
-        module_generation: table.u16(at + offset_of!(Callsite, module_generation)),
-        first_seen_seconds: table.u32(at + offset_of!(Callsite, first_seen)),
+        label: table.u16(at + offset_of!(RawCallsite, label)),
+        depth: table.u8(at + offset_of!(RawCallsite, depth)),
+        shard: table.u8(at + offset_of!(RawCallsite, shard)),
+        stack_at: table.u32(at + offset_of!(RawCallsite, stack_at)),
+        module_generation: table.u16(at + offset_of!(RawCallsite, module_generation)),
+        first_seen_seconds: table.u32(at + offset_of!(RawCallsite, first_seen)),
         live_count,
         live_bytes,
         total_count: total_count as i64,

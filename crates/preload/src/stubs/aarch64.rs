@@ -61,12 +61,25 @@ macro_rules! in_pool {
     };
 }
 
-/// Goes on in `{due}` with the caller's registers as three more arguments. It returns to the caller.
+/// Goes on in `{due}`, which has so many arguments and the caller's registers as three more. It returns to the caller.
 macro_rules! caller {
+    (1) => {
+        caller!("x1", "x2", "x3")
+    };
+    (2) => {
+        caller!("x2", "x3", "x4")
+    };
+    (3) => {
+        caller!("x3", "x4", "x5")
+    };
     ($pc:literal, $sp:literal, $bp:literal) => {
         concat!("mov ", $pc, ", x30\n", "mov ", $sp, ", sp\n", "mov ", $bp, ", x29\n", "b {due}\n")
     };
 }
+
+#[path = "rare.rs"]
+mod rare;
+pub use rare::{aligned_alloc, memalign, posix_memalign, pvalloc, valloc};
 
 /// # Safety
 /// As malloc(3).
@@ -77,7 +90,7 @@ pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
         count!("x0"),
         next!(),
         "2:",
-        caller!("x1", "x2", "x3"),
+        caller!(1),
         page = sym PAGE,
         limit = const LIMIT,
         due = sym due::malloc,
@@ -117,7 +130,7 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
         "3:",
         next!(),
         "2:",
-        caller!("x2", "x3", "x4"),
+        caller!(2),
         page = sym PAGE,
         limit = const LIMIT,
         due = sym due::calloc,
@@ -136,7 +149,7 @@ pub unsafe extern "C" fn realloc(object: *mut c_void, size: usize) -> *mut c_voi
         "b.lo 2f",
         next!(),
         "2:",
-        caller!("x2", "x3", "x4"),
+        caller!(2),
         page = sym PAGE,
         limit = const LIMIT,
         start = sym POOL_START,
@@ -161,44 +174,4 @@ pub unsafe extern "C" fn reallocarray(object: *mut c_void, count: usize, size: u
         next = sym next::RESIZE_ARRAY,
         overflow = sym due::overflow,
     )
-}
-
-/// # Safety
-/// As memalign(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
-    naked_asm!(caller!("x2", "x3", "x4"), due = sym due::memalign)
-}
-
-/// # Safety
-/// As aligned_alloc(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
-    naked_asm!(caller!("x2", "x3", "x4"), due = sym due::aligned_alloc)
-}
-
-/// # Safety
-/// As posix_memalign(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn posix_memalign(result: *mut *mut c_void, align: usize, size: usize) -> i32 {
-    naked_asm!(caller!("x3", "x4", "x5"), due = sym due::posix_memalign)
-}
-
-/// # Safety
-/// As valloc(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn valloc(size: usize) -> *mut c_void {
-    naked_asm!(caller!("x1", "x2", "x3"), due = sym due::valloc)
-}
-
-/// # Safety
-/// As pvalloc(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pvalloc(size: usize) -> *mut c_void {
-    naked_asm!(caller!("x1", "x2", "x3"), due = sym due::pvalloc)
 }

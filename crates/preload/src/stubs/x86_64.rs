@@ -32,8 +32,17 @@ macro_rules! count {
     };
 }
 
-/// Goes on in `{due}` with the caller's registers as three more arguments. It returns to the caller.
+/// Goes on in `{due}`, which has so many arguments and the caller's registers as three more. It returns to the caller.
 macro_rules! caller {
+    (1) => {
+        caller!("rsi", "rdx", "rcx")
+    };
+    (2) => {
+        caller!("rdx", "rcx", "r8")
+    };
+    (3) => {
+        caller!("rcx", "r8", "r9")
+    };
     ($pc:literal, $sp:literal, $bp:literal) => {
         concat!(
             "mov ",
@@ -50,6 +59,10 @@ macro_rules! caller {
     };
 }
 
+#[path = "rare.rs"]
+mod rare;
+pub use rare::{aligned_alloc, memalign, posix_memalign, pvalloc, valloc};
+
 /// # Safety
 /// As malloc(3).
 #[unsafe(naked)]
@@ -59,7 +72,7 @@ pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
         count!("rdi"),
         "jmp qword ptr [rip + {next}]",
         "2:",
-        caller!("rsi", "rdx", "rcx"),
+        caller!(1),
         page = sym PAGE,
         limit = const LIMIT,
         rule = const RULE,
@@ -101,7 +114,7 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
         "3:",
         "jmp qword ptr [rip + {next}]",
         "2:",
-        caller!("rdx", "rcx", "r8"),
+        caller!(2),
         page = sym PAGE,
         limit = const LIMIT,
         rule = const RULE,
@@ -123,7 +136,7 @@ pub unsafe extern "C" fn realloc(object: *mut c_void, size: usize) -> *mut c_voi
         "jb 2f",
         "jmp qword ptr [rip + {next}]",
         "2:",
-        caller!("rdx", "rcx", "r8"),
+        caller!(2),
         page = sym PAGE,
         limit = const LIMIT,
         rule = const RULE,
@@ -148,44 +161,4 @@ pub unsafe extern "C" fn reallocarray(object: *mut c_void, count: usize, size: u
         realloc = sym next::RESIZE_ARRAY,
         overflow = sym due::overflow,
     )
-}
-
-/// # Safety
-/// As memalign(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
-    naked_asm!(caller!("rdx", "rcx", "r8"), due = sym due::memalign)
-}
-
-/// # Safety
-/// As aligned_alloc(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
-    naked_asm!(caller!("rdx", "rcx", "r8"), due = sym due::aligned_alloc)
-}
-
-/// # Safety
-/// As posix_memalign(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn posix_memalign(result: *mut *mut c_void, align: usize, size: usize) -> i32 {
-    naked_asm!(caller!("rcx", "r8", "r9"), due = sym due::posix_memalign)
-}
-
-/// # Safety
-/// As valloc(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn valloc(size: usize) -> *mut c_void {
-    naked_asm!(caller!("rsi", "rdx", "rcx"), due = sym due::valloc)
-}
-
-/// # Safety
-/// As pvalloc(3).
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pvalloc(size: usize) -> *mut c_void {
-    naked_asm!(caller!("rsi", "rdx", "rcx"), due = sym due::pvalloc)
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use heapql_ledger::layout::{self, HeaderPage};
 use heapql_ledger::{
-    CERTAIN, CallsiteKey, Intervals, LABEL_BYTES, LabelId, MAX_DEPTH, MIN_BYTES, ModuleEntry, Sampling, Settings,
+    CERTAIN, CallsiteKey, Intervals, LABEL_BYTES, LabelId, LedgerSettings, MAX_DEPTH, MIN_BYTES, ModuleEntry, Sampling,
     Writer,
 };
 use heapql_registry::{Registry, RegistrySettings, Source, SourceState};
@@ -25,7 +25,7 @@ pub(crate) static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     static PAGE: HeaderPage = HeaderPage::zeroed();
     let writer = Writer::new(&PAGE);
     let path = CString::new(dir.path().as_os_str().as_bytes()).expect("no zero byte");
-    let settings = Settings {
+    let settings = LedgerSettings {
         dir: &path,
         bytes: MIN_BYTES,
         sampling: Sampling::DEFAULT,

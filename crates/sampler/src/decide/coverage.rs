@@ -25,7 +25,7 @@ struct Allocation {
     lives: bool,
 }
 
-/// What a thread does: the `at`-th of `all` allocations, with a random number.
+/// One step of a thread: the `at`-th of `all` allocations, with a random number.
 type Behaviour = fn(at: u64, all: u64, random: u64) -> Allocation;
 
 /// Threads, one after the other, each with its part of the allocations.
@@ -130,7 +130,7 @@ fn programs() -> Vec<Program> {
     ]
 }
 
-/// What is true, or estimated, of a site, a label or all.
+/// The truth or the estimate for a site, a label or all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Of {
     Site(u16),
@@ -138,7 +138,7 @@ enum Of {
     All,
 }
 
-/// Of one program: count and bytes of all that it has.
+/// The sum over one program: count and bytes of all that it has.
 fn truth(traces: &[Vec<Allocation>]) -> BTreeMap<Of, [f64; 2]> {
     let mut truth: BTreeMap<Of, [f64; 2]> = BTreeMap::new();
     for allocation in traces.iter().flatten().filter(|allocation| allocation.lives) {
@@ -171,7 +171,7 @@ static PAGE: HeaderPage = HeaderPage::zeroed();
 static WRITER: Writer = Writer::new(&PAGE);
 static USED: Mutex<()> = Mutex::new(());
 
-/// What the recorder does with one thread's allocations.
+/// The recorder's part: decides about one thread's allocations and counts them.
 fn record(shard: u8, seed: u64, trace: &[Allocation]) {
     let (thread, control) = (thread::current(), &PAGE.control);
     thread.random.set(seed);
@@ -184,7 +184,7 @@ fn record(shard: u8, seed: u64, trace: &[Allocation]) {
         let Some(weight) = may_be.then(|| due(thread, control, bytes)).flatten() else {
             continue;
         };
-        if thread.armed.is_first_sample() {
+        if thread.gaps.is_first_sample() {
             WRITER.begin_series(shard);
         }
         let frames = [1_000 + usize::from(allocation.site)];
@@ -197,7 +197,7 @@ fn record(shard: u8, seed: u64, trace: &[Allocation]) {
     }
 }
 
-/// What a reader makes of one run.
+/// A reader's estimates of one run.
 fn run(
     dir: &tempfile::TempDir,
     intervals: Intervals,
@@ -207,7 +207,7 @@ fn run(
     let path = CString::new(dir.path().as_os_str().as_bytes()).expect("no zero byte");
     let label = LabelId { tenant_id: 1, ctx_id: 0, text: b"0" };
     let sampling = Sampling { intervals, ..Sampling::DEFAULT };
-    let settings = heapql_ledger::Settings { dir: &path, bytes: MIN_BYTES, sampling, default_label: label };
+    let settings = heapql_ledger::LedgerSettings { dir: &path, bytes: MIN_BYTES, sampling, default_label: label };
     let _used = USED.lock().expect("no run has failed");
     // SAFETY: the lock is held, and the writer has no ledger.
     unsafe { WRITER.open(&settings) }.expect("a ledger");
@@ -238,7 +238,7 @@ fn run(
     found.into_iter().map(|(of, callsites)| (of, sum(callsites))).collect()
 }
 
-/// Of all that is alike in a program (its sites, its labels, all), over all runs.
+/// The score of all that is alike in a program (its sites, its labels, all), over all runs.
 #[derive(Default)]
 struct Score {
     estimates: f64,
@@ -276,7 +276,7 @@ impl Score {
 
 const LEVELS: [&str; 3] = ["site", "label", "process"];
 
-/// By level, count before bytes.
+/// The scores by level, count before bytes.
 fn score(nth: u64, program: &Program, intervals: Intervals, samples: u64, runs: u64) -> [[Score; 2]; 3] {
     // Where ledgers lie, which is memory; thousands of them on a disk take their time.
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory");

@@ -19,7 +19,7 @@ fn set(control: &Control, min: u32, max: u32) -> Intervals {
     intervals
 }
 
-/// What the allocation path does: the weight if it is sampled.
+/// The allocation path: the weight if the allocation is sampled.
 fn weigh(control: &Control, bytes: u64) -> Option<Weight> {
     let may_be = thread::tick() >= control.limit.load(Relaxed) || bytes >= control.byte_rule.load(Relaxed);
     may_be.then(|| due(thread::current(), control, bytes)).flatten()
@@ -151,7 +151,7 @@ fn labels_keep_their_own_gaps() {
 /// Allocations of one site, as a function of when and of a random number: 0 if it has none then.
 type Site = fn(u64, u64) -> u64;
 
-/// What one site allocated, and for each run what its samples say of it: count and bytes.
+/// The truth about one site, and each run's estimate from its samples: count and bytes.
 struct Estimates {
     truth: [f64; 2],
     runs: Vec<[f64; 2]>,

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use heapql_ledger::Held;
+use heapql_ledger::LockGuard;
 
 use super::range::Range;
 use super::unit::Unit;
@@ -24,7 +24,7 @@ impl Buddy {
     }
 
     /// Takes over what the range has newly adopted, as one free span. `false` if there is no more.
-    pub(super) fn adopt(&self, range: &Range, lock: &Held) -> bool {
+    pub(super) fn adopt(&self, range: &Range, lock: &LockGuard) -> bool {
         let Some((first, count)) = range.adopt() else {
             return false;
         };
@@ -36,7 +36,7 @@ impl Buddy {
     }
 
     /// The first unit of a span of at least `units` units. The lowest half of what is split is used first.
-    pub(super) fn allocate(&self, range: &Range, lock: &Held, units: usize) -> Option<u32> {
+    pub(super) fn allocate(&self, range: &Range, lock: &LockGuard, units: usize) -> Option<u32> {
         let wanted = units.max(1).checked_next_power_of_two()?.ilog2() as usize;
         let has = |&order: &usize| self.0.get(order).is_some_and(|head| head.load(Relaxed) != 0);
         let mut order = loop {
@@ -57,7 +57,7 @@ impl Buddy {
     }
 
     /// Ends a span and joins it with its free neighbours.
-    pub(super) fn free(&self, range: &Range, _lock: &Held, span: u32) {
+    pub(super) fn free(&self, range: &Range, _lock: &LockGuard, span: u32) {
         let Some(state) = range.unit(span).map(|unit| unit.order.load(Relaxed)) else {
             return;
         };

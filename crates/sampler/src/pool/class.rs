@@ -4,7 +4,7 @@ use super::{GRAIN, LARGEST_BLOCK};
 
 /// Headers included: steps of 16 up to 128, then four to each power of two, so that at most a fifth is waste.
 pub(super) const CLASSES: usize = 7 + 4 * 8;
-/// Of a power of two, so that an index need not be checked.
+/// A power of two of sizes, so that an index need not be checked.
 const SIZES: [u16; 64] = sizes();
 /// Up to here the steps are of one grain.
 const FINE: usize = 128;

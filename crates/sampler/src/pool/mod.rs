@@ -22,7 +22,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
 pub(crate) use heapql_ledger::SHARDS;
-use heapql_ledger::{Held, Loss, TryLock};
+use heapql_ledger::{LockGuard, Loss, TryLock};
 
 use buddy::Buddy;
 use range::Range;
@@ -36,7 +36,7 @@ const LARGEST_BLOCK: usize = 32 << 10;
 /// Spans are aligned to their size from the range's start, and that to this.
 pub(crate) const LARGEST_ALIGN: usize = range::PIECE_BYTES;
 
-/// What an object's header says of it.
+/// The sample that an object is, as its header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tag {
     pub(crate) callsite: u32,
@@ -56,11 +56,11 @@ pub(crate) struct Object {
 
 /// Why there is no object at an address of the range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Bad {
+pub(crate) enum PoolError {
     /// It was freed before.
-    Freed,
+    DoubleFree,
     /// No object starts there, or its header was overwritten.
-    NotAnObject,
+    InvalidPointer,
 }
 
 pub(crate) struct Pool {
@@ -114,7 +114,7 @@ impl Pool {
 
     /// Another shard than `shard`, which is locked, or that one after a wait.
     #[cold]
-    fn any_shard(&self, shard: usize) -> Option<(usize, Held<'_>)> {
+    fn any_shard(&self, shard: usize) -> Option<(usize, LockGuard<'_>)> {
         let mut others = (1..SHARDS).map(|i| (shard + i) % SHARDS);
         others
             .find_map(|at| Some((at, self.shards.get(at)?.try_lock()?)))
@@ -146,11 +146,11 @@ impl Pool {
     }
 
     /// The object that starts at `address`.
-    pub(crate) fn object(&self, address: usize) -> Result<Object, Bad> {
-        let (unit, _) = self.range.unit_at(address).ok_or(Bad::NotAnObject)?;
+    pub(crate) fn object(&self, address: usize) -> Result<Object, PoolError> {
+        let (unit, _) = self.range.unit_at(address).ok_or(PoolError::InvalidPointer)?;
         if let Some((tag, bytes, usable)) = unit.large() {
             let start = address.is_multiple_of(UNIT_BYTES);
-            return if start { Ok(Object { tag, bytes, usable }) } else { Err(Bad::NotAnObject) };
+            return if start { Ok(Object { tag, bytes, usable }) } else { Err(PoolError::InvalidPointer) };
         }
         slab::object(unit, address)
     }
@@ -204,9 +204,9 @@ impl Pool {
 
     /// Ends an object: its tag and its bytes, as requested. Never waits.
     #[inline(always)]
-    pub(crate) fn free(&self, address: usize) -> Result<(Tag, usize), Bad> {
+    pub(crate) fn free(&self, address: usize) -> Result<(Tag, usize), PoolError> {
         let Some((unit, number)) = self.range.unit_at(address) else {
-            return Err(Bad::NotAnObject);
+            return Err(PoolError::InvalidPointer);
         };
         let what = unit.what();
         if what.is_slab() {
@@ -217,10 +217,11 @@ impl Pool {
     }
 
     #[cold]
-    fn free_span(&self, unit: &Unit, number: u32, address: usize) -> Result<(Tag, usize), Bad> {
-        let (tag, bytes, _) = unit.large().filter(|_| address.is_multiple_of(UNIT_BYTES)).ok_or(Bad::NotAnObject)?;
+    fn free_span(&self, unit: &Unit, number: u32, address: usize) -> Result<(Tag, usize), PoolError> {
+        let (tag, bytes, _) =
+            unit.large().filter(|_| address.is_multiple_of(UNIT_BYTES)).ok_or(PoolError::InvalidPointer)?;
         if !unit.end_large() {
-            return Err(Bad::Freed);
+            return Err(PoolError::DoubleFree);
         }
         self.range.release(address, unit.span_bytes());
         self.give_back(number);
@@ -246,7 +247,7 @@ impl Pool {
         }
     }
 
-    fn collect_spans(&self, held: &Held) {
+    fn collect_spans(&self, held: &LockGuard) {
         if self.freed_spans.load(Relaxed) == 0 {
             return;
         }

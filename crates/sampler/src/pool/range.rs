@@ -27,11 +27,11 @@ const TRIES: usize = 16;
 
 pub(crate) struct Range {
     start: AtomicUsize,
-    /// What is adopted: has units.
+    /// How many bytes are adopted, which have units.
     bytes: AtomicUsize,
-    /// What may be.
+    /// How many bytes may be adopted.
     most_bytes: AtomicUsize,
-    /// Of all that may be adopted; mapped as far as it is. It follows the range.
+    /// The units of all that may be adopted, mapped as far as it is. They follow the range.
     units: AtomicPtr<Unit>,
     /// One bit per piece that has been made usable.
     usable: [AtomicU64; PIECES / 64],

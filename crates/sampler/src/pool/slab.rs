@@ -8,12 +8,12 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-use heapql_ledger::{Held, Loss, TryLock};
+use heapql_ledger::{LockGuard, Loss, TryLock};
 
 use super::buddy::unlink_between;
 use super::class::{CLASSES, class_of, size_of_class};
-use super::unit::{UNIT_BYTES, Unit, What};
-use super::{Bad, GRAIN, Object, Pool, SHARDS, Tag};
+use super::unit::{UNIT_BYTES, Unit, UnitUse};
+use super::{GRAIN, Object, Pool, PoolError, SHARDS, Tag};
 
 /// One thread's slabs, as long as nobody else wants them.
 pub(super) struct Shard {
@@ -21,20 +21,24 @@ pub(super) struct Shard {
     /// First slab with room, per class, plus one.
     with_room: [AtomicU32; CLASSES],
     /// Objects freed while the lock was held: a list through their headers.
-    left: AtomicUsize,
+    remote_frees: AtomicUsize,
 }
 
 impl Shard {
     pub(super) const fn new() -> Self {
-        Self { lock: TryLock::new(), with_room: [const { AtomicU32::new(0) }; CLASSES], left: AtomicUsize::new(0) }
+        Self {
+            lock: TryLock::new(),
+            with_room: [const { AtomicU32::new(0) }; CLASSES],
+            remote_frees: AtomicUsize::new(0),
+        }
     }
 
     #[inline(always)]
-    pub(super) fn try_lock(&self) -> Option<Held<'_>> {
+    pub(super) fn try_lock(&self) -> Option<LockGuard<'_>> {
         self.lock.try_lock()
     }
 
-    pub(super) fn lock(&self) -> Option<Held<'_>> {
+    pub(super) fn lock(&self) -> Option<LockGuard<'_>> {
         self.lock.lock()
     }
 
@@ -42,13 +46,13 @@ impl Shard {
         &self.lock
     }
 
-    /// Leaves a freed object for the next holder of the lock.
+    /// Puts a freed object on the list for the next holder of the lock.
     #[cold]
-    fn leave(&self, address: usize) {
-        let mut head = self.left.load(Relaxed);
+    fn defer_free(&self, address: usize) {
+        let mut head = self.remote_frees.load(Relaxed);
         loop {
             header(address).size.store(head as u64, Relaxed);
-            match self.left.compare_exchange_weak(head, address, Release, Relaxed) {
+            match self.remote_frees.compare_exchange_weak(head, address, Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
@@ -56,10 +60,10 @@ impl Shard {
     }
 }
 
-/// What stands in front of an object.
+/// The words in front of an object.
 #[repr(C)]
 struct Header {
-    /// Live: bytes requested, and [`MOVED`]. Left: address of the next one.
+    /// Live: bytes requested, and [`MOVED`]. Deferred: address of the next one.
     size: AtomicU64,
     /// Live: callsite, epoch and [`live_mark`]. Free: [`free_mark`] and the next free block.
     word: AtomicU64,
@@ -108,11 +112,11 @@ pub(super) fn retag(address: usize, tag: Tag, bytes: usize) {
 
 /// A live object: its word, its size word, and its block's size.
 #[inline(always)]
-fn live(what: What, address: usize) -> Result<(u64, u64, usize), Bad> {
+fn live(what: UnitUse, address: usize) -> Result<(u64, u64, usize), PoolError> {
     let size = size_of_class(what.class());
     let offset = address % UNIT_BYTES;
     if !what.is_slab() || offset < GRAIN || !offset.is_multiple_of(GRAIN) {
-        return Err(Bad::NotAnObject);
+        return Err(PoolError::InvalidPointer);
     }
     let header = header(address);
     let word = header.word.load(Acquire);
@@ -120,7 +124,7 @@ fn live(what: What, address: usize) -> Result<(u64, u64, usize), Bad> {
     if word as u16 == live_mark(address) && (bytes & !MOVED) as usize + GRAIN <= size {
         return Ok((word, bytes, size));
     }
-    Err(if word & !LINK == free_mark(address) & !LINK { Bad::Freed } else { Bad::NotAnObject })
+    Err(if word & !LINK == free_mark(address) & !LINK { PoolError::DoubleFree } else { PoolError::InvalidPointer })
 }
 
 #[inline(always)]
@@ -129,7 +133,7 @@ fn tag_of(word: u64) -> Tag {
 }
 
 /// The live object at `address`.
-pub(super) fn object(unit: &Unit, address: usize) -> Result<Object, Bad> {
+pub(super) fn object(unit: &Unit, address: usize) -> Result<Object, PoolError> {
     let (word, bytes, size) = live(unit.what(), address)?;
     let usable = if bytes & MOVED == 0 { size - GRAIN } else { size - (address % UNIT_BYTES) % size };
     Ok(Object { tag: tag_of(word), bytes: (bytes & !MOVED) as usize, usable })
@@ -140,13 +144,13 @@ pub(super) fn object(unit: &Unit, address: usize) -> Result<Object, Bad> {
 pub(super) fn allocate(
     pool: &Pool,
     at: usize,
-    held: &Held,
+    held: &LockGuard,
     bytes: usize,
     align: usize,
     tag: Tag,
 ) -> Result<NonNull<u8>, Loss> {
     let shard = pool.shards.get(at).ok_or(Loss::PoolFull)?;
-    if shard.left.load(Relaxed) != 0 {
+    if shard.remote_frees.load(Relaxed) != 0 {
         collect(pool, at, held);
     }
     let gap = if align > GRAIN { align } else { 0 };
@@ -209,7 +213,7 @@ fn take_block(pool: &Pool, unit: &Unit, start: usize, class: usize, head: &Atomi
     unit.head.store(next, Relaxed);
     unit.low.store(unit.low.load(Relaxed) + 1, Relaxed);
     if next == 0 && !has_fresh(unit, class) {
-        leave_list(pool, unit, head);
+        unlink_full(pool, unit, head);
     }
     address
 }
@@ -221,44 +225,50 @@ fn has_fresh(unit: &Unit, class: usize) -> bool {
 }
 
 #[cold]
-fn leave_list(pool: &Pool, unit: &Unit, head: &AtomicU32) {
+fn unlink_full(pool: &Pool, unit: &Unit, head: &AtomicU32) {
     unlink_between(&pool.range, unit, head);
     unit.clear_links();
 }
 
 /// Ends the object at `address` in a slab: what it was. Never waits.
 #[inline(always)]
-pub(super) fn free(pool: &Pool, what: What, unit: &Unit, number: u32, address: usize) -> Result<(Tag, usize), Bad> {
+pub(super) fn free(
+    pool: &Pool,
+    what: UnitUse,
+    unit: &Unit,
+    number: u32,
+    address: usize,
+) -> Result<(Tag, usize), PoolError> {
     let (word, bytes, _) = live(what, address)?;
     let Some(shard) = pool.shards.get(what.shard() % SHARDS) else {
-        return Err(Bad::NotAnObject);
+        return Err(PoolError::InvalidPointer);
     };
     match shard.try_lock() {
         Some(held) => {
-            if shard.left.load(Relaxed) != 0 {
+            if shard.remote_frees.load(Relaxed) != 0 {
                 collect(pool, what.shard(), &held);
             }
             // Another thread may have freed it since.
             if header(address).word.load(Relaxed) != word {
-                return Err(Bad::Freed);
+                return Err(PoolError::DoubleFree);
             }
             free_block(pool, shard, unit, number, address, bytes & MOVED != 0);
         }
         None => {
             // Without the lock this is what makes one of two threads that free it fail.
-            let freed = free_mark(address) | left_link(bytes & MOVED != 0);
+            let freed = free_mark(address) | deferred_link(bytes & MOVED != 0);
             if header(address).word.compare_exchange(word, freed, AcqRel, Relaxed).is_err() {
-                return Err(Bad::Freed);
+                return Err(PoolError::DoubleFree);
             }
-            shard.leave(address);
+            shard.defer_free(address);
         }
     }
     Ok((tag_of(word), (bytes & !MOVED) as usize))
 }
 
-/// In the word of an object that was left: whether it does not begin at its block's first place. No free block has such a
+/// The link in the word of an object whose free was deferred: whether it does not begin at its block's first place. No free block has such a
 /// link: one that the holder of the lock freed at the same moment is not freed again.
-fn left_link(moved: bool) -> u64 {
+fn deferred_link(moved: bool) -> u64 {
     (0xfffe | u64::from(moved)) << 16
 }
 
@@ -303,13 +313,13 @@ fn first_place(unit: &Unit, address: usize) -> usize {
     address - (address % UNIT_BYTES) % size + GRAIN
 }
 
-/// Takes back what others left. Under the lock of shard `at`.
+/// Frees the objects whose free others deferred. Under the lock of shard `at`.
 #[cold]
-fn collect(pool: &Pool, at: usize, _held: &Held) {
+fn collect(pool: &Pool, at: usize, _held: &LockGuard) {
     let Some(shard) = pool.shards.get(at) else {
         return;
     };
-    let mut next = shard.left.swap(0, Acquire);
+    let mut next = shard.remote_frees.swap(0, Acquire);
     while next != 0 {
         let address = next;
         let Some((unit, number)) = pool.range.unit_at(address) else {
@@ -320,11 +330,11 @@ fn collect(pool: &Pool, at: usize, _held: &Held) {
         }
         let link = header(address).word.load(Relaxed) ^ free_mark(address);
         // Overwritten after it was freed: what lies behind it on the list is given up, not followed.
-        if link != left_link(false) && link != left_link(true) {
+        if link != deferred_link(false) && link != deferred_link(true) {
             return;
         }
         next = header(address).size.load(Relaxed) as usize;
-        free_block(pool, shard, unit, number, address, link == left_link(true));
+        free_block(pool, shard, unit, number, address, link == deferred_link(true));
     }
 }
 

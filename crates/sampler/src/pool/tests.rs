@@ -38,7 +38,7 @@ fn bytes_at(address: usize, bytes: usize) -> &'static mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(address as *mut u8, bytes) }
 }
 
-/// What the first GiB of the pool takes of memory.
+/// The bytes of memory that the first GiB of the pool takes.
 fn resident_bytes(pool: &Pool) -> usize {
     // SAFETY: reads what the kernel passed to the process.
     let page_bytes = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
@@ -71,7 +71,7 @@ enum Step {
         which: usize,
         part: usize,
     },
-    /// Of an address that is no object's, so far behind one's beginning.
+    /// An address that is no object's, so far behind one's beginning.
     FreeWrongly {
         which: usize,
         behind: usize,
@@ -104,7 +104,7 @@ type Model = BTreeMap<usize, Live>;
 struct Live {
     bytes: usize,
     callsite: u32,
-    /// What all that is usable is filled with.
+    /// The byte that all usable bytes are filled with.
     fill: u8,
 }
 
@@ -213,7 +213,7 @@ fn what_is_no_object_is_refused() {
     let (large, _) = pool.allocate(0, 100_000, 16, tag(1)).expect("memory");
     let (object, large) = (object.as_ptr() as usize, large.as_ptr() as usize);
     for wrong in [object + 8, object + 16, large + 16, large + UNIT_BYTES, object & !(UNIT_BYTES - 1), 0x1000] {
-        assert_eq!(pool.free(wrong), Err(Bad::NotAnObject), "{wrong:x}");
+        assert_eq!(pool.free(wrong), Err(PoolError::InvalidPointer), "{wrong:x}");
     }
     assert!(pool.free(object).is_ok() && pool.free(large).is_ok());
 }

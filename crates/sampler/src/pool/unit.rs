@@ -6,11 +6,13 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::*};
 
+use heapql_unwind::page_bytes;
+
 use super::Tag;
 
 pub(crate) const UNIT_BYTES: usize = 64 << 10;
 
-/// What a unit is used for, in the highest byte of `what`; a slab's class and shard stand below.
+/// A unit's use, in the highest byte of `what`; a slab's class and shard stand below.
 const SLAB: u32 = 1 << 24;
 const LARGE: u32 = 2 << 24;
 
@@ -37,9 +39,9 @@ const _: () = assert!(size_of::<Unit>() == 32);
 
 /// A unit's use, read at once.
 #[derive(Clone, Copy)]
-pub(super) struct What(u32);
+pub(super) struct UnitUse(u32);
 
-impl What {
+impl UnitUse {
     #[inline(always)]
     pub(super) fn is_large(self) -> bool {
         self.0 == LARGE
@@ -80,8 +82,8 @@ impl Unit {
     }
 
     #[inline(always)]
-    pub(super) fn what(&self) -> What {
-        What(self.what.load(Acquire))
+    pub(super) fn what(&self) -> UnitUse {
+        UnitUse(self.what.load(Acquire))
     }
 
     pub(super) fn start_large(&self, tag: Tag, bytes: usize) {
@@ -103,10 +105,10 @@ impl Unit {
         }
         let tag = Tag { callsite: self.head.load(Relaxed), epoch: self.low.load(Relaxed) };
         let bytes = self.bytes.load(Relaxed) as usize;
-        Some((tag, bytes, bytes.next_multiple_of(4096)))
+        Some((tag, bytes, bytes.next_multiple_of(page_bytes())))
     }
 
-    /// Of the span that begins here.
+    /// The bytes of the span that begins here.
     pub(super) fn span_bytes(&self) -> usize {
         let order = (self.order.load(Relaxed) & 0x7f).saturating_sub(1);
         UNIT_BYTES << order

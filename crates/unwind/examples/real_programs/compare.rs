@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use heapql_unwind::{End, Memo, Recall, Registers, StackBounds, Walk, capture, capture_skipping, module_of};
+use heapql_unwind::{End, Lookup, Registers, StackBounds, StackCache, Walk, capture, capture_skipping, module_of};
 
 use crate::oracles;
 use crate::report::{self, Difference};
@@ -18,10 +18,10 @@ static ROOM: AtomicUsize = AtomicUsize::new(MAX_FRAMES);
 
 thread_local! {
     static BOUNDS: Cell<StackBounds> = const { Cell::new(StackBounds::UNKNOWN) };
-    static MEMO: RefCell<(Memo<8>, Named)> = RefCell::new((Memo::EMPTY, Named::new()));
+    static MEMO: RefCell<(StackCache<8>, Named)> = RefCell::new((StackCache::EMPTY, Named::new()));
 }
 
-/// What was captured under each name that the memo was given.
+/// What was captured under each name that the cache was given.
 type Named = HashMap<NonZeroU64, (Walk, Vec<usize>)>;
 
 pub(crate) fn limit_frames(frames: usize) {
@@ -83,25 +83,25 @@ fn from<'a>(frames: &'a [usize], first: &impl Fn(&[usize]) -> Option<usize>) -> 
     &frames[..frames.len().min(ROOM.load(Relaxed))]
 }
 
-/// The same capture with a memo has to give the same.
+/// The same capture with a cache has to give the same.
 fn remember(registers: Registers, bounds: &mut StackBounds, room: usize, expected: &[usize], walk: Walk) {
-    let _ = MEMO.try_with(|memo| {
-        let (memo, names) = &mut *memo.borrow_mut();
+    let _ = MEMO.try_with(|cache| {
+        let (cache, names) = &mut *cache.borrow_mut();
         let mut frames = [0; MAX_FRAMES];
-        let recall = memo.capture(registers, &(0..0), bounds, &mut frames[..room]);
+        let recall = cache.capture(registers, &(0..0), bounds, &mut frames[..room]);
         let (found, frames) = match recall {
-            Recall::Known(name) => names[&name].clone(),
-            Recall::New(walk) => (walk, frames[..walk.depth].to_vec()),
+            Lookup::Known(name) => names[&name].clone(),
+            Lookup::New(walk) => (walk, frames[..walk.depth].to_vec()),
         };
         if found != walk || frames != expected {
             report::MISREMEMBERED.add(1);
         }
         match recall {
-            Recall::Known(_) => report::KNOWN.add(1),
-            Recall::New(walk) => {
+            Lookup::Known(_) => report::KNOWN.add(1),
+            Lookup::New(walk) => {
                 let name = NonZeroU64::new(names.len() as u64 + 1).expect("not 0");
                 names.insert(name, (walk, frames));
-                memo.name(name);
+                cache.name(name);
             }
         }
     });

@@ -40,7 +40,7 @@ pub(crate) static SECOND: Count = Count::new("second");
 pub(crate) static SECOND_SIDES_WITH_US: Count = Count::new("libgcc_alone");
 pub(crate) static SECOND_ALONE: Count = Count::new("libunwind_alone");
 pub(crate) static ALONE: Count = Count::new("alone");
-/// Stacks that a memo knew, and those that it knew wrongly.
+/// Stacks that a cache knew, and those that it knew wrongly.
 pub(crate) static KNOWN: Count = Count::new("known");
 pub(crate) static MISREMEMBERED: Count = Count::new("misremembered");
 /// How our walks ended.

@@ -27,13 +27,6 @@ impl Registers {
     }
 }
 
-/// The kernel is built for pages of 4, 16 or 64 KiB.
-pub(crate) fn page_bytes() -> usize {
-    // SAFETY: reads what the kernel passed to the process.
-    let bytes = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
-    if bytes.is_power_of_two() { bytes } else { 4096 }
-}
-
 /// Without the signature that code built with `-mbranch-protection` puts into the upper bits of its return addresses.
 /// `xpaclri`, which is nothing on processors that do not sign, and which knows where the signature is on this kernel.
 #[inline(always)]
@@ -101,24 +94,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn here_is_inside_the_calling_function() {
-        #[inline(never)]
-        fn function() -> Registers {
-            Registers::here()
-        }
-        let registers = function();
-        let local = 0_u8;
-        assert!(registers.sp.abs_diff(&raw const local as usize) < 4096);
-        assert!(registers.pc - (function as fn() -> Registers as usize) < 64);
-    }
-
-    #[test]
-    fn the_dynamic_loaders_variables_are_found() {
-        assert_ne!(r_debug_address(), 0);
-        assert_ne!(libc_stack_end_address(), 0);
-    }
-
-    #[test]
     fn an_address_without_a_signature_is_itself() {
         let function = libc::getpid as *const () as usize;
         assert_eq!([0, 4, function].map(without_signature), [0, 4, function]);
@@ -131,14 +106,5 @@ mod tests {
         // SAFETY: paciasp, nothing on processors that do not sign.
         unsafe { asm!("hint #25", inlateout("x30") address => signed, options(nomem, nostack)) };
         assert_eq!(without_signature(signed), address);
-    }
-
-    #[test]
-    fn a_system_call_reports_its_error() {
-        // SAFETY: neither call writes memory.
-        unsafe {
-            assert_eq!(system_call(libc::SYS_getpid, [0; 3]), Ok(std::process::id() as usize));
-            assert_eq!(system_call(libc::SYS_close, [usize::MAX, 0, 0]), Err(libc::EBADF));
-        }
     }
 }

@@ -16,13 +16,13 @@
 //! bottom of gcc's frames and at the top of LLVM's, hence the two directions. Everything that is saved lies between sp
 //! or x29 and the canonical frame address (`pack` sees to it): a step need check the two ends only.
 
-use crate::cache::Packed;
+use crate::rule_cache::PackedRule;
 
 /// From a frame to its caller. In all but the named special cases: `pc = *(cfa + link), sp = cfa`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rule {
     /// An ordinary frame. `link` is negative.
-    Frame { cfa: Cfa, link: i64, bp: SavedBp },
+    Frame { cfa: Cfa, link: i64, bp: FramePointerLocation },
     /// Before x30 is saved, after it is loaded again, and where it never is: `pc = x30, sp = cfa`.
     Leaf { cfa: Cfa },
     /// The kernel's signal trampoline: all registers are in the `rt_sigframe` at sp.
@@ -46,14 +46,14 @@ pub(crate) enum Cfa {
 
 /// Where the caller's x29 is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum SavedBp {
+pub(crate) enum FramePointerLocation {
     /// Still in x29.
     Unchanged,
     /// `*(cfa + n)`
     AtCfa(i64),
 }
 
-/// Packed rules below that are ordinary frames.
+/// PackedRule rules below that are ordinary frames.
 pub(crate) const ODD: u32 = 1 << 24;
 pub(super) const CFA_IS_BP: u32 = 1;
 pub(super) const SAVES_BP: u32 = 2;
@@ -66,13 +66,13 @@ const DISTANCE_SHIFT: u32 = LINK_SHIFT + LINK_BITS;
 const DISTANCE_BITS: u32 = 24 - DISTANCE_SHIFT;
 const DISTANCE_UNIT: i64 = 16;
 
-const _: () = assert!(ODD << 1 == 1 << Packed::BITS);
+const _: () = assert!(ODD << 1 == 1 << PackedRule::BITS);
 
 const SPECIALS: [Rule; 4] = [Rule::Signal, Rule::Outermost, Rule::FramePointer, Rule::Unsupported];
 
 impl Rule {
     /// None if a number does not fit or the frame is an unusual one; such a rule is looked up every time.
-    pub(crate) fn pack(self) -> Option<Packed> {
+    pub(crate) fn pack(self) -> Option<PackedRule> {
         let (cfa, link, bp) = match self {
             Rule::Frame { cfa, link, bp } => (cfa, link, bp),
             Rule::Leaf { cfa: Cfa::Sp(n) } => return pack(LEAF, 0, units(n, DISTANCE_UNIT, DISTANCE_BITS)?),
@@ -89,9 +89,9 @@ impl Rule {
         let distance = units(size, DISTANCE_UNIT, DISTANCE_BITS)?;
         let below = link.checked_neg().filter(|below| *below >= 8 && *below <= size)?;
         let saved = match bp {
-            SavedBp::Unchanged => 0,
-            SavedBp::AtCfa(n) if n == link - 8 && -n <= size => SAVES_BP,
-            SavedBp::AtCfa(_) => return None,
+            FramePointerLocation::Unchanged => 0,
+            FramePointerLocation::AtCfa(n) if n == link - 8 && -n <= size => SAVES_BP,
+            FramePointerLocation::AtCfa(_) => return None,
         };
         match units(below, 8, LINK_BITS) {
             Some(link) => pack(kind | saved, link, distance),
@@ -99,7 +99,7 @@ impl Rule {
         }
     }
 
-    pub(crate) fn unpack(packed: Packed) -> Rule {
+    pub(crate) fn unpack(packed: PackedRule) -> Rule {
         let fields = Fields(packed.bits());
         let distance = fields.distance() as i64;
         let cfa = if fields.0 & CFA_IS_BP == 0 { Cfa::Sp(distance) } else { Cfa::Bp(distance) };
@@ -109,7 +109,11 @@ impl Rule {
             _ => {
                 let link = fields.link() as i64;
                 let link = if fields.0 & UP == 0 { -link } else { link - distance };
-                let bp = if fields.0 & SAVES_BP == 0 { SavedBp::Unchanged } else { SavedBp::AtCfa(link - 8) };
+                let bp = if fields.0 & SAVES_BP == 0 {
+                    FramePointerLocation::Unchanged
+                } else {
+                    FramePointerLocation::AtCfa(link - 8)
+                };
                 Rule::Frame { cfa, link, bp }
             }
         }
@@ -132,8 +136,8 @@ impl Fields {
     }
 }
 
-fn pack(kind: u32, link: u32, distance: u32) -> Option<Packed> {
-    Packed::new(kind | link << LINK_SHIFT | distance << DISTANCE_SHIFT)
+fn pack(kind: u32, link: u32, distance: u32) -> Option<PackedRule> {
+    PackedRule::new(kind | link << LINK_SHIFT | distance << DISTANCE_SHIFT)
 }
 
 /// `bytes / unit` if that is exact and fits into `bits`.
@@ -146,7 +150,7 @@ fn units(bytes: i64, unit: i64, bits: u32) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn frame(cfa: Cfa, link: i64, bp: SavedBp) -> Rule {
+    fn frame(cfa: Cfa, link: i64, bp: FramePointerLocation) -> Rule {
         Rule::Frame { cfa, link, bp }
     }
 
@@ -158,7 +162,7 @@ mod tests {
             let (Cfa::Sp(size) | Cfa::Bp(size)) = cfa;
             // The record at the top, near the bottom, at the bottom.
             for link in [-8, 24 - size, 8 - size].into_iter().filter(|link| *link < 0) {
-                for bp in [SavedBp::Unchanged, SavedBp::AtCfa(link - 8)] {
+                for bp in [FramePointerLocation::Unchanged, FramePointerLocation::AtCfa(link - 8)] {
                     assert_eq!(frame(cfa, link, bp).pack().map(Rule::unpack), Some(frame(cfa, link, bp)));
                 }
             }
@@ -171,20 +175,20 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_does_not_pack() {
-        let record = SavedBp::AtCfa(-16);
+        let record = FramePointerLocation::AtCfa(-16);
         for size in [0, 8, -16, 24, 1 << 18, i64::MAX, i64::MIN] {
             assert_eq!(frame(Cfa::Sp(size), -8, record).pack(), None, "{size}");
             assert_eq!(frame(Cfa::Bp(size), -8, record).pack(), None, "{size}");
         }
         for link in [0, 8, -4, -24, i64::MIN, i64::MAX] {
-            assert_eq!(frame(Cfa::Sp(16), link, SavedBp::Unchanged).pack(), None, "{link}");
+            assert_eq!(frame(Cfa::Sp(16), link, FramePointerLocation::Unchanged).pack(), None, "{link}");
         }
         // x29 elsewhere than below x30, or below everything.
         for (link, bp) in [(-8, -24), (-8, 0), (-16, -8), (-32, -40)] {
-            assert_eq!(frame(Cfa::Sp(32), link, SavedBp::AtCfa(bp)).pack(), None, "{link} {bp}");
+            assert_eq!(frame(Cfa::Sp(32), link, FramePointerLocation::AtCfa(bp)).pack(), None, "{link} {bp}");
         }
         // In the middle of a large frame.
-        assert_eq!(frame(Cfa::Sp(8192), -4096, SavedBp::Unchanged).pack(), None);
+        assert_eq!(frame(Cfa::Sp(8192), -4096, FramePointerLocation::Unchanged).pack(), None);
         assert_eq!(Rule::Leaf { cfa: Cfa::Bp(16) }.pack(), None);
     }
 }

@@ -1,19 +1,14 @@
 //! From one frame's registers to its caller's, by a rule: the common rules inline, the rest out of line.
 //! It reads the stack through [`Stack`] only, and knows nothing of where rules come from; `walk.rs` calls it.
 
+use super::address::{INSTRUCTION, is_plausible};
 use super::registers::without_signature;
-use super::rule::{CFA_IS_BP, Cfa, Fields, ODD, Rule, SAVES_BP, SavedBp, UP};
-use crate::cache::Packed;
-use crate::frame::{LOWEST_CODE, plausible, read};
+use super::rule::{CFA_IS_BP, Cfa, Fields, FramePointerLocation, ODD, Rule, SAVES_BP, UP};
+use crate::checks::{LOWEST_CODE, plausible, read};
+use crate::outcome::{End, Reason};
 use crate::registers::Registers;
+use crate::rule_cache::PackedRule;
 use crate::stack::{Stack, WORD};
-use crate::walk::{End, Reason};
-
-/// Addresses of code are below this power of two (a kernel with larger ones hands them out on demand only), and
-/// multiples of `1 << ADDRESS_SHIFT`.
-pub(crate) const ADDRESS_BITS: u32 = 48;
-pub(crate) const ADDRESS_SHIFT: u32 = 2;
-const INSTRUCTION: usize = 1 << ADDRESS_SHIFT;
 
 /// Where a walk is. `sp` is a multiple of 8 inside the stack or at its end, whose address is positive as an isize, and
 /// `key` is a plausible address: established by [`State::new`], kept by every step.
@@ -26,17 +21,17 @@ pub(crate) struct State {
     pub(crate) key: usize,
     pub(crate) sp: usize,
     pub(crate) bp: usize,
-    reached: Reached,
+    reached: FrameOrigin,
 }
 
-/// How a walk came to a frame.
+/// How a walk reached a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reached {
+enum FrameOrigin {
     /// As its call frame information says: it called somebody.
     Call,
     /// It was interrupted, with this in x30.
     Interrupted(usize),
-    /// By a frame record of code without call frame information: `sp` is less than the true one.
+    /// A frame record of code without call frame information led here: `sp` is less than the true one.
     Record,
 }
 
@@ -58,13 +53,6 @@ impl Step {
     }
 }
 
-/// Of an address without a signature.
-#[inline(always)]
-pub(crate) fn is_plausible(pc: usize) -> bool {
-    // One too many, as on x86_64.
-    pc.wrapping_sub(1) >> ADDRESS_BITS == 0 && pc.is_multiple_of(INSTRUCTION)
-}
-
 /// Offsets in the `rt_sigframe` that the kernel leaves at sp for the signal trampoline: 128 bytes of `siginfo`, then a
 /// `ucontext`, whose machine context begins 176 bytes in with the fault's address and the registers.
 const FRAME_FLAGS: usize = 128;
@@ -84,19 +72,19 @@ impl State {
             return Err(End::Truncated(Reason::StackPointer));
         }
         plausible(pc)?;
-        Ok(State { pc, key: pc, sp, bp, reached: Reached::Call })
+        Ok(State { pc, key: pc, sp, bp, reached: FrameOrigin::Call })
     }
 
     /// Whether a rule that is not odd is all that a step needs.
     #[inline(always)]
     pub(crate) fn is_simple(&self) -> bool {
-        self.reached == Reached::Call
+        self.reached == FrameOrigin::Call
     }
 
     /// The step by `rule`. None if it is odd, or if a check of [`State::step`] would fail. `high` is the end of the
     /// stack.
     #[inline(always)]
-    pub(crate) fn simple_step(&self, rule: Packed, high: usize) -> Option<Step> {
+    pub(crate) fn simple_step(&self, rule: PackedRule, high: usize) -> Option<Step> {
         let rule = rule.bits();
         let fields = Fields(rule);
         if rule >= ODD {
@@ -129,7 +117,7 @@ impl State {
         }
         let below = slot.wrapping_sub(WORD);
         let (bp, bp_slot) = if rule & SAVES_BP == 0 { (self.bp, None) } else { (read(below), Some(below)) };
-        let caller = State { pc, key: pc, sp: cfa, bp, reached: Reached::Call };
+        let caller = State { pc, key: pc, sp: cfa, bp, reached: FrameOrigin::Call };
         Some(Step { caller, cfa_is_bp, bp_slot, pc_slot: slot })
     }
 
@@ -148,32 +136,34 @@ impl State {
         }
     }
 
-    fn step_frame(&mut self, cfa: Cfa, link: i64, bp: SavedBp, stack: &Stack) -> Result<(), End> {
+    fn step_frame(&mut self, cfa: Cfa, link: i64, bp: FramePointerLocation, stack: &Stack) -> Result<(), End> {
         let cfa = self.frame_address(cfa, link, bp)?;
         if cfa <= self.sp {
             return Err(End::Truncated(Reason::StackPointer));
         }
         let pc = without_signature(read(stack, cfa.wrapping_add_signed(link as isize))?);
         let bp = match bp {
-            SavedBp::Unchanged => self.bp,
-            SavedBp::AtCfa(n) => read(stack, cfa.wrapping_add_signed(n as isize))?,
+            FramePointerLocation::Unchanged => self.bp,
+            FramePointerLocation::AtCfa(n) => read(stack, cfa.wrapping_add_signed(n as isize))?,
         };
         self.go(pc, cfa, bp, stack)
     }
 
     /// Where sp is not known, x29 is believed to point to the record that the rule says there is.
-    fn frame_address(&self, cfa: Cfa, link: i64, bp: SavedBp) -> Result<usize, End> {
+    fn frame_address(&self, cfa: Cfa, link: i64, bp: FramePointerLocation) -> Result<usize, End> {
         match (cfa, bp) {
             (Cfa::Bp(n), _) => Ok(self.bp.wrapping_add_signed(n as isize)),
-            (Cfa::Sp(n), _) if self.reached != Reached::Record => Ok(self.sp.wrapping_add_signed(n as isize)),
-            (_, SavedBp::AtCfa(record)) if record == link.wrapping_sub(8) => Ok(self.bp.wrapping_sub(record as usize)),
+            (Cfa::Sp(n), _) if self.reached != FrameOrigin::Record => Ok(self.sp.wrapping_add_signed(n as isize)),
+            (_, FramePointerLocation::AtCfa(record)) if record == link.wrapping_sub(8) => {
+                Ok(self.bp.wrapping_sub(record as usize))
+            }
             _ => Err(End::Truncated(Reason::NoInformation)),
         }
     }
 
     /// Only an interrupted function still has its return address in x30.
     fn step_leaf(&mut self, cfa: Cfa, stack: &Stack) -> Result<(), End> {
-        let (Cfa::Sp(n), Reached::Interrupted(link)) = (cfa, self.reached) else {
+        let (Cfa::Sp(n), FrameOrigin::Interrupted(link)) = (cfa, self.reached) else {
             return Err(End::Truncated(Reason::Unsupported));
         };
         let cfa = self.sp.wrapping_add_signed(n as isize);
@@ -192,7 +182,7 @@ impl State {
     /// Whether this frame without call frame information is the kernel's: by what only the kernel leaves at sp.
     fn is_trampoline(&self, stack: &Stack) -> bool {
         let is = |offset, expected| stack.read(self.sp.wrapping_add(offset)) == Some(expected);
-        self.reached == Reached::Call && is(FRAME_FLAGS, 0) && is(FRAME_VECTORS, VECTORS)
+        self.reached == FrameOrigin::Call && is(FRAME_FLAGS, 0) && is(FRAME_VECTORS, VECTORS)
     }
 
     fn step_signal(&mut self, stack: &mut Stack) -> Result<(), End> {
@@ -207,7 +197,7 @@ impl State {
             return Err(End::Truncated(Reason::OtherStack));
         }
         let interrupted = State::new(Registers { pc, sp, bp }, stack)?;
-        *self = State { key: pc + INSTRUCTION, reached: Reached::Interrupted(link), ..interrupted };
+        *self = State { key: pc + INSTRUCTION, reached: FrameOrigin::Interrupted(link), ..interrupted };
         plausible(self.key)
     }
 
@@ -228,7 +218,7 @@ impl State {
         if pc < LOWEST_CODE || !is_plausible(pc) || stack.holds(pc) {
             return Err(guess);
         }
-        *self = State { pc, key: pc, sp: self.bp + 2 * WORD, bp, reached: Reached::Record };
+        *self = State { pc, key: pc, sp: self.bp + 2 * WORD, bp, reached: FrameOrigin::Record };
         Ok(())
     }
 }

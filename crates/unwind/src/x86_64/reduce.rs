@@ -1,21 +1,20 @@
 //! From a row of call frame information to a rule. `cfi.rs` calls it; it reads no memory but the expressions in
 //! `.eh_frame`.
 
-use gimli::{FrameDescriptionEntry, Operation, Register, UnwindExpression, Vendor, X86_64};
+use gimli::{Operation, Register, UnwindExpression, Vendor, X86_64};
 
-use super::rule::{Cfa, Rule, SavedBp};
-use crate::cfi::{CfaRule, RegisterNumbers, Row, Saved, Section, Slice};
+use super::rule::{Cfa, FramePointerLocation, Rule};
+use crate::row::{CfaRule, Entry, RegisterLocation, RegisterNumbers, Row, Section, Slice};
 
 pub(crate) const REGISTERS: RegisterNumbers =
     RegisterNumbers { return_address: X86_64::RA, frame_pointer: X86_64::RBP };
 pub(crate) const VENDOR: Vendor = Vendor::Default;
 
-type Entry<'a> = FrameDescriptionEntry<Slice<'a>>;
 type Operations<'a> = gimli::OperationIter<Slice<'a>>;
 
-/// What the row for `pc` asks for, [`Rule::Unsupported`] if no rule can say it.
+/// The rule that the row for `pc` asks for, [`Rule::Unsupported`] if no rule can say it.
 pub(crate) fn reduce(row: &Row, entry: &Entry<'_>, section: &Section<'_>, pc: usize) -> Rule {
-    if matches!(row.return_address, Saved::Undefined) {
+    if matches!(row.return_address, RegisterLocation::Undefined) {
         return Rule::Outermost;
     }
     let operations =
@@ -31,13 +30,13 @@ pub(crate) fn reduce(row: &Row, entry: &Entry<'_>, section: &Section<'_>, pc: us
         _ => None,
     };
     let bp = match &row.frame_pointer {
-        Saved::Unchanged | Saved::Undefined => Some(SavedBp::Unchanged),
-        Saved::AtCfa(n) => Some(SavedBp::AtCfa(*n)),
-        Saved::Expression(expression) => operations(expression).and_then(saved_at_bp),
-        Saved::Otherwise => None,
+        RegisterLocation::Unchanged | RegisterLocation::Undefined => Some(FramePointerLocation::Unchanged),
+        RegisterLocation::AtCfa(n) => Some(FramePointerLocation::AtCfa(*n)),
+        RegisterLocation::Expression(expression) => operations(expression).and_then(saved_at_bp),
+        RegisterLocation::Otherwise => None,
     };
     match (cfa, bp, row.return_address) {
-        (Some(cfa), Some(bp), Saved::AtCfa(-8)) => Rule::Frame { cfa, bp },
+        (Some(cfa), Some(bp), RegisterLocation::AtCfa(-8)) => Rule::Frame { cfa, bp },
         _ => Rule::Unsupported,
     }
 }
@@ -77,9 +76,11 @@ fn saved_sp(mut operations: Operations<'_>) -> Option<Cfa> {
 }
 
 /// `*rbp`: how functions that realign their stack say where rbp was saved.
-fn saved_at_bp(mut operations: Operations<'_>) -> Option<SavedBp> {
+fn saved_at_bp(mut operations: Operations<'_>) -> Option<FramePointerLocation> {
     match (operations.next(), operations.next()) {
-        (Ok(Some(Operation::RegisterOffset { register: X86_64::RBP, offset: 0, .. })), Ok(None)) => Some(SavedBp::AtBp),
+        (Ok(Some(Operation::RegisterOffset { register: X86_64::RBP, offset: 0, .. })), Ok(None)) => {
+            Some(FramePointerLocation::AtBp)
+        }
         _ => None,
     }
 }
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn a_realigned_frame_is_found_through_rbp() {
         assert_eq!(cfa(operations(&[0x76, 0x78, 0x06]), 0), Some(Cfa::AtBp(-8)));
-        assert_eq!(saved_at_bp(operations(&[0x76, 0])), Some(SavedBp::AtBp));
+        assert_eq!(saved_at_bp(operations(&[0x76, 0])), Some(FramePointerLocation::AtBp));
     }
 
     #[test]

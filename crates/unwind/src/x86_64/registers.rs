@@ -4,11 +4,6 @@ use core::arch::{asm, global_asm};
 
 use crate::registers::Registers;
 
-/// The kernel knows no other.
-pub(crate) fn page_bytes() -> usize {
-    4096
-}
-
 impl Registers {
     /// The state of the function that this is inlined into.
     #[inline(always)]
@@ -78,36 +73,4 @@ pub(crate) unsafe fn system_call(number: libc::c_long, arguments: [usize; 3]) ->
             out("rcx") _, out("r11") _, options(nostack));
     }
     if (-4095..0).contains(&result) { Err(-result as i32) } else { Ok(result as usize) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn here_is_inside_the_calling_function() {
-        #[inline(never)]
-        fn function() -> Registers {
-            Registers::here()
-        }
-        let registers = function();
-        let local = 0_u8;
-        assert!(registers.sp.abs_diff(&raw const local as usize) < 4096);
-        assert!(registers.pc - (function as fn() -> Registers as usize) < 64);
-    }
-
-    #[test]
-    fn the_dynamic_loaders_variables_are_found() {
-        assert_ne!(r_debug_address(), 0);
-        assert_ne!(libc_stack_end_address(), 0);
-    }
-
-    #[test]
-    fn a_system_call_reports_its_error() {
-        // SAFETY: neither call writes memory.
-        unsafe {
-            assert_eq!(system_call(libc::SYS_getpid, [0; 3]), Ok(std::process::id() as usize));
-            assert_eq!(system_call(libc::SYS_close, [usize::MAX, 0, 0]), Err(libc::EBADF));
-        }
-    }
 }

@@ -15,13 +15,13 @@
 //! Nearly all rules are not odd: so one comparison tells a hit in the table with a rule that needs no further thought.
 //! 1 stands for "unchanged" because `cfa - 8` holds the return address: a step may load the word there and drop it.
 
-use crate::cache::Packed;
+use crate::rule_cache::PackedRule;
 
 /// From a frame to its caller. In all but the named special cases: `pc = *(cfa - 8), sp = cfa`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rule {
     /// An ordinary frame.
-    Frame { cfa: Cfa, bp: SavedBp },
+    Frame { cfa: Cfa, bp: FramePointerLocation },
     /// The kernel's signal trampoline: all registers are in the `ucontext` at rsp.
     Signal,
     /// The code says that it has no caller.
@@ -50,7 +50,7 @@ pub(crate) enum Cfa {
 
 /// Where the caller's rbp is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum SavedBp {
+pub(crate) enum FramePointerLocation {
     /// Still in rbp.
     Unchanged,
     /// `*(cfa + n)`
@@ -59,7 +59,7 @@ pub(crate) enum SavedBp {
     AtBp,
 }
 
-/// Packed rules below that are of the first two kinds, with a saved field of at least 1.
+/// PackedRule rules below that are of the first two kinds, with a saved field of at least 1.
 pub(crate) const ODD: u32 = 1 << 24;
 const BY_SP: u32 = 0;
 pub(super) const CFA_IS_BP: u32 = 1;
@@ -71,13 +71,13 @@ const SAVED_BITS: u32 = 6;
 const DISTANCE_SHIFT: u32 = SAVED_SHIFT + SAVED_BITS;
 const DISTANCE_BITS: u32 = 24 - DISTANCE_SHIFT;
 
-const _: () = assert!(ODD << 1 == 1 << Packed::BITS);
+const _: () = assert!(ODD << 1 == 1 << PackedRule::BITS);
 
 const SPECIALS: [Rule; 4] = [Rule::Signal, Rule::Outermost, Rule::FramePointer, Rule::Unsupported];
 
 impl Rule {
     /// None if a number is too large or not a multiple of 8, or the formula rare; such a rule is looked up every time.
-    pub(crate) fn pack(self) -> Option<Packed> {
+    pub(crate) fn pack(self) -> Option<PackedRule> {
         let Rule::Frame { cfa, bp } = self else {
             let which = SPECIALS.iter().position(|special| *special == self)?;
             return pack(SPECIAL, 0, which as u32);
@@ -89,10 +89,10 @@ impl Rule {
             Cfa::AtSp { .. } | Cfa::Register(..) => return None,
         };
         let saved = match bp {
-            SavedBp::Unchanged => UNCHANGED,
-            SavedBp::AtCfa(n) => words(n.checked_neg()?, SAVED_BITS).filter(|words| *words > 1)?,
-            SavedBp::AtBp if kind == AT_BP => 0,
-            SavedBp::AtBp => return None,
+            FramePointerLocation::Unchanged => UNCHANGED,
+            FramePointerLocation::AtCfa(n) => words(n.checked_neg()?, SAVED_BITS).filter(|words| *words > 1)?,
+            FramePointerLocation::AtBp if kind == AT_BP => 0,
+            FramePointerLocation::AtBp => return None,
         };
         // A function that was interrupted may have saved rbp below its rsp.
         if kind == BY_SP && saved > distance {
@@ -101,13 +101,13 @@ impl Rule {
         pack(kind, saved, distance)
     }
 
-    pub(crate) fn unpack(packed: Packed) -> Rule {
+    pub(crate) fn unpack(packed: PackedRule) -> Rule {
         let packed = Fields(packed.bits());
         let distance = packed.distance() as i64;
         let bp = match packed.saved() as i64 / 8 {
-            0 => SavedBp::AtBp,
-            1 => SavedBp::Unchanged,
-            words => SavedBp::AtCfa(words * -8),
+            0 => FramePointerLocation::AtBp,
+            1 => FramePointerLocation::Unchanged,
+            words => FramePointerLocation::AtCfa(words * -8),
         };
         match packed.0 & (ODD | CFA_IS_BP) {
             BY_SP => Rule::Frame { cfa: Cfa::Sp(distance), bp },
@@ -134,8 +134,8 @@ impl Fields {
     }
 }
 
-fn pack(kind: u32, saved: u32, distance: u32) -> Option<Packed> {
-    Packed::new(kind | saved << SAVED_SHIFT | distance << DISTANCE_SHIFT)
+fn pack(kind: u32, saved: u32, distance: u32) -> Option<PackedRule> {
+    PackedRule::new(kind | saved << SAVED_SHIFT | distance << DISTANCE_SHIFT)
 }
 
 /// `bytes / 8` if that is exact and fits into `bits`.
@@ -148,16 +148,18 @@ fn words(bytes: i64, bits: u32) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn frame(cfa: Cfa, bp: SavedBp) -> Rule {
+    fn frame(cfa: Cfa, bp: FramePointerLocation) -> Rule {
         Rule::Frame { cfa, bp }
     }
 
     #[test]
     fn what_packs_unpacks_to_itself() {
         let cfas = [Cfa::Sp(63 * 8), Cfa::Sp(32767 * 8), Cfa::Bp(0), Cfa::Bp(16), Cfa::AtBp(0), Cfa::AtBp(-8)];
-        let saved = [SavedBp::Unchanged, SavedBp::AtCfa(-16), SavedBp::AtCfa(-63 * 8)];
+        let saved =
+            [FramePointerLocation::Unchanged, FramePointerLocation::AtCfa(-16), FramePointerLocation::AtCfa(-63 * 8)];
         let frames = cfas.iter().flat_map(|cfa| saved.iter().map(|bp| frame(*cfa, *bp)));
-        let others = [frame(Cfa::AtBp(-8), SavedBp::AtBp), frame(Cfa::Sp(8), SavedBp::Unchanged)];
+        let others =
+            [frame(Cfa::AtBp(-8), FramePointerLocation::AtBp), frame(Cfa::Sp(8), FramePointerLocation::Unchanged)];
         for rule in frames.chain(SPECIALS).chain(others) {
             assert_eq!(rule.pack().map(Rule::unpack), Some(rule));
         }
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_does_not_pack() {
-        let unchanged = SavedBp::Unchanged;
+        let unchanged = FramePointerLocation::Unchanged;
         for cfa in [0, -8, 4, 32768 * 8, i64::MAX, i64::MIN].map(Cfa::Sp) {
             assert_eq!(frame(cfa, unchanged).pack(), None);
         }
@@ -173,9 +175,9 @@ mod tests {
             assert_eq!(frame(cfa, unchanged).pack(), None);
         }
         for n in [0, -8, 8, -64 * 8, i64::MIN, -24] {
-            assert_eq!(frame(Cfa::Sp(16), SavedBp::AtCfa(n)).pack(), None);
+            assert_eq!(frame(Cfa::Sp(16), FramePointerLocation::AtCfa(n)).pack(), None);
         }
-        assert_eq!(frame(Cfa::Sp(8), SavedBp::AtBp).pack(), None);
+        assert_eq!(frame(Cfa::Sp(8), FramePointerLocation::AtBp).pack(), None);
         assert_eq!(frame(Cfa::AtSp { at: 8, plus: 8 }, unchanged).pack(), None);
     }
 }

@@ -3,17 +3,14 @@
 
 use gimli::Register;
 
-use super::rule::{CFA_IS_BP, Cfa, Fields, ODD, Rule, SavedBp, UNCHANGED};
-use crate::cache::Packed;
+use super::address::is_plausible;
+use super::rule::{CFA_IS_BP, Cfa, Fields, FramePointerLocation, ODD, Rule, UNCHANGED};
 use crate::cfi;
-use crate::frame::{LOWEST_CODE, plausible, read};
+use crate::checks::{LOWEST_CODE, plausible, read};
+use crate::outcome::{End, Reason};
 use crate::registers::Registers;
+use crate::rule_cache::PackedRule;
 use crate::stack::{Stack, WORD};
-use crate::walk::{End, Reason};
-
-/// Addresses of code are below this power of two, and multiples of `1 << ADDRESS_SHIFT`.
-pub(crate) const ADDRESS_BITS: u32 = 47;
-pub(crate) const ADDRESS_SHIFT: u32 = 0;
 
 /// Where a walk is. `sp` is a multiple of 8 inside the stack or at its end, whose address is positive as an isize, and
 /// `key` is in `1..=1 << 47`: established by [`State::new`], kept by every step.
@@ -45,13 +42,6 @@ impl Step {
     }
 }
 
-/// The words on the stack are the addresses themselves.
-#[inline(always)]
-pub(crate) fn is_plausible(pc: usize) -> bool {
-    // One too many, the last of them, is harmless: nobody can run there, and the table keeps it apart from all others.
-    pc.wrapping_sub(1) >> ADDRESS_BITS == 0
-}
-
 /// Offsets in the `ucontext_t` that the kernel leaves at rsp for the signal trampoline: `uc_mcontext` is at 40, its
 /// registers are words in the order of `<sys/ucontext.h>`.
 const UCONTEXT_REGISTERS: usize = 40;
@@ -60,7 +50,7 @@ const UCONTEXT_SP: usize = UCONTEXT_REGISTERS + 15 * WORD;
 const UCONTEXT_PC: usize = UCONTEXT_REGISTERS + 16 * WORD;
 /// The places there of the registers in DWARF's order: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.
 const UCONTEXT_ORDER: [usize; 16] = [13, 12, 14, 11, 9, 8, 10, 15, 0, 1, 2, 3, 4, 5, 6, 7];
-/// What a function may use below its stack pointer.
+/// How many bytes a function may use below its stack pointer.
 pub(crate) const RED_ZONE: usize = 128;
 
 impl State {
@@ -83,7 +73,7 @@ impl State {
     /// The step by `rule`. None if it is odd, or if a check of [`State::step`] would fail. `high` is the end of the
     /// stack.
     #[inline(always)]
-    pub(crate) fn simple_step(&self, rule: Packed, high: usize) -> Option<Step> {
+    pub(crate) fn simple_step(&self, rule: PackedRule, high: usize) -> Option<Step> {
         let rule = rule.bits();
         let fields = Fields(rule);
         if rule >= ODD {
@@ -130,7 +120,7 @@ impl State {
         }
     }
 
-    fn step_frame(&mut self, cfa: Cfa, bp: SavedBp, callee: usize, stack: &Stack) -> Result<(), End> {
+    fn step_frame(&mut self, cfa: Cfa, bp: FramePointerLocation, callee: usize, stack: &Stack) -> Result<(), End> {
         let cfa = match cfa {
             Cfa::Sp(n) => self.sp.wrapping_add_signed(n as isize),
             Cfa::Bp(n) => self.bp.wrapping_add_signed(n as isize),
@@ -148,9 +138,9 @@ impl State {
         }
         let pc = read(stack, cfa - WORD)?;
         let bp = match bp {
-            SavedBp::Unchanged => self.bp,
-            SavedBp::AtCfa(n) => read(stack, cfa.wrapping_add_signed(n as isize))?,
-            SavedBp::AtBp => read(stack, self.bp)?,
+            FramePointerLocation::Unchanged => self.bp,
+            FramePointerLocation::AtCfa(n) => read(stack, cfa.wrapping_add_signed(n as isize))?,
+            FramePointerLocation::AtBp => read(stack, self.bp)?,
         };
         plausible(pc)?;
         *self = State { pc, key: pc, sp: cfa, bp };

@@ -29,13 +29,13 @@ const _: () = assert!(ADDRESS_BITS - ADDRESS_SHIFT - INDEX_BITS + TAG_SHIFT <= 6
 
 /// A rule in [`RULE_BITS`] bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Packed(u32);
+pub(crate) struct PackedRule(u32);
 
-impl Packed {
+impl PackedRule {
     pub(crate) const BITS: u32 = RULE_BITS;
 
-    pub(crate) const fn new(bits: u32) -> Option<Packed> {
-        if bits >> RULE_BITS == 0 { Some(Packed(bits)) } else { None }
+    pub(crate) const fn new(bits: u32) -> Option<PackedRule> {
+        if bits >> RULE_BITS == 0 { Some(PackedRule(bits)) } else { None }
     }
 
     #[inline(always)]
@@ -63,20 +63,20 @@ pub(crate) fn generation() -> Generation {
     Generation((GENERATION.load(Relaxed) as u64) << RULE_BITS)
 }
 
-/// A rule below `below`, which is at most `1 << Packed::BITS`.
+/// A rule below `below`, which is at most `1 << PackedRule::BITS`.
 ///
 /// `address` is in `1..1 << ADDRESS_BITS`, else the answer may be another address's rule.
 #[inline(always)]
-pub(crate) fn get_below(address: usize, generation: Generation, below: u32) -> Option<Packed> {
+pub(crate) fn get_below(address: usize, generation: Generation, below: u32) -> Option<PackedRule> {
     let rule = entry(address).load(Relaxed) ^ key(address, generation);
-    (rule < u64::from(below)).then_some(Packed(rule as u32))
+    (rule < u64::from(below)).then_some(PackedRule(rule as u32))
 }
 
-pub(crate) fn get(address: usize, generation: Generation) -> Option<Packed> {
+pub(crate) fn get(address: usize, generation: Generation) -> Option<PackedRule> {
     get_below(address, generation, 1 << RULE_BITS)
 }
 
-pub(crate) fn put(address: usize, generation: Generation, rule: Packed) {
+pub(crate) fn put(address: usize, generation: Generation, rule: PackedRule) {
     entry(address).store(key(address, generation) | u64::from(rule.0), Relaxed);
 }
 
@@ -113,7 +113,7 @@ mod tests {
     // One test, because the table is one for the process.
     #[test]
     fn answers_only_for_the_same_address_and_generation() {
-        let rule = Packed::new((1 << RULE_BITS) - 1).unwrap();
+        let rule = PackedRule::new((1 << RULE_BITS) - 1).unwrap();
         let (address, same_index) = (0x7fff_1234_5678, 0x7fff_1234_5678 ^ (1 << (INDEX_BITS + ADDRESS_SHIFT)));
         let first = generation();
         assert_eq!(get(address, first), None);
@@ -128,6 +128,6 @@ mod tests {
         put(address, generation(), rule);
         forget_all();
         assert_eq!(get(address, generation()), None);
-        assert!(Packed::new(1 << RULE_BITS).is_none());
+        assert!(PackedRule::new(1 << RULE_BITS).is_none());
     }
 }

@@ -22,32 +22,33 @@ use core::ops::Range;
 
 use crate::arch::{State, Step};
 use crate::bounds::StackBounds;
-use crate::cache;
 use crate::frame::Trace;
+use crate::outcome::{End, Walk};
 use crate::registers::Registers;
+use crate::rule_cache;
 use crate::stack::{Stack, WORD};
-use crate::walk::{End, Walk, Walker};
+use crate::walk::Walker;
 
-/// The last stacks of a thread, at most `STACKS`, a power of two from 4 on, of [`Memo::BYTES`] bytes each.
+/// The last stacks of a thread, at most `STACKS`, a power of two from 4 on, of [`StackCache::BYTES`] bytes each.
 ///
-/// A value whose bytes are all 0 is [`Memo::EMPTY`], so it can be thread-local storage that needs no initialiser.
+/// A value whose bytes are all 0 is [`StackCache::EMPTY`], so it can be thread-local storage that needs no initialiser.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Memo<const STACKS: usize> {
-    stacks: [Known; STACKS],
+pub struct StackCache<const STACKS: usize> {
+    stacks: [CachedStack; STACKS],
     /// The index of the stack that was captured last.
     last: usize,
     /// Counts stacks that took another's place.
     replaced: usize,
 }
 
-/// What a capture with a [`Memo`] found.
+/// The result of a capture with a [`StackCache`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
-pub enum Recall {
+pub enum Lookup {
     /// A stack that was captured before, and given this name. The frames were not written.
     Known(NonZeroU64),
-    /// The frames were written. [`Memo::name`] makes it known the next time.
+    /// The frames were written. [`StackCache::name`] makes it known the next time.
     New(Walk),
 }
 
@@ -60,10 +61,10 @@ const NOT_VERIFIABLE: u32 = u32::MAX;
 /// A stack, and what it depends on.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-struct Known {
+struct CachedStack {
     /// 0 if it cannot be verified, or was not named.
     name: u64,
-    /// What it is right for: the stack that ends here, and a walk that begins so.
+    /// The walks that it is right for: on the stack that ends here, and beginning so.
     high: usize,
     pc: usize,
     sp: usize,
@@ -82,17 +83,19 @@ struct Known {
     distances: [u16; WORDS],
 }
 
-impl<const STACKS: usize> Memo<STACKS> {
-    pub const BYTES: usize = size_of::<Known>();
-    pub const EMPTY: Memo<STACKS> = {
+impl<const STACKS: usize> StackCache<STACKS> {
+    /// Bytes that one stack takes.
+    pub const BYTES: usize = size_of::<CachedStack>();
+    /// A cache that knows no stack.
+    pub const EMPTY: StackCache<STACKS> = {
         assert!(STACKS.is_power_of_two() && STACKS >= WAYS);
-        Memo { stacks: [Known::NONE; STACKS], last: 0, replaced: 0 }
+        StackCache { stacks: [CachedStack::NONE; STACKS], last: 0, replaced: 0 }
     };
 
     /// The name of the stack from `start`, for this many frames, if it is known.
     #[inline(always)]
     pub fn recall(&self, start: &Registers, bounds: &StackBounds, room: usize) -> Option<NonZeroU64> {
-        let generation = cache::generation().number();
+        let generation = rule_cache::generation().number();
         // All words are read before they are compared, so none may have gone.
         if !bounds.hold_still(start.sp) {
             return None;
@@ -106,7 +109,7 @@ impl<const STACKS: usize> Memo<STACKS> {
         None
     }
 
-    /// As [`crate::capture_skipping`], for a stack that is not known: [`Memo::name`] makes it known the next time.
+    /// As [`crate::capture_skipping`], for a stack that is not known: [`StackCache::name`] makes it known the next time.
     #[inline]
     pub fn learn(
         &mut self,
@@ -130,10 +133,10 @@ impl<const STACKS: usize> Memo<STACKS> {
         skip: &Range<usize>,
         bounds: &mut StackBounds,
         frames: &mut [usize],
-    ) -> Recall {
+    ) -> Lookup {
         match self.recall(&start, bounds, frames.len()) {
-            Some(name) => Recall::Known(name),
-            None => Recall::New(self.learn(start, skip, bounds, frames)),
+            Some(name) => Lookup::Known(name),
+            None => Lookup::New(self.learn(start, skip, bounds, frames)),
         }
     }
 
@@ -145,7 +148,7 @@ impl<const STACKS: usize> Memo<STACKS> {
         (mixed >> 32 & (STACKS / WAYS - 1)) * WAYS
     }
 
-    /// Names the stack that was captured last: what [`Memo::capture`] answers when it comes again. Without effect if it
+    /// Names the stack that was captured last: what [`StackCache::capture`] answers when it comes again. Without effect if it
     /// cannot be verified, because there is a signal handler or code without call frame information in it, because it
     /// was truncated, or because it is too deep.
     pub fn name(&mut self, name: NonZeroU64) {
@@ -156,12 +159,12 @@ impl<const STACKS: usize> Memo<STACKS> {
 
     /// Makes all stacks unknown.
     pub fn forget(&mut self) {
-        self.stacks.fill(Known::NONE);
+        self.stacks.fill(CachedStack::NONE);
     }
 }
 
-impl Known {
-    const NONE: Known = Known {
+impl CachedStack {
+    const NONE: CachedStack = CachedStack {
         name: 0,
         high: 0,
         pc: 0,
@@ -207,7 +210,7 @@ impl Known {
         unsafe { Stack::read_unchecked(self.sp.wrapping_add(distance as usize * WORD)) }
     }
 
-    /// Of what the words hold now.
+    /// The digest of the words as they are now.
     #[inline(always)]
     fn digest_now(&self) -> usize {
         const ODD: usize = 0x9e37_79b9_7f4a_7c15;
@@ -273,7 +276,7 @@ impl Known {
 
 /// Notes down what the steps of a walk depend on.
 struct Tracer<'a> {
-    known: &'a mut Known,
+    known: &'a mut CachedStack,
     /// More than [`WORDS`] if there are too many.
     count: usize,
     /// Where the present rbp was read, None if it is the one of the beginning.
@@ -320,9 +323,9 @@ mod tests {
     #[test]
     fn zeroed_memory_is_an_empty_memo() {
         // SAFETY: every field is a number.
-        let memo: Memo<4> = unsafe { core::mem::zeroed() };
-        assert!(memo.stacks.iter().all(|known| known.name == 0));
-        assert_eq!(size_of::<Memo<8>>(), 8 * Memo::<8>::BYTES + 16);
-        const { assert!(Memo::<8>::BYTES <= 208) };
+        let cache: StackCache<4> = unsafe { core::mem::zeroed() };
+        assert!(cache.stacks.iter().all(|known| known.name == 0));
+        assert_eq!(size_of::<StackCache<8>>(), 8 * StackCache::<8>::BYTES + 16);
+        const { assert!(StackCache::<8>::BYTES <= 208) };
     }
 }

@@ -1,17 +1,17 @@
-//! What a memo knows again, and what it does not.
+//! What a cache knows again, and what it does not.
 
 use std::hint::black_box;
 use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use heapql_unwind::{Memo, Recall, Registers, StackBounds, capture, modules_changed};
+use heapql_unwind::{Lookup, Registers, StackBounds, StackCache, capture, modules_changed};
 
 const ROOM: usize = 64;
 
 type Change = fn(&mut Recorder);
 
 struct Recorder {
-    memo: Memo<4>,
+    cache: StackCache<4>,
     bounds: StackBounds,
     room: usize,
     start: Option<Registers>,
@@ -26,8 +26,8 @@ impl Recorder {
     fn new() -> Recorder {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         modules_changed();
-        let (memo, bounds) = (Memo::EMPTY, StackBounds::UNKNOWN);
-        Recorder { memo, bounds, room: ROOM, start: None, skips_first: false, _alone: alone }
+        let (cache, bounds) = (StackCache::EMPTY, StackBounds::UNKNOWN);
+        Recorder { cache, bounds, room: ROOM, start: None, skips_first: false, _alone: alone }
     }
 
     /// From where this is called: the name of the stack if it is known. Else its depth becomes its name.
@@ -38,15 +38,15 @@ impl Recorder {
         let plain = capture(start, &mut self.bounds, &mut expected[..self.room]);
         let skip = if self.skips_first { start.pc..start.pc + 1 } else { 0..0 };
         let mut frames = [0; ROOM];
-        let recall = self.memo.capture(start, &skip, &mut self.bounds, &mut frames[..self.room]);
+        let recall = self.cache.capture(start, &skip, &mut self.bounds, &mut frames[..self.room]);
         match recall {
-            Recall::Known(name) => {
+            Lookup::Known(name) => {
                 assert_eq!((name.get() as usize, frames), (plain.depth, [0; ROOM]));
                 Some(plain.depth)
             }
-            Recall::New(walk) => {
+            Lookup::New(walk) => {
                 assert!(self.skips_first || (walk, frames) == (plain, expected));
-                self.memo.name(NonZeroU64::new(walk.depth as u64).expect("a frame"));
+                self.cache.name(NonZeroU64::new(walk.depth as u64).expect("a frame"));
                 None
             }
         }
@@ -96,7 +96,7 @@ fn the_same_stack_is_known() {
 
 #[test]
 fn another_caller_at_the_same_depth_is_not() {
-    // A memo holds both.
+    // A cache holds both.
     let order = [true, false, false, true, true].map(|first| (first, UNCHANGED));
     assert_eq!(known(&mut Recorder::new(), &order), [false, false, true, true, true]);
 }
@@ -106,7 +106,7 @@ fn other_room_other_rules_and_a_forgotten_stack_are_not() {
     let changes: [Change; 4] = [
         |recorder| recorder.room -= 1,
         |_| modules_changed(),
-        |recorder| recorder.memo.forget(),
+        |recorder| recorder.cache.forget(),
         |recorder| recorder.room = 4,
     ];
     for change in changes {
