@@ -135,7 +135,7 @@ def several_at_once():
             with connect() as connection:
                 for _ in range(5):
                     queries(connection)
-        except BaseException as error:  # a thread has nobody else to tell
+        except BaseException as error:  # a thread has no other way to tell
             failed.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(8)]

@@ -34,14 +34,14 @@ fn short(name: &str) -> Option<&str> {
     if name == "heapql" { Some(name) } else { name.strip_prefix("heapql-") }
 }
 
-/// What a crate links, build scripts included; tests may use more.
+/// The crates that a crate links, build scripts included; tests may use more.
 fn links(package: &Package) -> BTreeSet<&str> {
     let dependencies = package.dependencies.iter();
     let linked = dependencies.filter(|dependency| dependency.kind != DependencyKind::Development);
     linked.map(|dependency| dependency.name.as_str()).collect()
 }
 
-/// Every crate of the house by its short name, but for the tests.
+/// Every crate of the workspace by its short name, but for the tests.
 fn crates(metadata: &Metadata) -> BTreeMap<&str, &Package> {
     let mut named = BTreeMap::new();
     for package in &metadata.packages {

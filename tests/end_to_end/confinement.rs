@@ -103,7 +103,7 @@ fn a_mount_namespace_without_a_place_to_write() {
     }
 }
 
-/// A copy of `rules.c` whose mode or attributes the test may change, where set-user-id counts.
+/// A copy of `rules.c`, on a file system where set-user-id counts, for the test to change its mode.
 fn privileged(name: &str) -> PathBuf {
     let program = Program::new("rules.c").flags(&["-fno-builtin"]).path();
     let copy = program.with_file_name(name);

@@ -38,7 +38,7 @@ impl Bench {
         tool(Command::new(command[0]).args(&command[1..]).arg(path).current_dir(self.home.path()), "").ok();
     }
 
-    /// What is said of a program, and whether something failed.
+    /// The report about a program, and whether something failed.
     fn doctor(&self, arguments: &[&str]) -> (String, bool) {
         let mut command = Command::new(heapql());
         command.arg("doctor").args(arguments).env("HEAPQL_DIR", self.path("ledgers"));

@@ -10,7 +10,7 @@ fn served() -> Server {
     Launch::serve(&Arc::new(scratch())).start()
 }
 
-/// What a statement is refused with: MySQL's number and state, PostgreSQL's state, and words of the message.
+/// The error that refuses a statement: MySQL's number and state, PostgreSQL's state, and words of the message.
 struct Case<'a> {
     sql: String,
     number: u16,

@@ -2,7 +2,7 @@
 
 use crate::harness::{Client, Launch, Program, Server};
 
-/// How often and with how many bytes objects of one size are in the table: one pair per row.
+/// Count and bytes of the objects of one size in the table: one pair per row.
 ///
 /// Sizes tell the test's objects from the program's others: each test allocates sizes that nothing else has.
 pub(crate) fn rows_of_size(client: &mut dyn Client, bytes: i64) -> Vec<(i64, i64)> {

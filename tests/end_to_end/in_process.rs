@@ -1,4 +1,4 @@
-//! What happens inside one process, however odd: threads, signals, stacks, libraries, the rules of the C library. Each
+//! Everything odd inside one process: threads, signals, stacks, libraries, the rules of the C library. Each
 //! program checks itself; what it says is live is compared with its ledger.
 
 use std::collections::BTreeMap;

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use crate::harness::{Client, Launch, Program, Server, heapql, ledger_files, scratch, tool, workspace_dir};
-use crate::own_rows::{Target, labels_of_size};
+use crate::linked_sampler::{Target, labels_of_size};
 
-/// What the examples hold.
+/// The objects that the examples hold.
 const BYTES: usize = 3000;
 
 const C: &str = "../../examples/labels.c";
@@ -119,7 +119,7 @@ fn tests_script(name: &str) -> String {
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
-/// Of `examples/labels.rs`, under the default label that its recorder has.
+/// The rows of `examples/labels.rs`, which has the default label of its recorder.
 fn rust_rows(
     ctx: &'static str,
     default: &'static str,

@@ -1,4 +1,4 @@
-//! Who may log in, and from where.
+//! Users, passwords and hosts that may log in, and those that may not.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! What the documents and comments refer to exists: files, and modules and items of the crates.
+//! Everything that documents and comments refer to exists: files, and modules and items of the crates.
 //!
 //! Checked in every Markdown file and in every comment of Rust source: paths below a top-level directory, names of source
-//! files in backticks, targets of Markdown links, and paths in backticks whose first name is a crate.
+//! files in backticks, targets of Markdown links, and paths in backticks that begin with a crate.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ impl Workspace {
         Workspace { root: root.to_owned(), top_level: names.collect(), files: files(root), crates: crates.collect() }
     }
 
-    /// What is referred to and does not exist, a line each.
+    /// References to what does not exist, a line each.
     fn dangling(&self) -> Vec<String> {
         let mut found = Vec::new();
         for file in &self.files {
@@ -144,7 +144,7 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_boundary).map(|word| word.trim_start_matches("./").trim_end_matches(['.', ',', ':', '!', '?']))
 }
 
-/// What stands in backticks.
+/// The parts of a line in backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

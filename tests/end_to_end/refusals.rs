@@ -11,7 +11,7 @@ fn served() -> Server {
     Launch::serve(&Arc::new(scratch())).start()
 }
 
-/// What a refusal may look like: read-only, syntax, unsupported, no such table, no privilege, unknown variable.
+/// The kinds of refusals: read-only, syntax, unsupported, no such table, no privilege, unknown variable.
 fn assert_refused(client: &mut dyn Client, sql: &str) {
     let error = client.refused(sql);
     let known = match error.number {

@@ -1,5 +1,5 @@
-//! What unmodified programs leave behind where there is no server: a bound, and of those that live nothing goes, whatever pid
-//! namespace they are in. `crates/sampler/tests/retention.rs` has the rest.
+//! Ledgers of unmodified programs without a server: their number is bounded, and no ledger of a living program goes, whatever
+//! pid namespace it is in. `crates/sampler/tests/retention.rs` has the rest.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,7 +24,7 @@ struct Living(Child);
 
 impl Drop for Living {
     fn drop(&mut self) {
-        // Its input ends, and so does it, and whoever waits for it.
+        // Its input ends, and so does it, and every process that waits for it.
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
@@ -49,7 +49,7 @@ fn a_thousand_programs_leave_a_bound_without_a_server() {
     if can("make a pid namespace", Command::new("unshare").args(["--pid", "--fork", "true"])) {
         let many = format!("for i in {}; do sleep 1000 & done; cat; exit 0", "x ".repeat(OTHERS as usize));
         living.push(start(&dir, &["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", &many]));
-        // Outside their pid namespace their numbers are those of others, or nobody's.
+        // Outside their pid namespace their numbers belong to other processes, or to none.
         for pid in 1..=OTHERS {
             eventually("a ledger of each", || of(&dir, pid).pop());
             old.push(pid);

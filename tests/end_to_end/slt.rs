@@ -1,7 +1,7 @@
 //! The `.slt` files, each over PostgreSQL simple, PostgreSQL extended and MySQL, on one fixed data set.
 //!
-//! A file says `onlyif mysql` or `skipif postgres` where the protocols differ; `postgres` is both of PostgreSQL's. A file
-//! whose name begins with `mysql_` or `postgres_` is run over that protocol only.
+//! A file says `onlyif mysql` or `skipif postgres` where the protocols differ; `postgres` is both of PostgreSQL's. A name
+//! that begins with `mysql_` or `postgres_` means that protocol only.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ fn applies(path: &Path, protocol: Protocol) -> bool {
     name.ends_with(".slt") && !name.starts_with(other)
 }
 
-/// Every file, so that one that nobody lists is run as well.
+/// Every file, so that a new one is run without being listed.
 fn run_all(protocol: Protocol) {
     let entries = std::fs::read_dir(tests_dir().join("slt")).expect("tests/slt");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();

@@ -65,7 +65,7 @@ impl Asker {
             "SELECT pid, state, loss_count FROM heapql.processes",
         ];
         while !self.over.load(Relaxed) {
-            let address = self.endpoints.lock().expect("nobody panics with it").postgres.clone();
+            let address = self.endpoints.lock().expect("no thread panics with it").postgres.clone();
             let Ok(mut client) = Postgres::connect(&address, &Login::root()) else {
                 std::thread::sleep(Duration::from_millis(20));
                 continue;
@@ -109,7 +109,7 @@ fn live(client: &mut dyn Client, pid: u32, label: &str) -> (i64, i64) {
     (answer.numbers("n")[0], answer.numbers("b")[0])
 }
 
-/// What `known` of the program leaves at each order: 1,000, 500 and 750 objects.
+/// The objects that `known` of the program leaves at each order: 1,000, 500 and 750.
 const KNOWN: (i64, i64) = (2250, 1000 * 1601 + 500 * 1607 + 750 * 1609);
 
 #[test]
@@ -135,7 +135,7 @@ fn counts_are_exact_after_everything_at_once() {
     while Instant::now() < end {
         changes += torment(server, &mut modes, end.min(Instant::now() + Duration::from_secs(4)));
         server = Launch::serve(&home).start();
-        *asker.endpoints.lock().expect("nobody panics with it") = server.endpoints.clone();
+        *asker.endpoints.lock().expect("no thread panics with it") = server.endpoints.clone();
         servers += 1;
     }
     let mut client = server.mysql();

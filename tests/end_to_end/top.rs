@@ -1,4 +1,4 @@
-//! `heapql top`: on a terminal, whose settings it gives back however it ends, and without one.
+//! `heapql top` on a terminal, where it restores the settings however it ends, and without one.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ fn keys_turn_to_views_and_q_gives_the_terminal_back() {
     terminal.shows("demo_program");
     terminal.send("2");
     let screen = terminal.shows("glibc_malloc");
-    assert!(screen.contains(&server.endpoints.postgres), "it says whom it asks:\n{screen}");
+    assert!(screen.contains(&server.endpoints.postgres), "it names the server that it asks:\n{screen}");
     terminal.send("\t");
     terminal.shows("demo-program");
     terminal.send("\x1b[D");

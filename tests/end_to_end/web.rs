@@ -1,4 +1,4 @@
-//! The HTTP listener: what it answers, whom it refuses, and that no client holds it up.
+//! The HTTP listener: its answers, its refusals, and that no client holds it up.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ fn path(server: &Server, path: &str) -> Page {
     get(&server.endpoints.http, path)
 }
 
-/// With headers of its own instead of a proper Host.
+/// Sends a request with these headers instead of a proper Host.
 fn with_headers(server: &Server, path: &str, headers: &str) -> Page {
     ask(&server.endpoints.http, &format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n"))
 }

@@ -1,5 +1,5 @@
-//! What docker/ has beside the images, which need a daemon to build: the configuration that its servers share is one, and
-//! the program that leaks beside them compiles and is found out.
+//! The files of docker/ that need no daemon: the servers start with the configuration that they share, and the leaking
+//! program compiles and its leak is found.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

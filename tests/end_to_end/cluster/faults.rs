@@ -1,11 +1,11 @@
-//! A server that is killed, silent, or back again: the others answer and say who is missing, or refuse if they are told to.
+//! A server that is killed, silent, or back again: the others answer and name the missing server, or refuse if a setting says so.
 
 use super::*;
 use crate::harness::eventually;
 
 const MAX: &str = "_max_malloc_sample_interval";
 
-/// How member 2 goes away, and comes back.
+/// A way for member 2 to go away, and the way back.
 type Way = (fn(&mut Cluster), fn(&mut Cluster));
 const KILLED: Way = (|cluster| cluster.member_mut(2).kill(), |cluster| cluster.member_mut(2).restart());
 const STOPPED: Way = (|cluster| cluster.member(2).stop(), |cluster| cluster.member(2).resume());

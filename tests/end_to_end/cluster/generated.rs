@@ -12,7 +12,7 @@ use std::process::Command;
 use super::*;
 use crate::harness::{Launch, record_into, scratch, tool};
 
-/// What can be asked of both: rows that do not change, and nothing that tells whose they are.
+/// Tables that answer alike on both sides: their rows do not change, and their columns do not name a server.
 const TABLES: [(&str, &str); 7] = [
     ("callsites", "NOT is_server"),
     ("__all_virtual_malloc_sample_info", "mod_name IN ('glibc_malloc', 'cache', 'plan')"),
@@ -22,11 +22,11 @@ const TABLES: [(&str, &str); 7] = [
     ("live_by_process", "state = 'dead'"),
     ("live_by_callsite", "state = 'dead'"),
 ];
-/// Of the server that answers, of how many there are, or of what a copy takes on the disk.
+/// Columns that depend on the answering server, on the number of servers, or on the size of a copy on the disk.
 const NOT_COMPARED: [&str; 5] = ["svr_ip", "svr_port", "server_count", "zone", "ledger_bytes"];
 
 struct Table {
-    /// As a table of a query: named columns, stable rows.
+    /// A table for a query: named columns, stable rows.
     rows: String,
     numbers: Vec<String>,
     texts: Vec<String>,
@@ -279,7 +279,7 @@ fn generated_queries_say_the_same_of_three_servers_and_of_one() {
         let count = alone.mysql().query(&sql).number();
         assert!(count > 2, "{count}: {sql}");
     }
-    // Whoever is slow is not missing.
+    // A slow server is not missing.
     cluster.member(1).mysql().query("ALTER SYSTEM SET _cluster_timeout = 60000");
     let mut pairs: Vec<_> = cluster.member(1).server().clients().into_iter().zip(alone.clients()).collect();
     let (first, count) = (variable("HEAPQL_SEED", 1), variable("HEAPQL_TRIALS", 80));

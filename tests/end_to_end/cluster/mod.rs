@@ -1,25 +1,25 @@
-//! Three servers as processes that answer as one, with real programs that they record: what they say together, who is
-//! missing, and that they say so. Many queries against one server with all rows, piece by piece, are the cluster crate's
+//! Three servers as processes that answer as one, with real programs that they record: what they answer together, and that
+//! they name a missing server. Many queries against one server with all rows, piece by piece, are the cluster crate's
 //! own trials.
 
 mod docker;
 mod faults;
+mod foreign_peers;
 mod generated;
-mod sets;
-mod storm;
-mod strangers;
-mod walk;
+mod load_and_faults;
+mod oceanbase_example;
+mod settings;
 
 use crate::harness::{Answer, Client, Cluster, Program, Recorded, SqlError};
 
 const OBJECT_BYTES: i64 = 1009;
 
-/// Three servers, and on each one program that holds a known number of objects: what each server is to say.
+/// Three servers, and on each one program that holds a known number of objects: the expected answer of each server.
 struct Known {
     // Stopped before the servers: in the order of the fields.
     _programs: Vec<Recorded>,
     cluster: Cluster,
-    /// By address.
+    /// The members, by address.
     held: Vec<(String, i64)>,
 }
 
@@ -56,7 +56,7 @@ fn try_ask(held: &[(String, i64)], client: &mut dyn Client, kind: Ask) -> Result
     Ok(missing.into_iter().map(|(address, _)| address).collect())
 }
 
-/// How it is asked: plans of different shapes, of which each must be whole or say what it lacks.
+/// A kind of query: plans of different shapes, each of which must be complete or name what it lacks.
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Rows,
@@ -85,7 +85,7 @@ impl Ask {
                 "SELECT svr_ip, svr_port, alloc_count FROM {table} WHERE {ours} AND alloc_count < 300 UNION ALL \
                  SELECT svr_ip, svr_port, alloc_count FROM {table} WHERE {ours} AND alloc_count >= 300"
             ),
-            // Whoever is missing on one side only would be in the answer, without a partner.
+            // A server that is missing on one side only would be in the answer, without a partner.
             Ask::Join => format!(
                 "SELECT a.svr_ip, a.svr_port, b.alloc_count FROM (SELECT * FROM {table} WHERE {ours}) a \
                  LEFT JOIN (SELECT * FROM {table} WHERE {ours}) b ON a.svr_ip = b.svr_ip AND a.svr_port = b.svr_port"
@@ -93,7 +93,7 @@ impl Ask {
         }
     }
 
-    /// In an order of their own, as the next.
+    /// The rows in a fixed order, as in the next.
     fn said(self, answer: &Answer) -> Vec<String> {
         let mut rows: Vec<String> = answer.rows.iter().map(|row| row.join(" ")).collect();
         rows.sort();

@@ -35,7 +35,7 @@ impl Answer {
     }
 }
 
-/// What the server refused with.
+/// The error of a refused statement.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct SqlError {
     /// MySQL's error number; PostgreSQL has none.

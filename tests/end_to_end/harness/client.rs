@@ -1,8 +1,8 @@
-//! What both protocols' clients can do.
+//! The interface of both protocols' clients.
 
 use super::{Answer, SqlError};
 
-/// Who logs in, and where to.
+/// A user, a password and a database.
 #[derive(Clone, Debug)]
 pub(crate) struct Login {
     pub(crate) user: String,
@@ -11,7 +11,7 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// As the documents say: root@sys, database oceanbase, no password.
+    /// The documented login: root@sys, database oceanbase, no password.
     pub(crate) fn root() -> Login {
         Login { user: "root@sys".to_owned(), password: None, database: Some("oceanbase".to_owned()) }
     }

@@ -15,19 +15,19 @@ pub(crate) struct Cluster {
 /// One server, running or not.
 pub(crate) struct Member {
     home: Arc<TempDir>,
-    /// By which the others know it: `127.0.0.K:PORT`, through restarts.
+    /// The address that the other servers use, `127.0.0.K:PORT`. A restart keeps it.
     pub(crate) address: String,
     flags: Vec<String>,
     server: Option<Server>,
 }
 
 impl Cluster {
-    /// So many servers that know each other.
+    /// Starts servers that know each other.
     pub(crate) fn of(count: usize) -> Cluster {
         Cluster::with(count, &[])
     }
 
-    /// With more flags.
+    /// Starts them with more flags.
     pub(crate) fn with(count: usize, flags: &[&str]) -> Cluster {
         let flags: Vec<String> = flags.iter().map(|flag| flag.to_string()).collect();
         let mut cluster = Cluster { members: Vec::new() };
@@ -42,7 +42,7 @@ impl Cluster {
         cluster
     }
 
-    /// One more, which knows nobody and nobody knows.
+    /// Starts one more, which knows no other server and is not known to them.
     pub(crate) fn add_stranger(&mut self, flags: &[&str]) {
         let flags = flags.iter().map(|flag| flag.to_string()).collect();
         self.members.push(Member::start(&format!("127.0.0.{}:0", self.members.len() + 1), flags));
@@ -84,7 +84,7 @@ impl Member {
         self.server = Some(launch.flag("--cluster").flag(&self.address).start());
     }
 
-    /// By SIGKILL.
+    /// Ends it by SIGKILL.
     pub(crate) fn kill(&mut self) {
         drop(self.server.take().expect("it runs"));
     }

@@ -15,7 +15,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// As most programs are: `-O2 -g`.
+    /// A program that is compiled as most are: `-O2 -g`.
     pub(crate) fn new(source: &'static str) -> Program {
         Program { source, flags: vec!["-O2", "-g", "-pthread"] }
     }
@@ -61,7 +61,7 @@ pub(crate) fn shared(source: &'static str, into: &Path) -> PathBuf {
     path
 }
 
-/// Another one of the same size, whose `library_makes` adds 12 bytes.
+/// Another library of the same size. Its `library_makes` adds 12 bytes.
 pub(crate) fn other_library(into: &Path) -> PathBuf {
     let path = into.join("libother.so");
     compile("library.c", &[&LIBRARY_FLAGS[..], &["-DEXTRA=12"]].concat(), &path);

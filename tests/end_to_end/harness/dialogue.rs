@@ -11,7 +11,7 @@ pub(super) struct Dialogue {
 }
 
 impl Dialogue {
-    /// With a child whose input and output are piped.
+    /// Takes the pipes of a child's input and output.
     pub(super) fn with(child: &mut Child) -> Dialogue {
         let stdout = Lines::of(child.stdout.take().expect("its output is piped"));
         Dialogue { stdin: child.stdin.take(), stdout }

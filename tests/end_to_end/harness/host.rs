@@ -1,4 +1,4 @@
-//! What the machine and the user allow. A test that needs more than every host has asks here first, and what it then leaves
+//! Probes of what the machine and the user allow. A test that needs more than every host has asks here first, and what it then leaves
 //! out is reported: at once on standard error, and in the list that `test.sh` prints at its end.
 //!
 //! A probe never involves the recorder, so that a fault of the recorder is never mistaken for one of the host.

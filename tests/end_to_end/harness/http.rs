@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use super::TIMEOUT;
 
-/// What a server answered.
+/// A server's answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Page {
     pub(crate) status: u16,
@@ -31,7 +31,7 @@ impl Page {
     }
 }
 
-/// GET of a path, whose special characters are escaped.
+/// Sends GET with a path. The caller escapes its special characters.
 pub(crate) fn get(address: &str, path: &str) -> Page {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
 }

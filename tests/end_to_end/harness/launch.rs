@@ -1,4 +1,4 @@
-//! How a server is started: verb, flags, environment, command.
+//! The command line of a server: verb, flags, environment, program.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -56,7 +56,7 @@ impl Launch {
         Launch::new("serve", home.clone()).flag("--dir").flag(ledgers).flag("--data-dir").flag(data)
     }
 
-    /// In the directory of another test's making.
+    /// Uses a directory that exists.
     pub(crate) fn home(mut self, home: &Arc<TempDir>) -> Launch {
         self.env[0].1 = home.path().join("ledgers").into();
         self.home = home.clone();
@@ -84,7 +84,7 @@ impl Launch {
         self
     }
 
-    /// With an HTTP listener, too.
+    /// Adds an HTTP listener.
     pub(crate) fn http(mut self, address: &str) -> Launch {
         self.listeners[2].1 = address.to_owned();
         self

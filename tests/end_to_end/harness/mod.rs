@@ -1,4 +1,4 @@
-//! What every test needs: a server that dies with its test, programs compiled on the spot, clients of both protocols.
+//! The tools that every test needs: a server that dies with its test, programs compiled on the spot, clients of both protocols.
 //!
 //! No test lives here and nothing here asserts what the product should do.
 

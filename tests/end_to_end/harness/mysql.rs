@@ -94,12 +94,12 @@ impl Mysql {
         })
     }
 
-    /// How many warnings the last answer counted in its packet.
+    /// The number of warnings in the packet of the last answer.
     pub(crate) fn warning_count(&mut self) -> u16 {
         self.conn().get_warnings()
     }
 
-    /// As SHOW WARNINGS answers: level, code, message.
+    /// The rows of SHOW WARNINGS: level, code, message.
     pub(crate) fn show_warnings(&mut self) -> Vec<(String, String, String)> {
         self.try_show_warnings().unwrap_or_else(|error| panic!("SHOW WARNINGS: {error}"))
     }

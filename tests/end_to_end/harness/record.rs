@@ -20,7 +20,7 @@ pub(crate) fn record_into(command: &mut Command, dir: &Path, (min, max): (u32, u
     command.env("HEAPQL_MIN", min.to_string()).env("HEAPQL_MAX", max.to_string());
 }
 
-/// What the ledger of a program says that has ended.
+/// The ledger of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) stdout: String,
@@ -45,7 +45,7 @@ impl Ledger {
     }
 }
 
-/// Of the process that began with this command, as opposed to its children, whose parent it is.
+/// Reads the ledger of the process that the test started, not those of its children.
 fn read(dir: &Path, program: &str) -> (BTreeMap<i64, i64>, BTreeMap<String, i64>) {
     let first = format!("(SELECT min(pid) FROM heapql.processes WHERE parent_pid = {})", std::process::id());
     let query = format!(

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::dialogue::Dialogue;
 use super::{Client, Login, Mysql, Postgres, eventually};
 
-/// Where it listens, as its `--endpoints` file says.
+/// The addresses of its listeners, from its `--endpoints` file.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Endpoints {
     pub(crate) mysql: String,
@@ -48,7 +48,7 @@ fn port(address: &str) -> &str {
     address.rsplit(':').next().unwrap_or_default()
 }
 
-/// How a process ended.
+/// The end of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ended {
     Status(i32),
@@ -82,7 +82,7 @@ impl Server {
         &self.home
     }
 
-    /// What it wrote to stderr.
+    /// Its standard error.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

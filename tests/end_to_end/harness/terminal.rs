@@ -35,7 +35,7 @@ impl Terminal {
         // SAFETY: both descriptors are written, the size is read; name and settings may be null (openpty(3)).
         let opened = unsafe { libc::openpty(&mut master, &mut slave, null, null.cast(), &raw const size as *mut _) };
         assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
-        // SAFETY: openpty has just opened them, and nobody else has them.
+        // SAFETY: openpty has just opened them, and nothing else owns them.
         let (master, slave) = unsafe { (File::from_raw_fd(master), File::from_raw_fd(slave)) };
         for file in [&master, &slave] {
             // SAFETY: no memory is involved.
@@ -99,7 +99,7 @@ impl Terminal {
         }
     }
 
-    /// How the terminal is set, to be compared.
+    /// The settings of the terminal, for comparison.
     pub(crate) fn settings(&self) -> String {
         let settings = self.termios();
         let flags = [settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag];

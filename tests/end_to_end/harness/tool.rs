@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use super::eventually;
 use super::server::{Ended, kill};
 
-/// What a program left.
+/// The output and the end of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Output {
     pub(crate) ended: Ended,
@@ -30,7 +30,7 @@ pub(crate) fn tool(command: &mut Command, input: &str) -> Output {
     let child = &mut guard.0;
     let mut stdin = child.stdin.take().expect("its input is piped");
     let input = input.to_owned();
-    // In threads, so that neither side waits for the other. Who does not read its input may close it.
+    // In threads, so that neither side waits for the other. A program that does not read its input may close it.
     std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let stdout = drained(child.stdout.take());
     let stderr = drained(child.stderr.take());
@@ -57,7 +57,7 @@ fn drained(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut from) = from {
-            // What was read before an error is all there is to say.
+            // On an error, the bytes that were read before it are the output.
             let _ = from.read_to_end(&mut bytes);
         }
         bytes

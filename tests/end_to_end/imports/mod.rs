@@ -10,7 +10,7 @@ use crate::harness::{scratch, workspace_dir};
 
 const LARGEST_CIRCLE: usize = 3;
 
-/// Crates whose files still import each other in larger circles.
+/// Crates with larger circles, which are being taken apart.
 const STILL_IN_CIRCLES: [&str; 3] = ["crates/catalog", "crates/unwind", "crates/wire"];
 
 /// The roots of the crates below `crates/`: libraries and binaries.
@@ -46,7 +46,7 @@ fn no_circle_is_larger_than_three_files() {
     assert!(found.is_empty(), "files import each other in a circle:\n{found}");
 }
 
-/// A crate whose files import each other through paths, re-exports, macros, renamed imports and globs.
+/// The files of a crate import each other through paths, re-exports, macros, renamed imports and globs.
 #[test]
 fn a_circle_is_found_however_it_is_written() {
     let workspace = scratch();

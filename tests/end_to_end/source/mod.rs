@@ -42,7 +42,7 @@ pub(crate) struct SourceFile {
 }
 
 impl Crate {
-    /// Reads the crate whose root is this file: its `lib.rs` or `main.rs`.
+    /// Reads a crate from its root, which is `lib.rs` or `main.rs`.
     pub(crate) fn read(root: &Path) -> Crate {
         let mut read = Crate { files: Vec::new(), modules: BTreeMap::new() };
         read.add_file(root, Vec::new());

@@ -1,4 +1,4 @@
-//! Where a path leads: the module or item that it names, through imports and re-exports.
+//! The resolution of a path to the module or item that it names, through imports and re-exports.
 
 use super::{Crate, ModulePath};
 

@@ -11,12 +11,12 @@ use crate::harness::{Endpoints, Login, Mysql, Postgres, eventually};
 
 const CLIENTS: usize = 8;
 
-/// What the clients share.
+/// The state that the clients share.
 struct Storm {
     held: Vec<(String, i64)>,
     endpoints: Mutex<Vec<Endpoints>>,
     is_over: AtomicBool,
-    /// How many answers lacked these servers.
+    /// The number of answers that lacked these servers.
     seen: Mutex<BTreeMap<Vec<String>, usize>>,
 }
 

@@ -1,5 +1,5 @@
-//! Names instead of addresses, and growth over time: frames, symbolize, app_frame, the views, marks and the history, of real
-//! programs whose leaks and lines are known.
+//! Names instead of addresses, and growth over time: frames, symbolize, app_frame, the views, marks and the history. The
+//! programs are real, and their leaks and lines are known.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::harness::{Client, Launch, Program, Server, eventually, scratch};
 
-/// In `programs/exact.c`.
+/// A line of `programs/exact.c`.
 const MALLOC_LINE: &str = "SITE void *by_malloc(";
 
 fn exact() -> PathBuf {
@@ -159,7 +159,7 @@ fn processes_say_how_they_ended_and_why_nothing_is_recorded() {
 }
 
 #[test]
-fn rules_say_whose_code_a_frame_is() {
+fn rules_tell_the_programs_frames_from_others() {
     let mut server = recorded(&exact());
     server.order("malloc 4 1009");
     let mut client = server.mysql();

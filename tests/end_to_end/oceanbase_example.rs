@@ -1,4 +1,4 @@
-//! The seed's page: its statements, verbatim and in its order, from the `mariadb` client and from `psql`.
+//! OceanBase's documented example: its statements, verbatim and in its order, from the `mariadb` client and from `psql`.
 
 use std::process::Command;
 

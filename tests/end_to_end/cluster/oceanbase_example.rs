@@ -1,4 +1,4 @@
-//! The seed's page on three servers: one query on any of them prints the rows of all.
+//! OceanBase's documented example on three servers: one query on any of them prints the rows of all.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ const SELECT: &str =
 const MIN: &str = "_min_malloc_sample_interval";
 const MAX: &str = "_max_malloc_sample_interval";
 
-/// The seed's stacks: count and bytes of each on every server.
+/// The stacks of the example: count and bytes of each on every server.
 const PICTURE: [(&str, i64, i64); 4] =
     [("malloc", 3, 3_145_744), ("calloc", 1, 4_194_320), ("realloc", 1, 3_145_744), ("memalign", 2, 65_560)];
 
@@ -26,7 +26,7 @@ fn painted(cluster: &Cluster) -> Vec<Recorded> {
 }
 
 #[test]
-fn the_seeds_query_on_any_server_prints_the_rows_of_all() {
+fn the_documented_query_on_any_server_prints_the_rows_of_all() {
     let cluster = Cluster::of(3);
     let _programs = painted(&cluster);
     let mut expected = Vec::new();
@@ -54,14 +54,14 @@ fn the_seeds_query_on_any_server_prints_the_rows_of_all() {
             assert_eq!(rows, first);
         }
     }
-    // Offsets in the program are the same everywhere, as in the seed.
+    // Offsets in the program are the same everywhere, as in the example.
     let stacks = "SELECT count(DISTINCT split_part(back_trace, ' ', 1)) FROM __all_virtual_malloc_sample_info \
                   WHERE mod_name = 'glibc_malloc'";
     assert_eq!(cluster.member(0).mysql().query(stacks).number(), 4);
 }
 
 #[test]
-fn the_mariadb_client_prints_the_seeds_picture() {
+fn the_mariadb_client_prints_the_documented_table() {
     let cluster = Cluster::of(3);
     let _programs = painted(&cluster);
     let port = cluster.member(1).server().endpoints.mysql_port().to_owned();
@@ -86,7 +86,7 @@ fn a_condition_on_the_server_asks_that_one_only() {
     known.cluster.member(2).stop();
     for mut client in known.cluster.member(0).server().clients() {
         let answer = client.query(&sql);
-        assert_eq!(client.warnings(), [""; 0], "nobody waits for one that is not asked");
+        assert_eq!(client.warnings(), [""; 0], "no server is waited for that is not asked");
         assert_eq!(Ask::Rows.said(&answer), Ask::Rows.expected(&known.held[1..2]));
         let plan = client.query(&format!("EXPLAIN {sql}"));
         let plan: Vec<String> = plan.rows.iter().map(|row| row.join(" ")).collect();
@@ -183,7 +183,7 @@ fn membership_survives_the_restart_of_all() {
 }
 
 #[test]
-fn rows_of_every_table_say_whose_they_are() {
+fn rows_of_every_table_name_their_server() {
     let known = Known::start();
     let expected: Vec<Vec<String>> =
         known.cluster.members().iter().map(|member| member.ip_and_port().map(str::to_owned).to_vec()).collect();

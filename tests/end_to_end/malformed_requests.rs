@@ -1,4 +1,4 @@
-//! Bytes that are no protocol: the connection ends, the server and its other clients do not.
+//! Requests that follow no protocol: their connection ends, the server and its other clients go on.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -23,7 +23,7 @@ impl Numbers {
     }
 }
 
-/// What a client might begin with, before garbage follows.
+/// A client's first bytes, before garbage follows.
 fn beginnings() -> Vec<Vec<u8>> {
     let mut startup = vec![0, 0, 0, 38, 0, 3, 0, 0];
     startup.extend(b"user\0root\0database\0oceanbase\0\0");

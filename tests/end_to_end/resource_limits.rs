@@ -1,5 +1,4 @@
-//! Hard times for the recorder: no memory, no files, no room, no rest. The program does not notice, and what was lost is
-//! counted.
+//! The recorder without memory, files, descriptors or room. The program does not notice, and every lost sample is counted.
 
 use crate::full_mode::{exact_program, rows_of_size};
 use crate::harness::{Client, Ended, Launch, Program, kill, tool};
@@ -103,7 +102,7 @@ fn a_full_ledger_loses_samples_and_counts_them() {
     assert_eq!(client.query("SELECT count(*) FROM heapql.callsites WHERE label = 'full' AND depth > 14").number(), 0);
 }
 
-/// What is written to stderr when `program` is given `input` under a shell that does something first.
+/// The standard error of `program`, which reads `input` under a shell that does something first.
 fn said(preparation: &str, program: &'static str, input: &str) -> String {
     let script = format!("{preparation}; exec \"$0\"");
     let program = Program::new(program).path();

@@ -1,4 +1,4 @@
-//! `heapql sql` and `heapql set`: whom they ask, and that the answer is the same.
+//! `heapql sql` and `heapql set`: which server they find, and that it answers as the ledgers do.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ fn sql(home: &TempDir, query: &str) -> String {
     run(home, &["sql", query, "-f", "csv"]).ok().lines().skip(1).collect::<Vec<_>>().join("\n")
 }
 
-/// The server of `SHOW PARAMETERS`: its port, 0 if nobody listens.
-fn asked(home: &TempDir) -> String {
+/// The server of `SHOW PARAMETERS`: its port, 0 without a listener.
+fn found_port(home: &TempDir) -> String {
     sql(home, "SELECT DISTINCT svr_port FROM oceanbase.gv$ob_parameters")
 }
 
@@ -71,16 +71,16 @@ fn a_server_and_the_ledgers_answer_alike() {
 #[test]
 fn the_server_that_runs_is_found() {
     let home = recorded();
-    assert_eq!(asked(&home), "0", "nobody runs");
+    assert_eq!(found_port(&home), "0", "no server runs");
     let mut server = Launch::serve(&home).start();
-    assert_eq!(asked(&home), port(&server));
+    assert_eq!(found_port(&home), port(&server));
     server.signal(libc::SIGTERM);
     server.wait();
-    assert_eq!(asked(&home), "0", "it has taken its file away");
+    assert_eq!(found_port(&home), "0", "it has taken its file away");
     let server = Launch::serve(&home).start();
     server.signal(libc::SIGKILL);
     drop(server);
-    assert_eq!(asked(&home), "0", "it left its file, which nobody believes");
+    assert_eq!(found_port(&home), "0", "the file that it left is ignored");
     let left = std::fs::read_dir(home.path().join("ledgers")).expect("listed").flatten();
     assert!(left.map(|entry| entry.file_name()).all(|name| !name.to_string_lossy().starts_with("server-")));
 }
@@ -90,18 +90,18 @@ fn the_server_of_a_run_is_found_unless_there_are_several() {
     let home = Arc::new(scratch());
     let run_of = || Launch::run("sleep", &["60"]).home(&home).start();
     let first = run_of();
-    assert_eq!(asked(&home), port(&first));
+    assert_eq!(found_port(&home), port(&first));
     let second = run_of();
     let said = run(&home, &["sql", "SELECT 1 AS a", "-f", "csv"]);
     assert_eq!(said.ok(), "a\n1\n");
     assert!(said.stderr.contains("2 programs are being run") && said.stderr.contains(&second.endpoints.postgres));
-    assert_eq!(asked(&home), "0");
+    assert_eq!(found_port(&home), "0");
     let chosen = ["sql", "SELECT DISTINCT svr_port FROM oceanbase.gv$ob_parameters", "-f", "csv", "--server"];
     let chosen = run(&home, &[&chosen[..], &[&first.endpoints.postgres]].concat());
     assert_eq!(chosen.ok(), format!("svr_port\n{}\n", port(&first)));
     // A server over all of them comes before those of the runs.
     let all = Launch::serve(&home).start();
-    assert_eq!(asked(&home), port(&all));
+    assert_eq!(found_port(&home), port(&all));
 }
 
 #[test]

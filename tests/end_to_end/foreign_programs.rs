@@ -1,5 +1,5 @@
-//! What went wrong when HeapQL was tried on programs that it does not know: whose code they are, who ended too soon, and
-//! what was asked wrongly.
+//! A program that HeapQL does not know, Debian's perl: its frames without debug info, its end before a verdict, and errors in
+//! statements about it.
 
 use crate::harness::{Client, Launch, eventually, kill};
 
@@ -7,7 +7,7 @@ use crate::harness::{Client, Launch, eventually, kill};
 const PERL: &str = "my @keep; push @keep, 'x' x (2000 + $_ % 7) for 1 .. 3000; $| = 1; print \"ready $$\\n\"; <STDIN>;";
 
 #[test]
-fn an_interpreters_malloc_is_nobodys_code() {
+fn an_interpreters_malloc_is_not_the_programs_code() {
     let server = Launch::run("/usr/bin/perl", &["-e", PERL]).intervals(1, 1).start();
     let pid = server.ready();
     let mut client = server.postgres();
@@ -25,7 +25,7 @@ fn an_interpreters_malloc_is_nobodys_code() {
 }
 
 #[test]
-fn who_ended_too_soon_for_a_verdict_is_said_where_to_look() {
+fn a_program_that_ended_too_soon_for_a_verdict_has_a_hint_where_to_look() {
     let server = Launch::run("/usr/bin/perl", &["-e", PERL]).intervals(1, 1).flag("--keep").start();
     let pid = server.ready();
     kill(pid, libc::SIGKILL);
@@ -41,7 +41,7 @@ fn who_ended_too_soon_for_a_verdict_is_said_where_to_look() {
 }
 
 #[test]
-fn what_is_wrong_is_said_briefly_and_by_its_name() {
+fn errors_are_brief_and_name_the_bad_value() {
     let server = Launch::run("/usr/bin/perl", &["-e", PERL]).start();
     server.ready();
     for mut client in server.clients() {

@@ -21,7 +21,7 @@ fn parent(server: &Server, client: &mut dyn Client) -> i64 {
     client.query(&format!("SELECT DISTINCT pid FROM heapql.processes WHERE parent_pid = {}", server.pid())).number()
 }
 
-/// How many live samples a process has of objects of this size.
+/// The number of live samples of objects of this size in a process.
 fn live(client: &mut dyn Client, pid: i64, bytes: i64) -> i64 {
     let sql = format!(
         "SELECT coalesce(sum(sampled_live_count), 0) FROM heapql.callsites \
@@ -100,7 +100,7 @@ fn what_is_execed_is_not_recorded_with_children_0() {
     }
 }
 
-/// What a shell's child sees of LD_PRELOAD, and what the shell itself wrote to stderr.
+/// The LD_PRELOAD of a shell's child, and the standard error of the shell.
 fn seen_by_child(children: &str, preloaded: &str) -> (String, String) {
     let script = "printf '%s' \"$LD_PRELOAD\"; printf '|'; exec printenv LD_PRELOAD";
     let launch = Launch::run("/bin/sh", &["-c", script]).flag("--quiet").env("HEAPQL_CHILDREN", children);

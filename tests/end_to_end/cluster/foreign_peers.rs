@@ -1,5 +1,5 @@
-//! Who does not belong to the cluster: bytes that are no request, other protocols, another secret. They get nothing, and
-//! nobody else notices.
+//! Connections from outside the cluster: bytes that are no request, other protocols, another secret. They get nothing, and
+//! the servers answer as before.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ fn secret(dir: &Path, name: &str, text: &str) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
-/// What a stranger says, and all that it is answered until the server hangs up.
+/// Sends these bytes and returns the whole answer, until the server closes the connection.
 fn answered(address: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("the port is open");
     stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");

@@ -5,7 +5,7 @@ use crate::harness::{Member, eventually};
 
 const MAX: &str = "_max_malloc_sample_interval";
 
-/// What a server says that each of all servers has.
+/// The values of every server, as one server reports them.
 fn values(member: &Member) -> Vec<String> {
     let sql = format!("SELECT value FROM GV$OB_PARAMETERS WHERE name = '{MAX}' ORDER BY svr_ip, svr_port");
     member.postgres().query(&sql).column("value").into_iter().map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! Violence: a program killed at any instant, and a ledger that somebody writes garbage into while the program runs.
+//! A program that is killed at any instant, and a ledger that is overwritten with garbage while its program runs.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -63,7 +63,7 @@ impl Truth<'_> {
         ledger_files(&self.home.ledgers()).into_iter().find(is_own).expect("the program's ledger")
     }
 
-    /// What is live by the program's own account, but for the operations under way.
+    /// The live objects by the program's own account, but for the operations under way.
     fn live(&self) -> u64 {
         let words = std::fs::read(&self.file).expect("the truth");
         let word = |at: usize| u64::from_ne_bytes(words[at..at + 8].try_into().expect("eight bytes"));
@@ -158,7 +158,7 @@ fn garbage_in_its_ledger_harms_neither_the_program_nor_readers() {
 }
 
 #[test]
-fn a_ledger_that_is_deleted_is_missed_by_nobody() {
+fn a_ledger_may_be_deleted_while_its_program_runs() {
     let home = Home::new();
     let truth = Truth::start(&home, 1, 1);
     std::fs::remove_file(truth.ledger()).expect("it is there");

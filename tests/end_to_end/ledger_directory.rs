@@ -1,5 +1,5 @@
-//! Where ledgers lie, when that place is no good: missing, a file, a link, somebody else's, full, read-only, filled up later.
-//! The program runs on; one line says why nothing is recorded, if there is somebody to read it.
+//! Directories that are unfit for ledgers: missing, a file, a link, another user's, full, read-only, filled up later. The
+//! program runs on; one line on standard error says why nothing is recorded, unless standard error is closed.
 
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -47,7 +47,7 @@ impl Library {
     }
 }
 
-/// What it said on stderr.
+/// Its standard error.
 fn runs(command: &mut Command) -> String {
     let Output { ended, stdout, stderr } = tool(command, ORDERS);
     assert_eq!(ended, Ended::Status(0), "{stdout}{stderr}");
@@ -98,10 +98,10 @@ fn a_directory_of_another_user() {
 }
 
 #[test]
-fn nobody_is_there_to_be_told() {
+fn standard_error_is_full_or_closed() {
     let library = Library::new();
     let nowhere = Path::new("/proc/nowhere");
-    // Nobody reads any more; or nobody has read for long.
+    // The reader is gone, or it has read nothing for long.
     for is_read in [false, true] {
         let (reader, mut writer) = std::io::pipe().expect("a pipe");
         let reader = is_read.then_some(reader);
@@ -128,7 +128,7 @@ fn nobody_is_there_to_be_told() {
     assert_eq!(std::fs::read_to_string(file).expect("its file"), "");
 }
 
-/// The answers of `gaps.c` (8192 stacks) in a mount namespace whose only place for ledgers is a file system with these
+/// The answers of `gaps.c` (8192 stacks) in a mount namespace that has ledgers on a file system with these
 /// options, and what `heapql sql` then answers.
 fn on_file_system(options: &str, prepare: &str, query: &str) -> Output {
     let (library, place) = (Library::new(), scratch());
