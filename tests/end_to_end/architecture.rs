@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use crate::harness::workspace_dir;
 
 /// Crates of ours that a crate may use. What is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("ledger", &[]),
     ("unwind", &[]),
     ("sampler", &["ledger", "unwind"]),
@@ -16,10 +16,13 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("symbols", &[]),
     ("profile", &[]),
     ("catalog", &["registry", "ledger", "symbols", "profile"]),
-    ("cluster", &["catalog", "registry"]),
-    ("wire", &["catalog", "registry", "profile"]),
+    ("server", &["registry", "ledger", "symbols", "profile"]),
+    ("tables", &["server", "registry", "ledger", "symbols", "profile"]),
+    ("sql", &["tables", "server", "registry", "ledger", "symbols", "profile"]),
+    ("cluster", &["sql", "tables", "server", "catalog", "registry", "ledger"]),
+    ("wire", &["sql", "tables", "server", "catalog", "registry", "profile"]),
     // It is also a recorded program: the one arrow between the wings.
-    ("heapql", &["wire", "cluster", "catalog", "registry", "ledger", "symbols", "sampler"]),
+    ("heapql", &["wire", "cluster", "sql", "tables", "server", "catalog", "registry", "ledger", "symbols", "sampler"]),
 ];
 
 /// The wing that is mapped into other people's programs, and all that it may link.
@@ -79,6 +82,20 @@ fn the_writer_wing_links_next_to_nothing() {
                 WRITER_LINKS.contains(&used),
                 "heapql-{name} uses {used}; the writer wing may use {WRITER_LINKS:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn the_reader_wing_uses_the_ledger_only_of_the_writer_wing() {
+    let metadata = metadata();
+    for (name, package) in crates(&metadata) {
+        // The binary records itself.
+        let may_use = if name == "heapql" { &["ledger", "sampler"][..] } else { &["ledger"] };
+        let used = links(package);
+        let of_writer = used.iter().filter_map(|used| short(used)).filter(|used| WRITER_WING.contains(used));
+        for used in of_writer.filter(|_| !WRITER_WING.contains(&name)) {
+            assert!(may_use.contains(&used), "heapql-{name} uses heapql-{used} of the writer wing");
         }
     }
 }
