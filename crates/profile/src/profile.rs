@@ -66,7 +66,7 @@ pub struct Stack {
 /// The stacks of some processes at one moment.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Profile {
-    /// NodeName of what is profiled, such as "pid 4242 ./app" or "every process of this host".
+    /// Name of what is profiled, such as "pid 4242 ./app" or "every process of this host".
     pub title: String,
     /// The modules that locations lie in.
     pub modules: Vec<ProfileModule>,

@@ -1,17 +1,19 @@
-//! Resolution addresses, kept up to a bound in bytes. Called by `lib` under its lock.
+//! Resolved addresses, kept up to a bound in bytes. Called by `resolve` under its lock.
 //!
-//! Two generations: what is found in the old one moves to the young; when the young has half of the bound, the old is dropped
-//! and the young becomes the old. So what is used stays, nothing is searched for, and the bound holds.
+//! There are two generations. An entry that is found in the old one moves to the young one. When the young one has half of
+//! the bound, the old one is dropped and the young one becomes the old. So entries in use stay, nothing is searched for, and
+//! the bound holds.
+
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
 use crate::Resolution;
 
-/// Number of the file, and the address in it.
+/// The number of a file, and an address in it.
 pub(crate) type Key = (u64, u64);
 
-/// Of the table's own, for an entry: key, pointer, counts, and the room that a hash table leaves.
+/// Overhead per entry in bytes: key, pointer, counters and load-factor slack.
 const ENTRY_BYTES: usize = 96;
 
 pub(crate) struct Cache {

@@ -15,12 +15,12 @@ use crate::elf::Elf;
 use crate::names::demangle;
 use crate::reader::{Allowance, Bytes};
 
-/// What a whole parse reads, for each byte of the sections: measured, libc 3.
+/// Bytes that a whole parse reads for each byte of the sections. Measured: libc 3.
 const READS_OF_A_PARSE: u64 = 3;
-/// What it may.
+/// Bytes that a whole parse may read for each byte of the sections.
 const READS_PER_BYTE: u64 = 6;
 const READS_AT_LEAST: u64 = 2 << 20;
-/// For one address, beyond what is parsed once.
+/// Bytes that may be read for one address, beyond what is parsed once.
 const READS_PER_ADDRESS: u64 = 64 << 10;
 /// Functions inlined into each other; a file that claims more is cut off here.
 const INLINED: usize = 256;
@@ -41,31 +41,31 @@ const SECTIONS: [&str; 10] = [
 pub(crate) struct DebugInfo {
     context: Context<Bytes>,
     section_bytes: u64,
-    /// What parsing may still read.
+    /// Bytes that parsing may still read.
     allowance: u64,
-    /// What was read so far.
+    /// Bytes that were read so far.
     read: u64,
 }
 
-/// What the debug info says of an address.
+/// The answer of the debug info for one address.
 #[derive(Default)]
-pub(crate) struct Found {
-    /// Innermost first; empty if it says nothing.
+pub(crate) struct DebugFrames {
+    /// The frames, innermost first. There are none if the debug info has none for the address.
     pub frames: Vec<SymbolFrame>,
     /// The outermost function is C++ and its name lacks the namespace: GCC does so for functions of one file only.
     pub is_bare: bool,
 }
 
-/// Why there is none, for the reader of a note.
-pub(crate) enum Unusable {
+/// The reason for which a file's debug info cannot be used, for the reader of a note.
+pub(crate) enum LoadError {
     TooLarge(u64),
     Malformed(String),
 }
 
-pub(crate) enum Failure {
-    /// Of this address nothing can be known; of others it may.
+pub(crate) enum LookupError {
+    /// There is no answer for this address. There may be for others.
     Address,
-    /// Nothing more is to be had from the file: why.
+    /// There is no answer for any more addresses of the file, for this reason.
     File(String),
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn is_in(elf: &Elf) -> bool {
     elf.section(".debug_info").is_some()
 }
 
-/// Of the sections that are read.
+/// Size of the sections that are read.
 pub(crate) fn bytes(elf: &Elf, supplement: Option<&Elf>) -> u64 {
     let sections =
         [Some(elf), supplement].into_iter().flatten().flat_map(|elf| elf.sections.iter().map(move |s| (elf, s)));
@@ -109,16 +109,17 @@ pub(crate) fn bytes(elf: &Elf, supplement: Option<&Elf>) -> u64 {
 }
 
 impl DebugInfo {
-    /// `supplement`: what the file shares with others (dwz). At most `cap` bytes of sections are read.
-    pub(crate) fn load(elf: &Elf, supplement: Option<&Elf>, cap: u64) -> Result<DebugInfo, Unusable> {
+    /// Reads the debug info of a file and of its supplement, which has what several files share (dwz). At most `cap` bytes of
+    /// sections are read.
+    pub(crate) fn load(elf: &Elf, supplement: Option<&Elf>, cap: u64) -> Result<DebugInfo, LoadError> {
         let section_bytes = bytes(elf, supplement);
         if section_bytes > cap {
-            return Err(Unusable::TooLarge(section_bytes));
+            return Err(LoadError::TooLarge(section_bytes));
         }
-        let read = |elf: &Elf, id: SectionId| -> Result<Bytes, Unusable> {
+        let read = |elf: &Elf, id: SectionId| -> Result<Bytes, LoadError> {
             let section = elf.section(id.name()).filter(|s| SECTIONS.contains(&s.name.as_str()));
             let data = section.map_or(Ok(Vec::new()), |s| elf.data(s, cap));
-            data.map(|data| Bytes::new(data.into())).map_err(|e| Unusable::Malformed(e.to_string()))
+            data.map(|data| Bytes::new(data.into())).map_err(|e| LoadError::Malformed(e.to_string()))
         };
         let mut dwarf = Dwarf::load(|id| read(elf, id))?;
         if let Some(elf) = supplement {
@@ -126,21 +127,21 @@ impl DebugInfo {
         }
         let mut allowance = section_bytes.saturating_mul(READS_PER_BYTE).saturating_add(READS_AT_LEAST);
         let granted = Allowance::give(allowance);
-        let context = Context::from_dwarf(dwarf).map_err(|e| Unusable::Malformed(e.to_string()))?;
+        let context = Context::from_dwarf(dwarf).map_err(|e| LoadError::Malformed(e.to_string()))?;
         let read = allowance - granted.left();
         allowance = granted.left();
         Ok(DebugInfo { context, section_bytes, allowance, read })
     }
 
-    /// About what it holds: the sections, and what was parsed out of them, which is about as much as was read for it. Reading
-    /// beyond a whole parse leaves nothing behind.
+    /// Approximate bytes that it holds: the sections, and what was parsed out of them, which is about as much as was read for
+    /// it. Reading beyond a whole parse leaves nothing behind.
     pub(crate) fn bytes(&self) -> usize {
         let parsed = self.read.min(self.section_bytes.saturating_mul(READS_OF_A_PARSE));
         self.section_bytes.saturating_add(parsed) as usize
     }
 
-    /// Innermost first; empty if nothing is known of the address.
-    pub(crate) fn frames(&mut self, address: u64, interner: &mut Interner) -> Result<Found, Failure> {
+    /// The frames at an address.
+    pub(crate) fn frames(&mut self, address: u64, interner: &mut Interner) -> Result<DebugFrames, LookupError> {
         let total = self.allowance + READS_PER_ADDRESS;
         let granted = Allowance::give(total);
         let frames = self.find(address, interner);
@@ -148,12 +149,12 @@ impl DebugInfo {
         self.read += total - left;
         self.allowance = left.min(self.allowance);
         if left == 0 {
-            return Err(Failure::File("debug info takes too much work to read".to_owned()));
+            return Err(LookupError::File("debug info takes too much work to read".to_owned()));
         }
-        frames.map_err(|_| Failure::Address)
+        frames.map_err(|_| LookupError::Address)
     }
 
-    fn find(&self, address: u64, interner: &mut Interner) -> Result<Found, gimli::Error> {
+    fn find(&self, address: u64, interner: &mut Interner) -> Result<DebugFrames, gimli::Error> {
         let mut found: FrameIter<'_, Bytes> = self.context.find_frames(address).skip_all_loads()?;
         let (mut frames, mut is_bare) = (Vec::new(), false);
         while let Some(frame) = found.next()? {
@@ -174,7 +175,7 @@ impl DebugInfo {
         if let Some(last) = frames.last_mut() {
             last.is_inline = false;
         }
-        Ok(Found { frames, is_bare })
+        Ok(DebugFrames { frames, is_bare })
     }
 }
 

@@ -1,10 +1,13 @@
-//! Names for addresses: (module, address in its file) to functions with what is inlined into them, files and lines; and
-//! which of those frames is the user's own code (`Rules`).
+//! Names for addresses: from a module and an address in its file to functions with what is inlined into them, files and
+//! lines. It also tells which of those frames is the user's own code ([`Rules`]), and how a program's file is linked
+//! ([`Linkage`], [`ProgramFacts`]).
 //!
 //! It reads ELF files and their debug files where it finds them, and trusts none: the build-id decides which file it is,
 //! and whatever a file contains, the answer comes, with a note where it is poorer than it could be. It knows nothing of
-//! ledgers, of load addresses or of SQL. Called by `catalog`. What is searched where: docs/explanation/symbols.md.
+//! ledgers, of load addresses or of SQL. The server asks it for names, the binary's `run` and `doctor` about programs. The
+//! places that are searched: docs/explanation/symbols.md.
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod cache;
 mod debug_info;
@@ -29,51 +32,54 @@ pub use resolve::Symbols;
 pub use rules::{FrameKind, RuleError, Rules};
 pub use search::build_id_path;
 
-/// Where a module's file may be found, and which file it must be.
+/// A module to look up: where its file may be found, and which file it must be.
 #[derive(Clone, Copy, Debug)]
 pub struct ModuleRef<'a> {
-    /// As the process saw it. May end in " (deleted)", be "[vdso]", or be empty.
+    /// The path as the process saw it. It may end in " (deleted)", be "[vdso]", or be empty.
     pub path: &'a str,
-    /// Empty: it had none.
+    /// The build-id that the recorder saw. It is empty if the module had none.
     pub build_id: &'a [u8],
-    /// While the process lives: its mount namespace and its deleted files are looked into.
+    /// The process, while it lives. Its mount namespace and its deleted files are searched too.
     pub pid: Option<i32>,
 }
 
-/// One function at an address.
+/// One function at an address. An address has several if functions are inlined there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SymbolFrame {
-    /// Demangled. None: not known; `unnamed` has a text to show.
+    /// The demangled name. If it is `None`, [`unnamed`] has a text to show.
     pub function: Option<Arc<str>>,
+    /// Path of the source file, if known.
     pub file: Option<Arc<str>>,
+    /// Line in the source file, if known.
     pub line: Option<u32>,
-    /// Its code is inside the function of the next frame.
+    /// The function's code is inlined into that of the next frame.
     pub is_inline: bool,
 }
 
-/// What is known of an address.
+/// The answer for one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolution {
-    /// Innermost first: inlined functions before the one that holds them. Never empty.
+    /// The frames, innermost first: inlined functions before the one that holds them. There is at least one.
     pub frames: Vec<SymbolFrame>,
-    /// Why there is no name, or only a poorer one.
+    /// The reason for which there is no name, or only a poorer one.
     pub note: Option<Arc<str>>,
 }
 
-/// Bounds, and where debug files are.
+/// Bounds, and the places of debug files.
 #[derive(Clone, Debug)]
 pub struct SymbolSettings {
-    /// With `.build-id` and `.dwz` below them.
+    /// Directories that have `.build-id` and `.dwz` below them.
     pub debug_directories: Vec<PathBuf>,
-    /// Of results that are kept.
+    /// Bound in bytes on the answers that are kept.
     pub cached_bytes: usize,
-    /// Of sections and parsed debug info in memory, of all open modules together. A module that would need more has names
-    /// from its symbol table.
+    /// Bound in bytes on sections and parsed debug info, over all open modules. A module that would need more has names from
+    /// its symbol table.
     pub open_bytes: usize,
+    /// Bound on the number of open modules.
     pub open_modules: usize,
-    /// Modules whose files have been found, or not found.
+    /// Bound on the number of modules whose files have been searched for, found or not.
     pub known_modules: usize,
-    /// How long a module without a file, or without debug info, stays so before the files are looked for again.
+    /// Time after which the files of a module without a file, or without debug info, are searched for again.
     pub retry: Duration,
 }
 
@@ -90,7 +96,7 @@ impl Default for SymbolSettings {
     }
 }
 
-/// What the kept names and the open files cost, and how often they helped.
+/// The cost of kept names and open files, and how often they helped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SymbolCounts {
     /// Addresses whose names are kept.
@@ -122,7 +128,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|&byte| digits(byte)).collect()
 }
 
-/// What to show of an address without a name: "libfoo.so.1+0x12ab".
+/// The text to show for an address without a name: "libfoo.so.1+0x12ab".
 pub fn unnamed(module_path: &str, address: u64) -> String {
     let path = module_path.strip_suffix(" (deleted)").unwrap_or(module_path);
     let name = path.rsplit('/').next().unwrap_or_default();

@@ -1,12 +1,13 @@
-//! Demangled names of Rust (v0 and legacy) and C++ functions. Names are a file's to choose, so their length, the work on
-//! them and what comes out are bounded. Called for every name by `open_module`.
+//! Demangled names of Rust (v0 and legacy) and C++ functions. Files choose names, so their length, the work on them and the
+//! result are bounded. Called for every name by `debug_info`.
+
 use std::fmt::{self, Write};
 
 use cpp_demangle::{DemangleOptions, ParseOptions, Symbol};
 
 /// Longer mangled names are shown as they are, cut.
 const MANGLED_BYTES: usize = 16 << 10;
-/// Of a demangled name.
+/// No demangled name is longer.
 const NAME_BYTES: usize = 4 << 10;
 const CUT: &str = "...";
 
@@ -56,7 +57,7 @@ fn cpp(name: &str) -> Option<String> {
     if text.0.is_empty() { None } else { Some(finish(text, complete)) }
 }
 
-/// Whose return type is often such an expression.
+/// Operators whose return type is often an expression that cpp_demangle cannot read.
 const OPERATORS: [(&str, &str); 14] = [
     ("eq", "operator=="),
     ("ne", "operator!="),

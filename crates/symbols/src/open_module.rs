@@ -1,44 +1,44 @@
 //! One module whose files are found: names of its addresses, from the best there is of debug info, symbol table and exported
-//! names. What it needs is read at the first address that needs it. Called by `resolve`, on a thread of its own.
+//! names. Each of these is read at the first address that needs it. Called by `resolve`, on a thread of its own.
 use std::sync::Arc;
 
-use crate::debug_info::{self, DebugInfo, Failure, Interner, Unusable};
+use crate::debug_info::{self, DebugInfo, Interner, LoadError, LookupError};
 use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
 use crate::elf::Elf;
-use crate::search::Found;
+use crate::search::ModuleFiles;
 use crate::symbol_table::SymbolTable;
 use crate::{Resolution, SymbolFrame};
 
 enum Info {
     Unread,
     Read(Box<DebugInfo>),
-    /// And why.
+    /// There is none, for this reason.
     None(String),
 }
 
 pub(crate) struct OpenModule {
-    found: Found,
+    found: ModuleFiles,
     info: Info,
     /// `.symtab` and `.dynsym`; the outer None: not read yet.
     tables: [Option<Option<SymbolTable>>; 2],
-    /// Of what is read into memory at once.
+    /// Bound in bytes on what is read into memory at once.
     cap: u64,
 }
 
 impl OpenModule {
-    pub(crate) fn new(found: Found, cap: u64) -> OpenModule {
+    pub(crate) fn new(found: ModuleFiles, cap: u64) -> OpenModule {
         OpenModule { found, info: Info::Unread, tables: [None, None], cap }
     }
 
-    /// About what it holds in memory.
+    /// Approximate bytes that it holds in memory.
     pub(crate) fn bytes(&self) -> usize {
         let info = if let Info::Read(info) = &self.info { info.bytes() } else { 0 };
         let tables = self.tables.iter().flatten().flatten().map(SymbolTable::bytes);
         info + tables.sum::<usize>()
     }
 
-    /// What reading its debug info will take, if that is still to be done.
+    /// Bytes of debug info that are still to be read.
     pub(crate) fn bytes_to_read(&self) -> u64 {
         match self.info {
             Info::Unread => {
@@ -78,17 +78,17 @@ impl OpenModule {
         [&self.found.debug, &self.found.binary].into_iter().flatten().find(|elf| debug_info::is_in(elf))
     }
 
-    fn find(&mut self, address: u64, interner: &mut Interner) -> debug_info::Found {
+    fn find(&mut self, address: u64, interner: &mut Interner) -> debug_info::DebugFrames {
         if matches!(self.info, Info::Unread) {
             self.info = self.read_info();
         }
-        let Info::Read(info) = &mut self.info else { return debug_info::Found::default() };
+        let Info::Read(info) = &mut self.info else { return debug_info::DebugFrames::default() };
         match info.frames(address, interner) {
             Ok(found) => found,
-            Err(Failure::Address) => debug_info::Found::default(),
-            Err(Failure::File(why)) => {
+            Err(LookupError::Address) => debug_info::DebugFrames::default(),
+            Err(LookupError::File(why)) => {
                 self.info = Info::None(why);
-                debug_info::Found::default()
+                debug_info::DebugFrames::default()
             }
         }
     }
@@ -97,8 +97,8 @@ impl OpenModule {
         let Some(elf) = self.with_debug_info() else { return Info::None("no debug info".to_owned()) };
         match DebugInfo::load(elf, self.found.supplement.as_ref(), self.cap) {
             Ok(info) => Info::Read(Box::new(info)),
-            Err(Unusable::Malformed(why)) => Info::None(format!("debug info cannot be read: {why}")),
-            Err(Unusable::TooLarge(bytes)) => {
+            Err(LoadError::Malformed(why)) => Info::None(format!("debug info cannot be read: {why}")),
+            Err(LoadError::TooLarge(bytes)) => {
                 let mib = |bytes: u64| bytes.div_ceil(1 << 20);
                 Info::None(format!("debug info of {} MiB is more than the bound of {} MiB", mib(bytes), mib(self.cap)))
             }
@@ -138,7 +138,7 @@ impl OpenModule {
     }
 }
 
-/// What is known of an address of which nothing is known.
+/// The answer for an address of which nothing is known.
 pub(crate) fn unknown(note: &str) -> Arc<Resolution> {
     let frame = SymbolFrame { function: None, file: None, line: None, is_inline: false };
     Arc::new(Resolution { frames: vec![frame], note: Some(note.into()) })

@@ -1,6 +1,6 @@
 //! `Symbols`: which module is open, what is known already, and the thread on which files are parsed.
 //!
-//! Two locks. `table` is held for look-ups of what is known, shortly. `open` is held while files are read and parsed, by one
+//! There are two locks. `table` is held for look-ups of what is known, shortly. `open` is held while files are read and parsed, by one
 //! query at a time: so the bound on memory holds for all queries together, and answers from the cache wait for nobody.
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,22 +14,23 @@ use crate::debug_info::Interner;
 use crate::elf::FileId;
 use crate::open_module::{OpenModule, unknown};
 use crate::reader::STACK_BYTES;
-use crate::search::{self, Found};
+use crate::search::{self, ModuleFiles};
 use crate::{ModuleRef, Resolution, SymbolCounts, SymbolSettings};
 
-/// Which files a module's names come from: binary, debug file, supplement.
+/// The files that a module's names come from: binary, debug file, supplement.
 type Files = [Option<FileId>; 3];
 
-/// As the caller names a module.
+/// An owned [`ModuleRef`].
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Identity {
+struct ModuleKey {
     path: Box<str>,
     build_id: Box<[u8]>,
     pid: Option<i32>,
 }
 
+/// The result of the search for a module's files.
 #[derive(Clone)]
-enum Outcome {
+enum SearchOutcome {
     /// The number of its files, for the cache.
     Found {
         number: u64,
@@ -39,26 +40,26 @@ enum Outcome {
 }
 
 struct Known {
-    outcome: Outcome,
+    outcome: SearchOutcome,
     checked: Instant,
     used: u64,
 }
 
-/// A number, and when it was used.
+/// A number, and the time on the table's clock at which it was last used.
 struct Numbered {
     number: u64,
     used: u64,
 }
 
 struct Table {
-    known: HashMap<Identity, Known>,
+    known: HashMap<ModuleKey, Known>,
     numbers: HashMap<Files, Numbered>,
     /// The last files of a build: they answer when the file is gone.
     builds: HashMap<Box<[u8]>, Numbered>,
     cache: Cache,
     clock: u64,
     failures: u64,
-    /// Modules open, their bytes, and how many were opened, as of the last look-up: whoever parses is not waited for.
+    /// Open modules, their bytes, and how many were opened, as of the last look-up, so that no parsing is waited for.
     open: [u64; 3],
 }
 
@@ -76,7 +77,7 @@ struct OpenEntry {
     used: u64,
 }
 
-/// Shared by all queries.
+/// Names of addresses, with what has been found so far. All queries share one.
 pub struct Symbols {
     settings: SymbolSettings,
     table: Mutex<Table>,
@@ -90,6 +91,7 @@ impl Default for Symbols {
 }
 
 impl Symbols {
+    /// Symbols of which nothing is known yet.
     pub fn new(settings: SymbolSettings) -> Symbols {
         let cache = Cache::new(settings.cached_bytes);
         let (known, numbers, builds) = Default::default();
@@ -97,10 +99,10 @@ impl Symbols {
         Symbols { settings, table: Mutex::new(table), open: Mutex::default() }
     }
 
-    /// One result for each address, in their order. Addresses are of the file (the load bias subtracted), and of the call
-    /// (a return address - 1).
+    /// One answer for each address, in their order. Addresses are those of the file, which is with the load bias subtracted,
+    /// and those of a call, which is a return address - 1.
     pub fn resolve(&self, module: &ModuleRef<'_>, addresses: &[u64]) -> Vec<Arc<Resolution>> {
-        let identity = Identity { path: module.path.into(), build_id: module.build_id.into(), pid: module.pid };
+        let identity = ModuleKey { path: module.path.into(), build_id: module.build_id.into(), pid: module.pid };
         let mut found = None;
         let outcome = self.known(&identity).unwrap_or_else(|| {
             let searched = search::find(module, &self.settings.debug_directories);
@@ -109,8 +111,8 @@ impl Symbols {
             outcome
         });
         let number = match outcome {
-            Outcome::Failed(resolved) => return vec![resolved; addresses.len()],
-            Outcome::Found { number, .. } => number,
+            SearchOutcome::Failed(resolved) => return vec![resolved; addresses.len()],
+            SearchOutcome::Found { number, .. } => number,
         };
         let cached = self.cached(number, addresses);
         if let Some(all) = cached.iter().cloned().collect() {
@@ -128,7 +130,8 @@ impl Symbols {
         cached.into_iter().zip(addresses).map(|(cached, address)| cached.unwrap_or_else(|| of(address))).collect()
     }
 
-    /// Closes all modules if none was asked about for so long; their names are kept. Waits for nobody.
+    /// Closes all modules if none was asked about for this time. Their names are kept. It does not wait for a query that
+    /// parses.
     pub fn close_idle(&self, idle: Duration) {
         let Some(mut open) = self.open.try_lock() else {
             return;
@@ -143,7 +146,7 @@ impl Symbols {
     pub fn counts(&self) -> SymbolCounts {
         let table = self.table.lock();
         let [open_modules, open_bytes, opened] = table.open;
-        let failed = table.known.values().filter(|known| matches!(known.outcome, Outcome::Failed(_))).count();
+        let failed = table.known.values().filter(|known| matches!(known.outcome, SearchOutcome::Failed(_))).count();
         SymbolCounts {
             cached: table.cache.len() as u64,
             cached_bytes: table.cache.bytes() as u64,
@@ -158,16 +161,20 @@ impl Symbols {
         }
     }
 
-    fn known(&self, identity: &Identity) -> Option<Outcome> {
+    fn known(&self, identity: &ModuleKey) -> Option<SearchOutcome> {
         let table = &mut *self.table.lock();
         table.clock += 1;
         let known = table.known.get_mut(identity)?;
         known.used = table.clock;
-        let is_final = matches!(known.outcome, Outcome::Found { is_final: true, .. });
+        let is_final = matches!(known.outcome, SearchOutcome::Found { is_final: true, .. });
         (is_final || known.checked.elapsed() < self.settings.retry).then(|| known.outcome.clone())
     }
 
-    fn remember(&self, identity: &Identity, searched: Result<Found, String>) -> (Outcome, Option<Found>) {
+    fn remember(
+        &self,
+        identity: &ModuleKey,
+        searched: Result<ModuleFiles, String>,
+    ) -> (SearchOutcome, Option<ModuleFiles>) {
         let table = &mut *self.table.lock();
         table.clock += 1;
         let used = table.clock;
@@ -182,17 +189,17 @@ impl Symbols {
                     table.builds.insert(identity.build_id.clone(), Numbered { number, used });
                 }
                 let is_final = !identity.build_id.is_empty() && found.has_debug_info();
-                (Outcome::Found { number, is_final }, Some(found))
+                (SearchOutcome::Found { number, is_final }, Some(found))
             }
             Err(note) => match table.builds.get_mut(&identity.build_id) {
                 // The very file was read before; what was kept of it still holds.
                 Some(build) => {
                     build.used = used;
-                    (Outcome::Found { number: build.number, is_final: false }, None)
+                    (SearchOutcome::Found { number: build.number, is_final: false }, None)
                 }
                 None => {
                     table.failures += 1;
-                    (Outcome::Failed(unknown(&note)), None)
+                    (SearchOutcome::Failed(unknown(&note)), None)
                 }
             },
         };
@@ -208,13 +215,13 @@ impl Symbols {
         addresses.iter().map(|address| table.cache.get((number, *address))).collect()
     }
 
-    /// Reads and parses. An error is what is to be said of every address.
+    /// Reads and parses. An error is the answer for every address.
     fn look_up(
         &self,
         module: &ModuleRef<'_>,
-        identity: &Identity,
+        identity: &ModuleKey,
         number: u64,
-        found: Option<Found>,
+        found: Option<ModuleFiles>,
         addresses: &[u64],
     ) -> Result<Vec<Arc<Resolution>>, Arc<Resolution>> {
         let open = &mut *self.open.lock();
@@ -223,7 +230,7 @@ impl Symbols {
             // Closed since: its files are looked for once more, and may be others now.
             let again = search::find(module, &self.settings.debug_directories).map_err(|note| unknown(&note))?;
             let (outcome, again) = self.remember(identity, Ok(again));
-            if let Outcome::Found { number: now, .. } = outcome {
+            if let SearchOutcome::Found { number: now, .. } = outcome {
                 (number, found) = (now, again);
             }
         }
@@ -247,7 +254,7 @@ impl Symbols {
             None => {
                 table.failures += 1;
                 let failed = unknown("cannot be read: its contents end the parser");
-                let outcome = Outcome::Failed(failed.clone());
+                let outcome = SearchOutcome::Failed(failed.clone());
                 table.known.insert(identity.clone(), Known { outcome, checked: Instant::now(), used: table.clock });
                 Err(failed)
             }
@@ -256,14 +263,14 @@ impl Symbols {
 }
 
 impl Open {
-    /// None: the parser panicked, or no thread could be had. The module is closed then.
+    /// The answers. `None` if the parser panicked, or no thread could be had; the module is closed then.
     fn resolve(&mut self, number: u64, addresses: &[u64]) -> Option<Vec<Arc<Resolution>>> {
         self.clock += 1;
         self.used_at = Some(Instant::now());
         let entry = self.modules.get_mut(&number)?;
         entry.used = self.clock;
         let module = &mut entry.module;
-        // A thread of its own: its stack is of a known size, however deep the caller is in his, and a panic ends with it.
+        // A thread of its own has a stack of a known size, however deep the caller's is, and a panic ends with it.
         let resolved = thread::scope(|scope| {
             let work = || {
                 let mut interner = Interner::default();
@@ -298,7 +305,7 @@ impl Open {
     }
 }
 
-/// Makes room for one more: of a full map the half that was used last stays.
+/// Makes room for one more entry: if the map is full, the half that was used last stays.
 fn keep_recent<K, V>(map: &mut HashMap<K, V>, bound: usize, used: impl Fn(&V) -> u64) {
     if map.len() < bound.max(1) {
         return;

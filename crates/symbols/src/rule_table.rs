@@ -1,4 +1,5 @@
-//! The rules of `app_frame`, readable as documentation: the first that matches a frame says whose code it is. Used by `rules`.
+//! The rules of `app_frame`, readable as documentation. The first that matches a frame decides whose code it is. Used by
+//! `rules`.
 //!
 //! A glob on Module is matched against the module's path and its last component; on Function against the demangled name
 //! without return type and parameters; on File against the path of the source file.

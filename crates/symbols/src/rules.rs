@@ -1,15 +1,16 @@
-//! Which frames are not the user's own code: the allocator's, the language runtime's, a standard library's.
+//! Rules that tell the user's own frames from the allocator's, the language runtime's and a standard library's.
 //!
-//! The rules are one table (`rule_table`); a query may put its own before it. The first rule that matches decides, and what
-//! none matches is the application's. Called by `catalog` for `app_frame`.
+//! The rules are one table (`rule_table`); a parameter may put others before it. The first rule that matches decides, and a
+//! frame that none matches is the application's. The server asks it for `app_frame`.
+
 use std::fmt;
 
 use crate::rule_table::TABLE;
 
-/// Whose code a frame is.
+/// The owner of a frame's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FrameKind {
-    /// malloc and its relations, and what samples them.
+    /// malloc and its relations, and the recorder.
     Allocator,
     /// Start-up code, the loader, interpreters and virtual machines, what the compiler brings along.
     Runtime,
@@ -19,7 +20,7 @@ pub enum FrameKind {
     Application,
 }
 
-/// What of a frame a rule is about.
+/// The property of a frame that a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     /// The path of the module, or its last component.
@@ -38,13 +39,13 @@ struct Rule {
     glob: String,
 }
 
-/// The table's rules, and a query's own before them.
+/// The rules of the table, and extra ones before them.
 #[derive(Default)]
 pub struct Rules {
     extra: Vec<Rule>,
 }
 
-/// Text that is no rule.
+/// The error for a text that is no rule: the text, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
     rule: String,
@@ -65,13 +66,14 @@ impl fmt::Display for RuleError {
 
 impl std::error::Error for RuleError {}
 
-/// Of the text of extra rules, and how many they may be: they are matched against every frame.
+/// Bound on the text of extra rules, which are matched against every frame.
 const EXTRA_BYTES: usize = 16 << 10;
+/// Bound on their number.
 const EXTRA_RULES: usize = 256;
 
 impl Rules {
-    /// `extra`: rules separated by ";" or line ends, each KIND:GLOB or KIND:FIELD=GLOB. In a glob `*` stands for any
-    /// characters and `?` for one.
+    /// Reads extra rules, which are separated by ";" or line ends, each KIND:GLOB or KIND:FIELD=GLOB. In a glob `*` stands
+    /// for any characters and `?` for one.
     pub fn parse(extra: &str) -> Result<Rules, RuleError> {
         if extra.len() > EXTRA_BYTES {
             return Err(error(extra, "more than 16 KiB of rules"));
@@ -84,7 +86,7 @@ impl Rules {
         }
     }
 
-    /// Whose code that is. `function` as `SymbolFrame` has it, demangled.
+    /// The owner of a frame's code. `function` is the demangled name, as [`crate::SymbolFrame`] has it.
     pub fn kind(&self, module_path: &str, function: Option<&str>, file: Option<&str>) -> FrameKind {
         let path = module_path.strip_suffix(" (deleted)").unwrap_or(module_path);
         let frame = Described {
@@ -103,10 +105,12 @@ impl Rules {
         if path.is_empty() && function.is_none() { FrameKind::Runtime } else { FrameKind::Application }
     }
 
-    /// Of the frames of a stack, innermost first, the one that is the user's own: the first of the application; if there is
-    /// none, the first that is not the allocator's, one with a name before all without: in a stripped interpreter the first
-    /// is mostly its own malloc, the same for all. If there is none, the first. None: there are no frames.
-    /// Of each frame its kind, and whether its function has a name.
+    /// Chooses the frame that is the user's own, and returns its place in the stack. `frames` are the kind of each frame,
+    /// innermost first, and whether its function has a name. `None` if there are no frames.
+    ///
+    /// It is the first frame of the application. If there is none, it is the first with a name that is not the allocator's,
+    /// because in a stripped interpreter the first without a name is mostly its own malloc, the same for all stacks. If
+    /// there is none with a name, it is the first that is not the allocator's, and else the first of all.
     pub fn app_frame(frames: impl IntoIterator<Item = (FrameKind, bool)>) -> Option<usize> {
         let (mut first, mut other, mut named) = (None, None, None);
         for (at, (kind, has_name)) in frames.into_iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Finds the files of a module: the one that was loaded, and the one with its debug info. The build-id decides.
 //!
-//! A file of another build-id is never used, whatever its name; why none was found is said in words for `symbol_note`. The
-//! places, in order, are in docs/explanation/symbols.md. Called by `open_module`.
+//! A file of another build-id is never used, whatever its name. If none is found, the reason is put into words for
+//! `symbol_note`. The places, in order, are in docs/explanation/symbols.md. Called by `resolve`.
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use crate::elf::{Elf, FileId, open_regular};
 use crate::{ModuleRef, hex};
 
 const DELETED: &str = " (deleted)";
-/// Of /proc/PID/maps.
+/// No more of /proc/PID/maps is read.
 const MAPS_BYTES: u64 = 64 << 20;
 /// Debug files whose checksum is worth computing.
 const CHECKSUM_BYTES: u64 = 4 << 30;
 
-/// What was found: at least one of `binary` and `debug`.
-pub(crate) struct Found {
+/// The files of a module. There is at least one of `binary` and `debug`.
+pub(crate) struct ModuleFiles {
     pub binary: Option<Elf>,
-    /// Has debug info, or a symbol table that the binary lacks.
+    /// A file that has debug info, or a symbol table that the binary lacks.
     pub debug: Option<Elf>,
-    /// What `debug` (or `binary`) shares with other debug files.
+    /// The file with what `debug` (or `binary`) shares with other debug files.
     pub supplement: Option<Elf>,
-    /// For every address: names may be of another build.
+    /// A note for every address that names may be of another build.
     pub note: Option<&'static str>,
 }
 
-impl Found {
+impl ModuleFiles {
     pub(crate) fn has_debug_info(&self) -> bool {
         [&self.binary, &self.debug].into_iter().flatten().any(debug_info::is_in)
     }
@@ -37,17 +37,17 @@ impl Found {
     }
 }
 
-pub(crate) fn find(module: &ModuleRef<'_>, debug_directories: &[PathBuf]) -> Result<Found, String> {
+pub(crate) fn find(module: &ModuleRef<'_>, debug_directories: &[PathBuf]) -> Result<ModuleFiles, String> {
     let roots = Roots::of(module);
     let directories = roots.debug_directories(debug_directories);
     let mut found = match find_binary(module, &roots) {
         Ok((elf, path, note)) => {
             let debug = if debug_info::is_in(&elf) { None } else { find_debug(&elf, &path, &roots, &directories) };
-            Found { binary: Some(elf), debug, supplement: None, note }
+            ModuleFiles { binary: Some(elf), debug, supplement: None, note }
         }
         Err(note) => {
             let debug = by_build_id(&directories, module.build_id).ok_or(note)?;
-            Found { binary: None, debug: Some(debug), supplement: None, note: None }
+            ModuleFiles { binary: None, debug: Some(debug), supplement: None, note: None }
         }
     };
     let with_debug_info = found.debug.as_ref().or(found.binary.as_ref());
@@ -55,7 +55,7 @@ pub(crate) fn find(module: &ModuleRef<'_>, debug_directories: &[PathBuf]) -> Res
     Ok(found)
 }
 
-/// Where paths begin: in the process's mount namespace while it lives, then here.
+/// The roots at which paths begin: the process's mount namespace while it lives, then this server's.
 struct Roots(Vec<PathBuf>);
 
 impl Roots {

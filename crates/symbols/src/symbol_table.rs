@@ -9,7 +9,7 @@ use object::elf::{
 
 use crate::elf::{Elf, Section, pods, text_at};
 
-/// How many enclosing symbols are looked at for an address behind a nested one.
+/// No more enclosing symbols are looked at for an address behind a nested one.
 const NESTED: usize = 64;
 
 struct Function {
@@ -65,7 +65,7 @@ impl SymbolTable {
     }
 }
 
-/// None: not a function, or in no section of code.
+/// A symbol that may name a function. `None` if it is not a function, or lies in no section of code.
 fn candidate(symbol: &Sym64<LE>, sections: &[Section], names: &[u8]) -> Option<Candidate> {
     let (name, kind) = (symbol.st_name.get(LE), symbol.st_type());
     let section = sections.get(usize::from(symbol.st_shndx.get(LE).0)).filter(|s| s.is_code())?;
@@ -79,8 +79,8 @@ fn candidate(symbol: &Sym64<LE>, sections: &[Section], names: &[u8]) -> Option<C
     (wanted && inside).then_some(Candidate { start, bytes, name, kind, binding: symbol.st_bind(), section_end })
 }
 
-/// Of several names for one address the best comes first: of a function, with a size, public, and the plainest
-/// (`malloc`, not `__libc_malloc`).
+/// Orders the names of one address: functions, then those with a size, then public, then global ones with the fewest leading
+/// underscores, then the shortest (`malloc`, not `__libc_malloc`).
 fn rank<'a>(symbol: &Candidate, names: &'a [u8]) -> (bool, bool, bool, usize, bool, usize, &'a [u8]) {
     let name = text_at(names, symbol.name);
     let underscores = name.iter().take_while(|b| **b == b'_').count();
