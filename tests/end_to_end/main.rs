@@ -21,6 +21,7 @@ mod foreign_programs;
 mod fork_exec;
 mod full_mode;
 mod help;
+mod identity;
 mod imports;
 mod in_process;
 mod labels;

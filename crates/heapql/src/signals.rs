@@ -133,7 +133,9 @@ fn understood(origin: &Origin, ignored: u64) -> Option<Received> {
 
 /// A bit per signal, the lowest for signal 1; none if /proc does not say.
 fn ignored_signals() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // The name in it may be no UTF-8.
+    let status = fs::read("/proc/self/status").unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

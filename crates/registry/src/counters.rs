@@ -1,31 +1,37 @@
-//! What was sampled at one callsite, and what that says of all its allocations.
+//! The counters of one callsite: what was sampled there, and the estimates of all its allocations.
 //!
-//! A stack and label may have several records in the ledger (one for each shard of threads, and for each weight): their sum
-//! is what everyone outside the ledger sees. It knows neither stacks nor labels. Called by `source`.
+//! A stack and label may have several records in the ledger (one for each shard of threads, and for each weight). Everything
+//! outside the ledger sees their sum. This file knows neither stacks nor labels. Called by `source`.
 
 use std::iter::Sum;
 
 use heapql_ledger::{CallsiteRecord, Ledger, ReadError};
 
-use crate::estimate::{Builder, Context, Estimate};
+use crate::estimate::{Estimate, EstimateBuilder, SeriesContext};
 
+/// The counters of one callsite, or the sum over several.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Counters {
-    /// Of samples: how many are live, their requested bytes, and the same of all that were ever taken.
+    /// Live samples.
     pub live_count: i64,
+    /// Requested bytes of the live samples.
     pub live_bytes: i64,
+    /// Samples that were ever taken.
     pub total_count: i64,
+    /// Requested bytes of all samples that were ever taken.
     pub total_bytes: i64,
-    /// What is live, sampled or not: estimates, each with its standard error.
+    /// Estimate of all live objects, sampled or not.
     pub est_count: Estimate,
+    /// Estimate of the requested bytes of all live objects.
     pub est_bytes: Estimate,
-    /// How many were ever allocated, and their bytes: estimates.
+    /// Estimate of all objects that were ever allocated.
     pub est_total_count: f64,
+    /// Estimate of the requested bytes of all objects that were ever allocated.
     pub est_total_bytes: f64,
 }
 
 impl Counters {
-    /// Without overflow, which only a damaged ledger's numbers could cause.
+    /// Adds a record. Sums saturate, because a damaged ledger may hold any numbers.
     fn add(&mut self, record: &CallsiteRecord) {
         self.live_count = self.live_count.saturating_add(record.live_count);
         self.live_bytes = self.live_bytes.saturating_add(record.live_bytes);
@@ -36,7 +42,7 @@ impl Counters {
     }
 }
 
-/// Of several callsites together.
+/// The counters of several callsites together.
 impl Sum for Counters {
     fn sum<I: Iterator<Item = Counters>>(all: I) -> Counters {
         let all: Vec<Counters> = all.collect();
@@ -54,18 +60,19 @@ impl Sum for Counters {
     }
 }
 
-/// The records of each stack and label as one: the oldest, which names the callsite for as long as the ledger lasts.
+/// The records of each stack and label, merged into the oldest, whose number names the callsite for as long as the ledger
+/// lasts.
 /// `source` tells one ledger from another.
 pub(crate) fn merged(ledger: &Ledger, source: u64) -> Result<Vec<(CallsiteRecord, Counters)>, ReadError> {
     let key = |record: &CallsiteRecord| (record.stack_at, record.depth, record.label, record.module_generation);
     // The series last: one that has begun meanwhile makes no sample look more certain than it is.
     let mut records = ledger.callsites()?;
-    let context = Context::new(source, &records, &ledger.series()?, ledger.intervals()?);
+    let context = SeriesContext::new(source, &records, &ledger.series()?, ledger.intervals()?);
     // Damage can make counts negative.
     records.retain(|record| record.live_count >= 0 && record.total_count >= record.live_count);
     records.sort_by_key(|record| (key(record), record.id));
     let of = |records: &[CallsiteRecord]| {
-        let (mut counters, mut estimates) = (Counters::default(), Builder::default());
+        let (mut counters, mut estimates) = (Counters::default(), EstimateBuilder::default());
         for record in records {
             counters.add(record);
             estimates.add(record);

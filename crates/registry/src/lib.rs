@@ -10,6 +10,7 @@ mod estimate;
 mod history;
 mod liveness;
 mod modules;
+mod procfs;
 mod retention;
 mod source;
 pub mod verdict;

@@ -1,13 +1,13 @@
-//! The modules of one process: in which file an address of a stack lies, and where in it.
+//! The modules of one process: from an address of a stack to a file and the address in it.
 //!
-//! It opens no file and knows no name of a function (`symbols` does). Called by `catalog` through `Source::modules`.
+//! It opens no file and knows no name of a function (`symbols` does). Made by `Source::modules`.
 
 use heapql_ledger::ModuleRecord;
 
-/// All modules that some stack of a process passes through, those unloaded since included.
+/// The modules that some stack of a process passes through, those unloaded since included, by their addresses.
 #[derive(Debug, Default)]
 pub struct ModuleMap {
-    /// By their first address.
+    /// In the order of their first addresses.
     records: Vec<ModuleRecord>,
 }
 
@@ -18,7 +18,7 @@ impl ModuleMap {
     }
 
     /// The module of an address as [`crate::Callsite::stack`] has it, and the address in the module's file. `generation` is
-    /// the callsite's: another module may lie there by now.
+    /// the callsite's, because another module may lie there by now.
     pub fn locate(&self, address: u64, generation: u16) -> Option<(&ModuleRecord, u64)> {
         let place = self.records.iter().find(|module| module.is_program);
         if let Some(program) = place
@@ -39,6 +39,7 @@ impl ModuleMap {
         self.records.iter().map(newest).max().unwrap_or(0) as u16
     }
 
+    /// All modules, in the order of their first addresses.
     pub fn iter(&self) -> impl Iterator<Item = &ModuleRecord> {
         self.records.iter()
     }

@@ -1,6 +1,6 @@
-//! Bounds what dead processes leave behind: first those go that hold nothing, then those that hold little, then the oldest.
+//! Bounds what dead processes leave behind: ledgers that hold nothing go first, then those that hold little, then the oldest.
 //!
-//! It chooses; `Registry` removes. It never chooses a live process, one that cannot be read, or a ledger that some process
+//! It chooses and `Registry` removes. It never chooses a live process, one that cannot be read, or a ledger that some process
 //! still has mapped, as one of another pid namespace has. Recorded processes do as much for themselves where there is no
 //! server (`ledger::retention`). Called by `Registry::sources`, at most twice a second.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::RegistrySettings;
 use crate::source::{Holds, Source, SourceState};
 
-/// One of so many that are kept has just ended.
+/// Of the processes that are kept, one in this many counts as having just ended.
 const JUST_ENDED: usize = 4;
 
 /// The dead sources beyond the bounds. `sources` are in the order of their creation.
@@ -21,10 +21,10 @@ pub(crate) fn beyond(settings: &RegistrySettings, sources: &[Arc<Source>]) -> Ve
         return Vec::new();
     }
     // A shell that forks for each line makes hundreds of these a minute: the one that was killed for want of memory is to
-    // outlast them. What has just ended is not little yet, or it would be gone before somebody asks.
+    // outlast them. A process that has just ended does not count as little yet, or it would be gone before a query.
     let settled = dead.len().saturating_sub(settings.keep_dead_files / JUST_ENDED);
     let mut dead: Vec<_> = dead.into_iter().enumerate().collect();
-    // Stable: among each kind the oldest come first.
+    // The sort is stable: within each kind the oldest come first.
     dead.sort_by_key(|(age, source)| match source.holds() {
         Holds::Nothing => 0,
         Holds::Little if *age < settled => 1,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -67,6 +67,8 @@ pub struct Source {
     id: u64,
     ledger: Option<Ledger>,
     state: Mutex<SourceState>,
+    /// The digest of the process's image ([`crate::procfs::Stat::image`]) when it was last seen to have the ledger mapped, or 0.
+    seen_image: AtomicU64,
     /// Of a dead process, once it was asked: nothing changes any more.
     holds: OnceLock<Holds>,
     kept: Mutex<Kept>,
@@ -90,6 +92,7 @@ impl Source {
             id: id_of(path),
             ledger: Some(ledger),
             state: Mutex::new(SourceState::Dead),
+            seen_image: AtomicU64::new(0),
             holds: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes,
@@ -102,6 +105,7 @@ impl Source {
             id: id_of(path),
             ledger: None,
             state: Mutex::new(SourceState::Unreadable(why.to_string())),
+            seen_image: AtomicU64::new(0),
             holds: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes: Arc::default(),
@@ -167,6 +171,10 @@ impl Source {
 
     pub fn state(&self) -> SourceState {
         self.state.lock().clone()
+    }
+
+    pub(crate) fn seen_image(&self) -> &AtomicU64 {
+        &self.seen_image
     }
 
     pub(crate) fn set_state(&self, state: SourceState) {

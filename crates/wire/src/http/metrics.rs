@@ -80,7 +80,9 @@ fn label(text: &str) -> String {
 
 /// The server's process, under the names that Prometheus' own clients use.
 fn own(text: &mut String) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // The name in both files may be no UTF-8.
+    let read = |name| String::from_utf8_lossy(&std::fs::read(name).unwrap_or_default()).into_owned();
+    let status = read("/proc/self/status");
     let kilobytes =
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     if let Some(kilobytes) = kilobytes {
@@ -88,7 +90,7 @@ fn own(text: &mut String) {
         let _ = writeln!(text, "process_resident_memory_bytes {}", kilobytes * 1024);
     }
     // Fields 14 and 15, counted behind the name, which may hold anything; in hundredths of a second on every Linux.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = read("/proc/self/stat");
     let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
     let ticks: Vec<u64> = behind.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     if let [user, system] = ticks[..] {
