@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use heapql_catalog::cluster::Setting;
-use heapql_catalog::{Failure, FailureKind, Warning};
+use heapql_server::parameters::Setting;
+use heapql_server::{Failure, FailureKind, Warning};
 use tokio::time::{Instant, timeout_at};
 
 use crate::exchange::KEPT_WITHIN;

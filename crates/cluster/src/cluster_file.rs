@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use heapql_catalog::{Failure, FailureKind, whole_file};
+use heapql_server::{Failure, FailureKind, whole_file};
 use serde::{Deserialize, Serialize};
 
 use crate::registers::{Registers, Version};
@@ -47,7 +47,7 @@ pub(crate) fn save(path: &Path, file: &ClusterFile) -> Result<(), Failure> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use heapql_catalog::cluster::Setting;
+    use heapql_server::parameters::Setting;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use heapql_catalog::Usage;
+use heapql_server::cluster::Usage;
 
 /// One number each; see [`Counts::list`].
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use arrow_flight::Action;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use heapql_catalog::Failure;
+use heapql_server::Failure;
 use tokio::time::timeout;
 use tonic::Status;
 

@@ -25,8 +25,9 @@ use datafusion_proto::bytes::{
 };
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
-use heapql_catalog::remote::{self, Guest};
-use heapql_catalog::{Failure, FailureKind, Server, Warning};
+use heapql_server::{Failure, FailureKind, Warning};
+use heapql_sql::{Engine, RemoteContext};
+use heapql_tables::remote;
 use parking_lot::Mutex;
 use prost::Message;
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ use crate::spread;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Scans as the catalog writes them; everything else as the engine does.
-struct Codec(Option<Guest>);
+struct Codec(Option<RemoteContext>);
 
 impl std::fmt::Debug for Codec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,10 +121,10 @@ fn failed(error: DataFusionError) -> Status {
 
 /// Runs the piece that a ticket holds: its rows, then the end.
 pub(crate) async fn serve(
-    server: &Arc<Server>,
+    engine: &Arc<Engine>,
     ticket: Bytes,
 ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Status> {
-    let guest = Guest::new(server).map_err(|failure| failed(failure.into()))?;
+    let guest = RemoteContext::new(engine).map_err(|failure| failed(failure.into()))?;
     let context = guest.context();
     let codec = Codec(Some(guest));
     // Not the statement's fault: this server lacks a mark, or is of another version.

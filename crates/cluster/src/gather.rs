@@ -23,9 +23,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
-use heapql_catalog::Warning;
-use heapql_catalog::cluster::Asking;
-use heapql_catalog::remote;
+use heapql_server::ClusterQuery;
+use heapql_server::Warning;
+use heapql_tables::remote;
 
 use tokio::task::JoinSet;
 
@@ -98,7 +98,7 @@ impl Carrier for Channels {
 pub(crate) async fn gather(
     carrier: Arc<dyn Carrier>,
     plan: Arc<dyn ExecutionPlan>,
-    asking: Arc<Asking>,
+    asking: Arc<ClusterQuery>,
     context: Arc<TaskContext>,
 ) -> Result<()> {
     let gathers = gathers_of(&plan)?;
@@ -165,12 +165,12 @@ fn gathers_of(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<Gather>> {
     Ok(gathers)
 }
 
-fn late(asking: &Asking) -> String {
+fn late(asking: &ClusterQuery) -> String {
     format!("no answer within {} ms (_cluster_timeout)", asking.patience().as_millis())
 }
 
 /// Warnings at once, notes later; whoever says them, and once what all say.
-fn tell(asking: &Asking, member: SocketAddr, warnings: Vec<Warning>, notes: &mut BTreeMap<String, Warning>) {
+fn tell(asking: &ClusterQuery, member: SocketAddr, warnings: Vec<Warning>, notes: &mut BTreeMap<String, Warning>) {
     for warning in warnings {
         let own = Warning { message: format!("server {member}: {}", warning.message), ..warning.clone() };
         if warning.level != "Note" {
@@ -202,7 +202,7 @@ async fn there(
     gather: &Gather,
     member: SocketAddr,
     carrier: &dyn Carrier,
-    asking: &Asking,
+    asking: &ClusterQuery,
     memory: &MemoryReservation,
 ) -> Result<Fetched, Refused> {
     let deadline = asking.deadline();

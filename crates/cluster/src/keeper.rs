@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use heapql_catalog::cluster::Setting;
-use heapql_catalog::{Failure, Server, Warning};
+use heapql_server::parameters::Setting;
+use heapql_server::{Failure, Server, Warning};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 

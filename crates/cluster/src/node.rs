@@ -8,8 +8,11 @@ use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::future::{BoxFuture, FutureExt};
-use heapql_catalog::cluster::{Asking, Cluster, Roster, ServerLine, Setting};
-use heapql_catalog::{Failure, FailureKind, Server, Usage, Warning};
+use heapql_server::ClusterQuery;
+use heapql_server::cluster::{Cluster, Roster, ServerLine, Usage};
+use heapql_server::parameters::Setting;
+use heapql_server::{Failure, FailureKind, Warning};
+use heapql_sql::{Distributor, Engine};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -35,13 +38,13 @@ pub struct Node {
 impl Node {
     /// Serves the others on a socket that is bound, greets them, and is attached to the server. Blocks shortly: it reads and
     /// writes files.
-    pub fn start(config: Config, listener: std::net::TcpListener, server: &Arc<Server>) -> Result<Arc<Node>, Failure> {
+    pub fn start(config: Config, listener: std::net::TcpListener, engine: &Arc<Engine>) -> Result<Arc<Node>, Failure> {
         let failed = |why: String| Failure::new(FailureKind::Internal, format!("the cluster cannot be served: {why}"));
         if let Some(tls) = &config.tls {
             tls.check().map_err(|why| failed(format!("its certificates cannot be used: {why}")))?;
         }
         let (listener, _) = incoming::listener(listener).map_err(|error| failed(error.to_string()))?;
-        let state = Arc::new(State::open(&config, server)?);
+        let state = Arc::new(State::open(&config, engine)?);
         let (stop, stopped) = watch::channel(false);
         let served = service::serve(listener, Arc::clone(&state), config.secret, config.tls, stopped);
         let serving = tokio::spawn(async move {
@@ -51,8 +54,8 @@ impl Node {
         });
         let greeting = tokio::spawn(heartbeat::run(Arc::clone(&state)));
         let node = Arc::new(Node { state, stop, tasks: Mutex::new(Some([serving, greeting])) });
-        let joined: Arc<dyn Cluster> = Arc::<Node>::clone(&node);
-        server.join(joined);
+        engine.server().join(Arc::<Node>::clone(&node));
+        engine.distribute(Arc::<Node>::clone(&node));
         Ok(node)
     }
 
@@ -89,20 +92,6 @@ impl Cluster for Node {
         }
     }
 
-    fn spread(&self, plan: Arc<dyn ExecutionPlan>, _: &Arc<Asking>) -> Result<Arc<dyn ExecutionPlan>> {
-        spread::spread(plan)
-    }
-
-    fn gather(
-        &self,
-        plan: &Arc<dyn ExecutionPlan>,
-        asking: &Arc<Asking>,
-        context: Arc<TaskContext>,
-    ) -> BoxFuture<'static, Result<()>> {
-        let channels = Arc::<Channels>::clone(&self.state.channels);
-        gather::gather(channels, Arc::clone(plan), Arc::clone(asking), context).boxed()
-    }
-
     fn call(&self, to: SocketAddr, call: Vec<u8>, within: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>> {
         let state = Arc::clone(&self.state);
         async move { state.act(to, CALL, call, within).await.map(Vec::from) }.boxed()
@@ -126,5 +115,21 @@ impl Cluster for Node {
 
     fn usage(&self) -> Vec<Usage> {
         self.state.counts.list()
+    }
+}
+
+impl Distributor for Node {
+    fn spread(&self, plan: Arc<dyn ExecutionPlan>, _: &Arc<ClusterQuery>) -> Result<Arc<dyn ExecutionPlan>> {
+        spread::spread(plan)
+    }
+
+    fn gather(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        asking: &Arc<ClusterQuery>,
+        context: Arc<TaskContext>,
+    ) -> BoxFuture<'static, Result<()>> {
+        let channels = Arc::<Channels>::clone(&self.state.channels);
+        gather::gather(channels, Arc::clone(plan), Arc::clone(asking), context).boxed()
     }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 
-use heapql_catalog::cluster::Setting;
+use heapql_server::parameters::Setting;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

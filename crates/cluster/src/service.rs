@@ -77,7 +77,7 @@ impl FlightService for Service {
     type ListActionsStream = Stream<ActionType>;
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
-        let rows = fragment::serve(&self.state.server, request.into_inner().ticket).await?;
+        let rows = fragment::serve(&self.state.engine, request.into_inner().ticket).await?;
         Ok(Response::new(rows))
     }
 

@@ -24,7 +24,7 @@ use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use heapql_catalog::remote;
+use heapql_tables::remote;
 
 use crate::fragment;
 use crate::gather::Gather;

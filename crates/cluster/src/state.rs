@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use heapql_catalog::cluster::{Roster, ServerLine, ZONE};
-use heapql_catalog::{Failure, FailureKind, Server};
+use heapql_server::cluster::{Roster, ServerLine};
+use heapql_server::parameters::ZONE;
+use heapql_server::{Failure, FailureKind};
+use heapql_sql::Engine;
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::channels::Channels;
@@ -29,7 +31,7 @@ pub(crate) struct State {
     version: String,
     pub(crate) protocol: u32,
     started_at: SystemTime,
-    pub(crate) server: Arc<Server>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) keeper: Keeper,
     pub(crate) liveness: Liveness,
     pub(crate) channels: Arc<Channels>,
@@ -43,7 +45,8 @@ pub(crate) struct State {
 
 impl State {
     /// Reads the cluster file. Blocks.
-    pub(crate) fn open(config: &Config, server: &Arc<Server>) -> Result<State, Failure> {
+    pub(crate) fn open(config: &Config, engine: &Arc<Engine>) -> Result<State, Failure> {
+        let server = engine.server();
         Ok(State {
             here: config.address,
             seeds: config.peers.clone(),
@@ -51,7 +54,7 @@ impl State {
             protocol: config.protocol,
             started_at: SystemTime::now(),
             keeper: Keeper::open(config.address, server, config.file.clone())?,
-            server: Arc::clone(server),
+            engine: Arc::clone(engine),
             liveness: Liveness::default(),
             channels: Arc::new(Channels::new(config.secret.clone(), config.tls.clone())),
             counts: Arc::default(),
@@ -85,7 +88,7 @@ impl State {
             from: self.here,
             protocol: self.protocol,
             version: self.version.clone(),
-            sql_port: self.server.sql_port(),
+            sql_port: self.engine.server().sql_port(),
             sources: self.sources.load(Relaxed),
             started_at_millis: millis(self.started_at),
             digest: self.keeper.current().digest.clone(),
@@ -133,7 +136,7 @@ impl State {
         ServerLine {
             address: self.here,
             zone: ZONE.to_owned(),
-            sql_port: self.server.sql_port(),
+            sql_port: self.engine.server().sql_port(),
             is_active: !is_deleted,
             last_seen_at: Some(SystemTime::now()),
             started_at: Some(self.started_at),
@@ -145,7 +148,7 @@ impl State {
 
     /// Once in a while: reads files.
     pub(crate) fn refresh(&self) {
-        self.sources.store(self.server.source_count() as u64, Relaxed);
+        self.sources.store(self.engine.server().source_count() as u64, Relaxed);
         self.keeper.catch_up();
     }
 
@@ -159,7 +162,7 @@ impl State {
 
     /// Answers a call of another server's catalog.
     pub(crate) async fn call(self: &Arc<State>, call: Bytes) -> Result<Vec<u8>, Failure> {
-        self.block(&self.calling, move |state| state.server.answer(&call)).await
+        self.block(&self.calling, move |state| heapql_tables::answer(state.engine.server(), &call)).await
     }
 
     async fn block<T: Send + 'static>(

@@ -12,10 +12,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use heapql_catalog::cluster::{Cluster, ServerLine, Setting};
-use heapql_catalog::{Failure, Server, ServerConfig, Warning};
 use heapql_ledger::Sampling;
 use heapql_registry::{Registry, RegistrySettings};
+use heapql_server::cluster::{Cluster, ServerLine};
+use heapql_server::parameters::Setting;
+use heapql_server::{Failure, Server, ServerConfig, Warning};
+use heapql_sql::Engine;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -59,7 +61,7 @@ impl Host {
         config.file = Some(self.file());
         change(&mut config);
         let inside = runtime.enter();
-        let node = Node::start(config, listener, &self.server());
+        let node = Node::start(config, listener, &self.engine());
         drop(inside);
         match node {
             Ok(node) => self.running = Some((runtime, node)),
@@ -71,11 +73,11 @@ impl Host {
         Ok(())
     }
 
-    fn server(&self) -> Arc<Server> {
+    fn engine(&self) -> Arc<Engine> {
         let root = self.folder.path().join("ledgers");
         fs::create_dir_all(&root).expect("a directory");
         let settings = RegistrySettings { root, keep_dead_files: 16, keep_dead_bytes: 1 << 30 };
-        Server::new(ServerConfig {
+        let server = Server::new(ServerConfig {
             registry: Arc::new(Registry::open(settings).expect("a registry")),
             svr_ip: self.address.ip().to_string(),
             svr_port: self.address.port(),
@@ -84,8 +86,9 @@ impl Host {
             history_folder: None,
             initial: Sampling::DEFAULT,
             password: None,
-        })
-        .expect("a server")
+            error_number: |_| 1105,
+        });
+        Engine::new(server.expect("a server")).expect("an engine")
     }
 
     fn file(&self) -> PathBuf {

@@ -20,10 +20,13 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use heapql_catalog::cluster::{Asking, Cluster, Roster, ServerLine, Setting};
-use heapql_catalog::{Dialect, Failure, FailureKind, Login, Outcome, Server, ServerConfig, Session, Warning};
 use heapql_ledger::Sampling;
 use heapql_registry::{Registry, RegistrySettings};
+use heapql_server::ClusterQuery;
+use heapql_server::cluster::{Cluster, Roster, ServerLine};
+use heapql_server::parameters::Setting;
+use heapql_server::{Dialect, Failure, FailureKind, Server, ServerConfig, Warning};
+use heapql_sql::{Distributor, Engine, Login, Outcome, Session};
 use parking_lot::Mutex;
 
 use crate::fragment::{self, Fetched, Refused};
@@ -33,7 +36,7 @@ use crate::spread;
 /// Servers in one process that reach each other without a network.
 #[derive(Default)]
 struct House {
-    servers: Mutex<BTreeMap<SocketAddr, Arc<Server>>>,
+    servers: Mutex<BTreeMap<SocketAddr, Arc<Engine>>>,
     /// Members that are known to be away, and members of whom nobody knows it yet.
     absent: Mutex<Vec<SocketAddr>>,
     silent: Mutex<Vec<SocketAddr>>,
@@ -74,22 +77,9 @@ impl Cluster for Doors {
 
     fn lost(&self, _: SocketAddr, _: &str) {}
 
-    fn spread(&self, plan: Arc<dyn ExecutionPlan>, _: &Arc<Asking>) -> Result<Arc<dyn ExecutionPlan>> {
-        spread::spread(plan)
-    }
-
-    fn gather(
-        &self,
-        plan: &Arc<dyn ExecutionPlan>,
-        asking: &Arc<Asking>,
-        context: Arc<TaskContext>,
-    ) -> BoxFuture<'static, Result<()>> {
-        Box::pin(gather::gather(Arc::new(self.clone()), Arc::clone(plan), Arc::clone(asking), context))
-    }
-
     fn call(&self, to: SocketAddr, call: Vec<u8>, _: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>> {
         let server = self.0.servers.lock()[&to].clone();
-        Box::pin(async move { server.answer(&call).map_err(|failure| failure.message) })
+        Box::pin(async move { heapql_tables::answer(server.server(), &call).map_err(|failure| failure.message) })
     }
 
     fn set(&self, _: Vec<Setting>, _: Option<SocketAddr>) -> BoxFuture<'static, Result<Vec<Warning>, Failure>> {
@@ -105,11 +95,26 @@ impl Cluster for Doors {
     }
 }
 
+impl Distributor for Doors {
+    fn spread(&self, plan: Arc<dyn ExecutionPlan>, _: &Arc<ClusterQuery>) -> Result<Arc<dyn ExecutionPlan>> {
+        spread::spread(plan)
+    }
+
+    fn gather(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        asking: &Arc<ClusterQuery>,
+        context: Arc<TaskContext>,
+    ) -> BoxFuture<'static, Result<()>> {
+        Box::pin(gather::gather(Arc::new(self.clone()), Arc::clone(plan), Arc::clone(asking), context))
+    }
+}
+
 /// A cluster of three, and a server over all their ledgers.
 struct Trial {
     house: Arc<House>,
-    members: Vec<Arc<Server>>,
-    alone: Arc<Server>,
+    members: Vec<Arc<Engine>>,
+    alone: Arc<Engine>,
     _folders: Vec<tempfile::TempDir>,
 }
 
@@ -129,8 +134,9 @@ impl Trial {
         let member = |number: usize| server(folders[number].path(), &format!("127.0.0.{}", number + 1), 25_224);
         let members: Vec<_> = (0..3).map(member).collect();
         for member in &members {
-            house.servers.lock().insert(member.address(), Arc::clone(member));
-            member.join(Arc::new(Doors(Arc::clone(&house))));
+            house.servers.lock().insert(member.server().address(), Arc::clone(member));
+            member.server().join(Arc::new(Doors(Arc::clone(&house))));
+            member.distribute(Arc::new(Doors(Arc::clone(&house))));
         }
         Trial { house, members, alone: server(folders[3].path(), "127.0.0.9", 2882), _folders: folders }
     }
@@ -144,11 +150,11 @@ impl Trial {
     }
 
     fn address(&self, member: usize) -> SocketAddr {
-        self.members[member].address()
+        self.members[member].server().address()
     }
 }
 
-fn server(folder: &std::path::Path, svr_ip: &str, svr_port: u16) -> Arc<Server> {
+fn server(folder: &std::path::Path, svr_ip: &str, svr_port: u16) -> Arc<Engine> {
     let registry = Registry::open(RegistrySettings::serving(folder.to_owned())).expect("a registry");
     let config = ServerConfig {
         registry: Arc::new(registry),
@@ -159,8 +165,9 @@ fn server(folder: &std::path::Path, svr_ip: &str, svr_port: u16) -> Arc<Server> 
         history_folder: None,
         initial: Sampling::DEFAULT,
         password: None,
+        error_number: |_| 1105,
     };
-    Server::new(config).expect("a server")
+    Engine::new(Server::new(config).expect("a server")).expect("an engine")
 }
 
 struct Client(Session);
@@ -169,8 +176,8 @@ struct Client(Session);
 type Rows = Vec<Vec<String>>;
 
 impl Client {
-    fn of(server: &Arc<Server>) -> Client {
-        let slot = server.connections().admit("127.0.0.1:5000").expect("a slot");
+    fn of(engine: &Arc<Engine>) -> Client {
+        let slot = engine.server().connections().admit("127.0.0.1:5000").expect("a slot");
         let connection_id = slot.id();
         // Its place is kept until the process ends.
         std::mem::forget(slot);
@@ -181,7 +188,7 @@ impl Client {
             peer: "127.0.0.1:5000".to_owned(),
             connection_id,
         };
-        Client(Session::open(server, login).expect("a session"))
+        Client(Session::open(engine, login).expect("a session"))
     }
 
     async fn rows(&self, sql: &str) -> Result<Rows, Failure> {

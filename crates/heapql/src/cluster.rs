@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use heapql_catalog::Server;
 use heapql_cluster::{Config, Node, Secret, Tls};
+use heapql_sql::Engine;
 use heapql_wire::is_loopback;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::lookup_host;
@@ -97,8 +97,8 @@ impl ClusterListener {
         }
     }
 
-    pub(crate) fn serve(self, server: &Arc<Server>) -> Result<Arc<Node>, Error> {
-        Ok(Node::start(self.config, self.listener, server)?)
+    pub(crate) fn serve(self, engine: &Arc<Engine>) -> Result<Arc<Node>, Error> {
+        Ok(Node::start(self.config, self.listener, engine)?)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use heapql_catalog::Failure;
+use heapql_server::Failure;
 
 use crate::talk::say;
 

@@ -43,7 +43,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Labels {
 /// By the crate that opened the span.
 fn label_of(target: &str) -> Option<&'static Label> {
     match target.split("::").next()? {
-        "heapql_catalog" => Some(&SQL),
+        "heapql_server" | "heapql_tables" | "heapql_sql" => Some(&SQL),
         "heapql_wire" => Some(&WIRE),
         "heapql_registry" => Some(&REGISTRY),
         _ => None,
@@ -58,7 +58,7 @@ mod tests {
     fn spans_are_labelled_by_the_crate_that_opens_them() {
         let same =
             |target: &str, label: &'static Label| label_of(target).is_some_and(|found| std::ptr::eq(found, label));
-        assert!(same("heapql_catalog::session", &SQL));
+        assert!(same("heapql_sql::session", &SQL));
         assert!(same("heapql_wire", &WIRE));
         assert!(same("heapql_registry::source", &REGISTRY));
         assert!(label_of("datafusion").is_none());

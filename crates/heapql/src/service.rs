@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use heapql_catalog::{Server, ServerConfig};
 use heapql_cluster::Node;
 use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::{Registry, RegistrySettings};
+use heapql_server::{Server, ServerConfig};
+use heapql_sql::Engine;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -87,16 +88,17 @@ impl Service {
             history_folder: plan.history_folder,
             initial: plan.initial,
             password,
+            error_number: |kind| heapql_wire::codes::code(kind).mysql_errno,
         })?;
-        let node = cluster.map(|cluster| cluster.serve(&server)).transpose()?;
+        let engine = Engine::new(Arc::clone(&server))?;
+        let node = cluster.map(|cluster| cluster.serve(&engine)).transpose()?;
         server.put_in_force();
         // For itself it goes on in full until it serves.
         Intervals::new(1, 1).into_iter().for_each(heapql_sampler::set_intervals);
         let looking = tokio::spawn(look(Arc::clone(&server)));
-        let kept = Arc::clone(&server);
         let (shutdown, stop) = watch::channel(false);
         // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.
-        let serving = tokio::task::spawn_blocking(|| Handle::current().block_on(listeners.serve(server, stop)));
+        let serving = tokio::task::spawn_blocking(|| Handle::current().block_on(listeners.serve(engine, stop)));
         if let Some(file) = &mut file {
             file.write(&endpoints)?;
         }
@@ -107,7 +109,7 @@ impl Service {
             has_password,
             _files: (file, found),
             registry,
-            server: kept,
+            server,
             node,
             shutdown,
             serving,

@@ -25,7 +25,7 @@
 //! 5099, 4147, 1210, 1227 and 1045 are OceanBase's choices (reference/oceanbase.md), the rest MySQL 5.7's and
 //! PostgreSQL's own. Below the kinds are the faults that only a protocol can have.
 
-use heapql_catalog::FailureKind;
+use heapql_server::FailureKind;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
-use heapql_catalog::{Failure, FailureKind, Prepared};
+use heapql_server::{Failure, FailureKind};
+use heapql_sql::Prepared;
 
 /// Every value of an execution; their number is the caller's to check.
 pub(crate) fn fit_all(values: Vec<ScalarValue>, prepared: &Prepared) -> Result<Vec<ScalarValue>, Failure> {

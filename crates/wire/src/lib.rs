@@ -1,4 +1,4 @@
-//! HeapQL's wire protocols: MySQL and PostgreSQL in front of one `heapql_catalog::Session` per connection, and HTTP for
+//! HeapQL's wire protocols: MySQL and PostgreSQL in front of one `heapql_sql::Session` per connection, and HTTP for
 //! pictures, files and metrics.
 //!
 //! What it is: sockets, log-in, framing, the two encodings of values, and the one table of error codes. What it is

@@ -7,7 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use heapql_catalog::{Server, Slot};
+use heapql_server::Slot;
+use heapql_sql::Engine;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{DuplexStream, split};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
@@ -17,7 +18,6 @@ use tokio::time::{sleep, timeout};
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::address::{BindError, Protocol, check_bind};
-use crate::codes::code;
 use crate::http::Http;
 use crate::link::{Halves, Link};
 use crate::mysql::Mysql;
@@ -82,19 +82,18 @@ impl Listeners {
 
     /// Serves until `shutdown` becomes true or its sender is dropped; then idle clients are told, running statements
     /// are cancelled, and after 3 s at most everything is closed.
-    pub async fn serve(self, server: Arc<Server>, mut shutdown: watch::Receiver<bool>) {
-        server.set_error_numbers(|kind| code(kind).mysql_errno);
+    pub async fn serve(self, engine: Arc<Engine>, mut shutdown: watch::Receiver<bool>) {
         let mut hall = info_span!("listen").in_scope(|| Hall {
-            mysql: Arc::new(Mysql::new(Arc::clone(&server))),
-            postgres: Arc::new(Postgres::new(Arc::clone(&server))),
-            http: Arc::new(Http::new(Arc::clone(&server), self.http())),
-            server,
+            mysql: Arc::new(Mysql::new(Arc::clone(&engine))),
+            postgres: Arc::new(Postgres::new(Arc::clone(&engine))),
+            http: Arc::new(Http::new(Arc::clone(&engine), self.http())),
+            engine,
             shutdown: shutdown.clone(),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
             tasks: JoinSet::new(),
         });
         // The server has recorded its own start in full.
-        hall.server.put_in_force();
+        hall.engine.server().put_in_force();
         loop {
             tokio::select! {
                 biased;
@@ -112,16 +111,15 @@ impl Listeners {
 
 /// One conversation in the PostgreSQL protocol over a pipe inside this process, until its other end is closed. No socket
 /// is involved, so that nobody else can take part.
-pub async fn converse(server: Arc<Server>, stream: DuplexStream) {
-    server.set_error_numbers(|kind| code(kind).mysql_errno);
+pub async fn converse(engine: Arc<Engine>, stream: DuplexStream) {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let Ok(slot) = server.connections().admit(&peer.to_string()) else {
+    let Ok(slot) = engine.server().connections().admit(&peer.to_string()) else {
         return;
     };
     let (_never, shutdown) = watch::channel(false);
     let (read, write) = split(stream);
     let link = Link::new((Box::new(read), Box::new(write)), peer, Some(slot), shutdown);
-    Postgres::new(server).serve(link).await;
+    Postgres::new(engine).serve(link).await;
 }
 
 fn halves(stream: TcpStream) -> Halves {
@@ -144,7 +142,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 
 /// Who is inside.
 struct Hall {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
     mysql: Arc<Mysql>,
     postgres: Arc<Postgres>,
     http: Arc<Http>,
@@ -170,7 +168,7 @@ impl Hall {
             debug!(%peer, %error, "the connection was gone at once");
             return;
         }
-        match self.server.connections().admit(&peer.to_string()) {
+        match self.engine.server().connections().admit(&peer.to_string()) {
             Ok(slot) => self.serve(protocol, stream, peer, slot),
             Err(failure) => {
                 warn!(protocol = protocol.name(), %peer, "refused: {failure}");
@@ -199,13 +197,13 @@ impl Hall {
             return;
         };
         let shutdown = self.shutdown.clone();
-        let server = Arc::clone(&self.server);
+        let engine = Arc::clone(&self.engine);
         self.tasks.spawn(async move {
             let refusal = async {
                 let link = |stream| Link::new(halves(stream), peer, None, shutdown);
                 match protocol {
                     Protocol::MySql => Mysql::refuse(link(stream), &message).await,
-                    Protocol::Postgres => Postgres::refuse(link(stream), &server, &message).await,
+                    Protocol::Postgres => Postgres::refuse(link(stream), &engine, &message).await,
                     Protocol::Http => Http::refuse(stream, &message).await,
                 }
             };

@@ -1,6 +1,6 @@
 //! Who is one of the cluster: joining, leaving, coming back, and those that cannot be.
 
-use heapql_catalog::FailureKind;
+use heapql_server::FailureKind;
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use heapql_catalog::FailureKind;
+use heapql_server::FailureKind;
 
 use super::*;
 

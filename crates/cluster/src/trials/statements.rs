@@ -145,7 +145,10 @@ async fn a_server_that_is_missing_is_missing_everywhere_and_named() {
         list.lock().push(trial.address(2));
         if how == "silent" {
             for member in &trial.members {
-                member.adopt(&[Setting { name: "_cluster_timeout".to_owned(), value: "300".to_owned() }]).expect("set");
+                member
+                    .server()
+                    .adopt(&[Setting { name: "_cluster_timeout".to_owned(), value: "300".to_owned() }])
+                    .expect("set");
             }
         }
         assert_eq!(one.all(count).await, [["160", "2"]], "{how}");

@@ -6,8 +6,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use heapql_catalog::{Server, ServerConfig};
 use heapql_registry::RegistrySettings;
+use heapql_server::{Server, ServerConfig};
+use heapql_sql::Engine;
 use tokio::io::{DuplexStream, duplex};
 
 use crate::error::Error;
@@ -19,7 +20,7 @@ const PIPE_BYTES: usize = 64 << 10;
 
 #[derive(Clone)]
 pub(super) struct Offline {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
 }
 
 impl Offline {
@@ -34,13 +35,14 @@ impl Offline {
             parameter_file: None,
             history_folder: None,
             password: None,
+            error_number: |kind| heapql_wire::codes::code(kind).mysql_errno,
         })?;
-        Ok(Offline { server })
+        Ok(Offline { engine: Engine::new(server)? })
     }
 
     pub(super) fn pipe(&self) -> DuplexStream {
         let (client, served) = duplex(PIPE_BYTES);
-        tokio::spawn(heapql_wire::converse(Arc::clone(&self.server), served));
+        tokio::spawn(heapql_wire::converse(Arc::clone(&self.engine), served));
         client
     }
 }

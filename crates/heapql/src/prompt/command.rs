@@ -1,6 +1,7 @@
 //! What a line at the prompt means: a command, or statements.
 
-use heapql_catalog::{Dialect, statements};
+use heapql_server::Dialect;
+use heapql_sql::statements;
 
 pub(super) const HELP: &str = "\
   a statement ends with ;        it may take several lines

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, IsTerminal, Read};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use heapql_catalog::Dialect;
+use heapql_server::Dialect;
 use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: SqlArguments) -> Result<ExitCode, Error> {
     };
     service::runtime()?.block_on(async {
         let client = connect(&arguments.ask).await?;
-        for statement in heapql_catalog::statements(&text, Dialect::Postgres) {
+        for statement in heapql_sql::statements(&text, Dialect::Postgres) {
             match carry_out(&client, &statement, layout).await {
                 Ok(()) => {}
                 // Whoever reads our rows has enough of them.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use heapql_catalog::Failure;
+use heapql_server::Failure;
 
 use super::query::Asker;
 

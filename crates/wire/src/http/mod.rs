@@ -20,7 +20,8 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use heapql_catalog::{Server, Slot};
+use heapql_server::Slot;
+use heapql_sql::Engine;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -42,16 +43,16 @@ const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 
 pub(crate) struct Http {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
     gate: Gate,
 }
 
 impl Http {
     /// `bound` is where it listens.
-    pub(crate) fn new(server: Arc<Server>, bound: Option<SocketAddr>) -> Http {
+    pub(crate) fn new(engine: Arc<Engine>, bound: Option<SocketAddr>) -> Http {
         let is_local = bound.is_some_and(|address| address.ip().to_canonical().is_loopback());
-        let gate = Gate::new(server.password().map(str::to_owned), is_local);
-        Http { server, gate }
+        let gate = Gate::new(engine.server().password().map(str::to_owned), is_local);
+        Http { engine, gate }
     }
 
     /// All requests of a connection, one after the other.
@@ -82,7 +83,7 @@ impl Http {
             () = slot.killed() => return,
             () = stopping(&mut shutdown) => {
                 connection.as_mut().graceful_shutdown();
-                self.server.connections().cancel(id);
+                self.engine.server().connections().cancel(id);
                 connection.await
             }
         };
@@ -95,7 +96,7 @@ impl Http {
         let line = format!("{} {}", request.method(), request.uri().path());
         let answer = match self.gate.check(&request) {
             Ok(()) => {
-                let asker = Asker { server: Arc::clone(&self.server), peer, connection_id };
+                let asker = Asker { engine: Arc::clone(&self.engine), peer, connection_id };
                 route::answer(request, asker).await
             }
             Err(refusal) => *refusal,

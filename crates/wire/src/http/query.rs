@@ -16,7 +16,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use futures::stream::{self, Stream};
-use heapql_catalog::{Dialect, Failure, FailureKind, Login, Outcome, Server, Session};
+use heapql_server::{Dialect, Failure, FailureKind};
+use heapql_sql::{Engine, Login, Outcome, Session};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper::header::{HeaderName, HeaderValue};
@@ -36,7 +37,7 @@ const MOST_WARNINGS: usize = 16;
 
 /// Who asks.
 pub(super) struct Asker {
-    pub(super) server: Arc<Server>,
+    pub(super) engine: Arc<Engine>,
     pub(super) peer: String,
     /// Where its connection stands in the list.
     pub(super) connection_id: u32,
@@ -63,7 +64,7 @@ impl Asker {
             peer: self.peer.clone(),
             connection_id: self.connection_id,
         };
-        Session::open(&self.server, login)
+        Session::open(&self.engine, login)
     }
 
     /// The only value of a statement with a `?` for each of `arguments`.

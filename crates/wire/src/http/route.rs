@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use datafusion::scalar::ScalarValue;
-use heapql_catalog::{Failure, FailureKind};
 use heapql_profile::{UnknownValue, Value};
+use heapql_server::{Failure, FailureKind};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes};
-use heapql_catalog::{Dialect, Failure, Login, Outcome, Server, Session};
+use heapql_server::{Dialect, Failure};
+use heapql_sql::{Engine, Login, Outcome, Session};
 use tracing::debug;
 
 use super::column::{Shape, define};
@@ -22,7 +23,7 @@ use crate::verb::{excerpt, is_diagnostic};
 
 pub(super) struct Connection<'a> {
     pub(super) wire: &'a mut Wire,
-    server: Arc<Server>,
+    engine: Arc<Engine>,
     guest: Guest,
     /// The database at log-in, to which COM_RESET_CONNECTION returns.
     home: String,
@@ -38,10 +39,10 @@ enum Next {
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn new(wire: &'a mut Wire, server: Arc<Server>, guest: Guest) -> Connection<'a> {
+    pub(super) fn new(wire: &'a mut Wire, engine: Arc<Engine>, guest: Guest) -> Connection<'a> {
         Connection {
             wire,
-            server,
+            engine,
             home: guest.session.database(),
             multi_statements: guest.capabilities & CLIENT_MULTI_STATEMENTS != 0,
             guest,
@@ -225,7 +226,7 @@ impl<'a> Connection<'a> {
 
     /// What the client's `status` command shows: a text without any header.
     fn statistics(&mut self) {
-        let threads = self.server.connections().list().len();
+        let threads = self.engine.server().connections().list().len();
         let uptime = self.connected_at.elapsed().as_secs();
         self.wire.write(|out| {
             out.put_slice(format!("Uptime: {uptime}  Threads: {threads}  Questions: 0  Slow queries: 0").as_bytes());
@@ -255,7 +256,7 @@ impl<'a> Connection<'a> {
             peer: self.wire.link.peer(),
             connection_id: self.wire.link.id(),
         };
-        match Session::open(&self.server, login) {
+        match Session::open(&self.engine, login) {
             Ok(session) => {
                 self.become_new(session);
                 self.ok(false, 0);
@@ -272,7 +273,7 @@ impl<'a> Connection<'a> {
     async fn change_user(&mut self, body: &Bytes) -> Result<Next, LinkError> {
         let claim = change_user::read_claim(body, self.guest.capabilities)?;
         let salt = self.guest.salt;
-        match handshake::admit(self.wire, &self.server, &salt, claim).await? {
+        match handshake::admit(self.wire, &self.engine, &salt, claim).await? {
             Some((session, user)) => {
                 self.home = session.database();
                 self.guest.user = user;
@@ -286,7 +287,7 @@ impl<'a> Connection<'a> {
 
 fn several() -> Failure {
     Failure::new(
-        heapql_catalog::FailureKind::Syntax,
+        heapql_server::FailureKind::Syntax,
         "several statements in one query, and the client did not ask for that",
     )
     .hint("send them one by one, or connect with CLIENT_MULTI_STATEMENTS (allowMultiQueries=true)")

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
-use heapql_catalog::{Dialect, FailureKind, Login, Server, Session, VERSION};
+use heapql_server::{Dialect, FailureKind, VERSION};
+use heapql_sql::{Engine, Login, Session};
 use tracing::{Span, warn};
 
 use super::auth::{self, Plugin, Salt};
@@ -32,7 +33,7 @@ pub(super) struct Claim {
 }
 
 /// Greets and logs in. `None`: the client was refused, and told so.
-pub(super) async fn login(wire: &mut Wire, server: &Arc<Server>) -> Result<Option<Guest>, LinkError> {
+pub(super) async fn login(wire: &mut Wire, engine: &Arc<Engine>) -> Result<Option<Guest>, LinkError> {
     let salt = auth::salt();
     greet(wire, &salt);
     wire.link.flush().await?;
@@ -43,7 +44,7 @@ pub(super) async fn login(wire: &mut Wire, server: &Arc<Server>) -> Result<Optio
         return Ok(None);
     }
     let claim = read_claim(&answer, capabilities)?;
-    Ok(admit(wire, server, &salt, claim).await?.map(|session| Guest {
+    Ok(admit(wire, engine, &salt, claim).await?.map(|session| Guest {
         session: Arc::new(session.0),
         salt,
         capabilities,
@@ -102,12 +103,12 @@ fn read_claim(answer: &Bytes, capabilities: u32) -> Result<Claim, Malformed> {
 /// Checks a claim and answers it: OK, or an error and `None`. Also serves COM_CHANGE_USER.
 pub(super) async fn admit(
     wire: &mut Wire,
-    server: &Arc<Server>,
+    engine: &Arc<Engine>,
     salt: &Salt,
     claim: Claim,
 ) -> Result<Option<(Session, String)>, LinkError> {
     let (plugin, proof) = proof(wire, salt, &claim).await?;
-    let proven = plugin.proves(server.password(), salt, &proof);
+    let proven = plugin.proves(engine.server().password(), salt, &proof);
     let login = Login {
         user: claim.user.clone(),
         database: claim.database,
@@ -116,7 +117,7 @@ pub(super) async fn admit(
         connection_id: wire.link.id(),
     };
     // A wrong password ends here for known and unknown users alike, after the same work.
-    let opened = if proven { Some(Session::open(server, login)) } else { None };
+    let opened = if proven { Some(Session::open(engine, login)) } else { None };
     let session = match opened {
         Some(Ok(session)) => session,
         Some(Err(failure)) if failure.kind != FailureKind::AccessDenied => {

@@ -25,7 +25,8 @@ mod value;
 
 use std::sync::Arc;
 
-use heapql_catalog::{FailureKind, Server};
+use heapql_server::FailureKind;
+use heapql_sql::Engine;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -36,22 +37,22 @@ use connection::Connection;
 use packet::Wire;
 
 pub(crate) struct Mysql {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
 }
 
 impl Mysql {
-    pub(crate) fn new(server: Arc<Server>) -> Mysql {
-        Mysql { server }
+    pub(crate) fn new(engine: Arc<Engine>) -> Mysql {
+        Mysql { engine }
     }
 
     /// From the greeting to the last packet.
     pub(crate) async fn serve(&self, link: Link) {
         let mut wire = Wire::new(link);
-        let login = timeout(LOGIN_TIMEOUT, handshake::login(&mut wire, &self.server)).await;
+        let login = timeout(LOGIN_TIMEOUT, handshake::login(&mut wire, &self.engine)).await;
         let ended = match login {
             Ok(Ok(Some(guest))) => {
                 info!("connected");
-                Connection::new(&mut wire, Arc::clone(&self.server), guest).run().await
+                Connection::new(&mut wire, Arc::clone(&self.engine), guest).run().await
             }
             Ok(Ok(None)) => Ok(()),
             Ok(Err(error)) => Err(error),

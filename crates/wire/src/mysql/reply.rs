@@ -1,7 +1,7 @@
 //! The short answers: OK, EOF, error. Result sets are `column` and `rows`.
 
 use bytes::BufMut;
-use heapql_catalog::Failure;
+use heapql_server::Failure;
 
 use super::packet::Wire;
 use crate::codes::{Code, code};

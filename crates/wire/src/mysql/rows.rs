@@ -6,7 +6,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
-use heapql_catalog::{Failure, Session};
+use heapql_server::Failure;
+use heapql_sql::Session;
 
 use super::column::{Shape, write_header};
 use super::packet::Wire;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BufMut;
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::scalar::ScalarValue;
-use heapql_catalog::Prepared;
+use heapql_sql::Prepared;
 use tracing::debug;
 
 use super::column::write_columns;

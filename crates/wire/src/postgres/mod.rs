@@ -22,7 +22,8 @@ mod startup;
 
 use std::sync::Arc;
 
-use heapql_catalog::{FailureKind, Server};
+use heapql_server::FailureKind;
+use heapql_sql::Engine;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -33,20 +34,20 @@ use connection::Connection;
 use scram::Verifier;
 
 pub(crate) struct Postgres {
-    server: Arc<Server>,
+    engine: Arc<Engine>,
     /// `None`: no password is set, and only loopback is bound.
     verifier: Option<Verifier>,
 }
 
 impl Postgres {
-    pub(crate) fn new(server: Arc<Server>) -> Postgres {
-        let verifier = server.password().map(Verifier::of);
-        Postgres { server, verifier }
+    pub(crate) fn new(engine: Arc<Engine>) -> Postgres {
+        let verifier = engine.server().password().map(Verifier::of);
+        Postgres { engine, verifier }
     }
 
     /// From the first byte to the last.
     pub(crate) async fn serve(&self, mut link: Link) {
-        let login = timeout(LOGIN_TIMEOUT, startup::login(&mut link, &self.server, self.verifier.as_ref())).await;
+        let login = timeout(LOGIN_TIMEOUT, startup::login(&mut link, &self.engine, self.verifier.as_ref())).await;
         let ended = match login {
             Ok(Ok(Some(session))) => {
                 info!("connected");
@@ -68,13 +69,13 @@ impl Postgres {
     }
 
     /// Says why there is no place. A cancel request needs no place and is served.
-    pub(crate) async fn refuse(mut link: Link, server: &Server, message: &str) {
+    pub(crate) async fn refuse(mut link: Link, engine: &Engine, message: &str) {
         match startup::first(&mut link).await {
             Ok(startup::First::Startup(_)) => {
                 reply::fatal(&mut link, code(FailureKind::TooManyConnections), message);
             }
             Ok(startup::First::Cancel { id, secret }) => {
-                server.connections().cancel_with_secret(id, secret);
+                engine.server().connections().cancel_with_secret(id, secret);
             }
             Err(error) => farewell(&mut link, &error),
         }

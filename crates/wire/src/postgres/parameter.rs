@@ -9,7 +9,7 @@ use bytes::Bytes;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ParamValues;
 use datafusion::scalar::ScalarValue;
-use heapql_catalog::Prepared;
+use heapql_sql::Prepared;
 use pgwire::api::Type;
 use pgwire::api::portal::Portal;
 use pgwire::api::stmt::StoredStatement;

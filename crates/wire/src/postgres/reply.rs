@@ -1,6 +1,6 @@
 //! What the server sends, except rows. Thin names over pgwire's messages, written into the link's output.
 
-use heapql_catalog::{Failure, Warning};
+use heapql_server::{Failure, Warning};
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::response::{CommandComplete, ReadyForQuery, TransactionStatus};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
-use heapql_catalog::{Dialect, Failure, FailureKind, Login, POSTGRES_VERSION, Server, Session};
+use heapql_server::{Dialect, Failure, FailureKind, POSTGRES_VERSION};
+use heapql_sql::{Engine, Login, Session};
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::startup::{Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey};
 use tracing::{Span, debug, warn};
@@ -35,13 +36,13 @@ pub(super) enum First {
 /// Logs in. `None`: the connection is to be closed; the client has been told why, if anything.
 pub(super) async fn login(
     link: &mut Link,
-    server: &Arc<Server>,
+    engine: &Arc<Engine>,
     verifier: Option<&Verifier>,
 ) -> Result<Option<Arc<Session>>, LinkError> {
     let parameters = match first(link).await? {
         First::Startup(parameters) => parameters,
         First::Cancel { id, secret } => {
-            let found = server.connections().cancel_with_secret(id, secret);
+            let found = engine.server().connections().cancel_with_secret(id, secret);
             debug!(id, found, "cancel request");
             return Ok(None);
         }
@@ -57,7 +58,7 @@ pub(super) async fn login(
         },
         None => None,
     };
-    let session = match Session::open(server, claim(link, user, &parameters)) {
+    let session = match Session::open(engine, claim(link, user, &parameters)) {
         Ok(session) => session,
         Err(failure) if failure.kind == FailureKind::AccessDenied => return Ok(deny(link, user)),
         Err(failure) => {

@@ -1,0 +1,246 @@
+//! The system parameters: what is stored, which sampling is in force, and how both change.
+//!
+//! The intervals' names, ranges, defaults and the rule that both statements of the seed's order succeed (min=10000 while max=256) are
+//! OceanBase's. The stored values change at once; the pair in force changes when min <= max holds again.
+
+pub mod spec;
+mod stored;
+
+use std::path::PathBuf;
+
+use heapql_ledger::Sampling;
+use parking_lot::Mutex;
+
+use crate::failure::{Failure, FailureKind, Warning};
+
+pub use spec::*;
+use stored::Stored;
+
+/// One line of SHOW PARAMETERS, without what is the same for all.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub name: &'static str,
+    pub data_type: &'static str,
+    pub value: String,
+    pub info: &'static str,
+    pub default_value: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Memory,
+    File,
+    Both,
+}
+
+/// One checked item of ALTER SYSTEM SET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub name: &'static str,
+    /// Numbers are decimal.
+    pub value: String,
+    pub reach: Reach,
+}
+
+/// What another server has checked, as changes of this one. A name or a value that is not known here is a warning.
+pub fn adopted(settings: &[Setting]) -> (Vec<Change>, Vec<Warning>) {
+    let (mut changes, mut warnings) = (Vec::new(), Vec::new());
+    for Setting { name, value } in settings {
+        let checked = known(name).map(|spec| checked(spec, value).map(|value| (spec.name, value)));
+        match checked {
+            Some(Ok((name, value))) => changes.push(Change { name, value, reach: Reach::Both }),
+            Some(Err(failure)) => warnings.push(Warning::new(failure.kind, failure.message)),
+            None => {
+                let message = format!("parameter '{name}' is not known to this version and was left out");
+                warnings.push(Warning::new(FailureKind::UnknownParameter, message));
+            }
+        }
+    }
+    (changes, warnings)
+}
+
+pub struct Parameters {
+    file: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    memory: Stored,
+    on_disk: Stored,
+}
+
+impl Parameters {
+    /// What the file says, else `initial`. A file that cannot be used is an error that names it.
+    pub fn load(file: Option<PathBuf>, initial: Sampling) -> Result<Parameters, Failure> {
+        let kept = match &file {
+            Some(path) => stored::load(path)?,
+            None => None,
+        };
+        let memory = kept.unwrap_or_else(|| Stored::new(initial));
+        Ok(Parameters { file, state: Mutex::new(State { on_disk: memory.clone(), memory }) })
+    }
+
+    /// With the last consistent pair.
+    pub fn in_force(&self) -> Sampling {
+        self.state.lock().memory.sampling()
+    }
+
+    /// In force of a parameter that does not steer sampling.
+    pub fn text(&self, name: &'static str) -> String {
+        known(name).map(|spec| self.state.lock().memory.value(spec)).unwrap_or_default()
+    }
+
+    pub fn number(&self, name: &'static str) -> u32 {
+        self.text(name).parse().unwrap_or_default()
+    }
+
+    pub fn lines(&self) -> Vec<Line> {
+        let state = self.state.lock();
+        let line = |spec: &Spec| Line {
+            name: spec.name,
+            data_type: match spec.kind {
+                Kind::Int(_) => "INT",
+                Kind::Text(_) => "STR",
+            },
+            value: state.memory.value(spec),
+            info: spec.info,
+            default_value: spec.default_value,
+        };
+        all().iter().map(line).collect()
+    }
+
+    /// Applies checked changes: to disk first, so that nothing changes when that fails. `apply` gets what is in force
+    /// and runs under the lock, so that two clients cannot apply in the wrong order.
+    pub fn change(
+        &self,
+        changes: &[Change],
+        apply: impl FnOnce(Sampling) -> Vec<Warning>,
+    ) -> Result<Vec<Warning>, Failure> {
+        let mut state = self.state.lock();
+        let next = state.after(changes);
+        if next.on_disk != state.on_disk {
+            self.keep(&next.on_disk, changes)?;
+        }
+        *state = next;
+        let mut warnings: Vec<_> = state.memory.inconsistency().into_iter().collect();
+        if changes.iter().any(|change| change.reach != Reach::File) {
+            warnings.extend(apply(state.memory.sampling()));
+        }
+        let waiting = changes.iter().filter(|change| change.reach == Reach::File);
+        warnings.extend(waiting.map(|change| {
+            let message =
+                format!("{} = {} is stored and takes effect when the server restarts", change.name, change.value);
+            Warning::new(FailureKind::InvalidParameter, message)
+        }));
+        Ok(warnings)
+    }
+
+    fn keep(&self, stored: &Stored, changes: &[Change]) -> Result<(), Failure> {
+        match &self.file {
+            Some(path) => stored::save(path, stored),
+            None if changes.iter().any(|change| change.reach == Reach::File) => Err(Failure::new(
+                FailureKind::Unsupported,
+                "SCOPE = SPFILE needs a parameter file, and this server has none",
+            )
+            .hint("only `heapql serve` keeps parameters; use SCOPE = MEMORY")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    fn after(&self, changes: &[Change]) -> State {
+        let mut next = self.clone();
+        for change in changes {
+            if change.reach != Reach::File {
+                next.memory.set(change);
+            }
+            if change.reach != Reach::Memory {
+                next.on_disk.set(change);
+            }
+        }
+        // A list is applied as a whole: the pair in between never comes into force.
+        next.memory.settle();
+        next.on_disk.settle();
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use heapql_ledger::Intervals;
+
+    use super::*;
+
+    const NORMAL: Intervals = Intervals { min: 16, max: 256 };
+
+    fn set(parameters: &Parameters, name: &'static str, value: u32) -> (Intervals, Vec<Warning>) {
+        let mut applied = None;
+        let change = Change { name, value: value.to_string(), reach: Reach::Both };
+        let warnings = parameters.change(&[change], |pair| {
+            applied = Some(pair.intervals);
+            Vec::new()
+        });
+        (applied.expect("applied"), warnings.expect("accepted"))
+    }
+
+    #[test]
+    fn the_seeds_six_statements() {
+        let parameters = Parameters::load(None, Sampling::DEFAULT).expect("no file");
+        let pair = |min, max| Intervals { min, max };
+        let steps = [
+            (MIN, 10_000, NORMAL, true),
+            (MAX, 10_000, pair(10_000, 10_000), false),
+            (MIN, 1, pair(1, 10_000), false),
+            (MAX, 1, pair(1, 1), false),
+            (MIN, 16, pair(1, 1), true),
+            (MAX, 256, NORMAL, false),
+        ];
+        for (name, value, in_force, warned) in steps {
+            let (applied, warnings) = set(&parameters, name, value);
+            assert_eq!(applied, in_force, "{name} = {value}");
+            assert_eq!(!warnings.is_empty(), warned, "{name} = {value}");
+        }
+    }
+
+    #[test]
+    fn the_warning_names_values_and_pair() {
+        let parameters = Parameters::load(None, Sampling::DEFAULT).expect("no file");
+        let (_, warnings) = set(&parameters, MIN, 10_000);
+        for part in ["10000", "256", "16..256", MIN, MAX] {
+            assert!(warnings[0].message.contains(part), "{part} in {}", warnings[0].message);
+        }
+    }
+
+    #[test]
+    fn kept_across_a_restart_even_when_inconsistent() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("parameters.toml");
+        let parameters = Parameters::load(Some(path.clone()), Sampling::DEFAULT).expect("fresh");
+        set(&parameters, MIN, 10_000);
+        set(&parameters, DEPTH, 64);
+        set(&parameters, HISTORY_HOURS, 24);
+        let sampling = Sampling { intervals: Intervals { min: 3, max: 4 }, depth: 20 };
+        let again = Parameters::load(Some(path), sampling).expect("loads");
+        assert_eq!(again.in_force(), Sampling { intervals: NORMAL, depth: 64 });
+        assert_eq!(again.text(MIN), "10000");
+        assert_eq!(again.number(HISTORY_HOURS), 24);
+        assert_eq!(again.number(HISTORY_INTERVAL), 10);
+    }
+
+    #[test]
+    fn memory_is_not_kept_and_spfile_waits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("parameters.toml");
+        let parameters = Parameters::load(Some(path.clone()), Sampling::DEFAULT).expect("fresh");
+        let change = |name, value: u32, reach| Change { name, value: value.to_string(), reach };
+        parameters.change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new()).expect("memory");
+        assert!(!path.exists());
+        let warnings = parameters.change(&[change(MAX, 99, Reach::File)], |_| panic!("applied")).expect("file");
+        assert!(warnings[0].message.contains("restart"));
+        assert_eq!(parameters.in_force().intervals, Intervals { min: 5, max: 256 });
+        let again = Parameters::load(Some(path), Sampling::DEFAULT).expect("loads");
+        assert_eq!(again.in_force().intervals, Intervals { min: 16, max: 99 });
+    }
+}

@@ -1,0 +1,36 @@
+//! HeapQL's SQL: text, statements, settings, the engine, the planning of views, and one `Session` that every protocol uses.
+//!
+//! What it is: a read-only DataFusion engine over the system tables. What it is not: a protocol; sockets, passwords on the
+//! wire and error numbers belong to the wire crate, which calls this one.
+//!
+//! ```text
+//! Engine (shared)  --open-->  Session (one per connection)  --execute-->  Outcome::{Rows, Done}
+//!
+//! a statement:  text -> split -> lex -> statements (a table of cases) -> Answer
+//!                                   \-> query (parse, guard, rewrite, plan, guard) -> rows
+//! ```
+#![cfg_attr(not(test), forbid(unsafe_code))]
+#![cfg_attr(test, deny(unsafe_code))]
+
+mod aggregating_view;
+mod databases;
+mod engine;
+mod pg_catalog;
+mod query;
+mod remote_context;
+mod run;
+mod running;
+mod session;
+mod settings;
+mod statements;
+mod stoppable;
+mod text;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::{Distributor, Engine};
+pub use remote_context::RemoteContext;
+pub use session::{Login, Outcome, Prepared, Session};
+pub use text::split::statements;

@@ -1,0 +1,261 @@
+//! One client's session: its database, its settings, its warnings, and the way of a statement from text to rows.
+//! Both protocols use it; it knows neither.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::scalar::ScalarValue;
+use parking_lot::Mutex;
+
+use crate::engine::Engine;
+use crate::run::{Moment, Started};
+use crate::running::Running;
+use crate::settings::Settings;
+use crate::statements;
+use crate::text::split;
+use crate::text::tokens::lex;
+use heapql_server::Dialect;
+use heapql_server::database::OCEANBASE;
+use heapql_server::diagnostics::Diagnostics;
+use heapql_server::failure::{Failure, FailureKind, Warning};
+use heapql_server::server::Server;
+use heapql_server::tenant::Tenant;
+
+/// Who wants a session. The password has been checked.
+pub struct Login {
+    /// As sent: `root@sys`; without `@` the tenant is sys.
+    pub user: String,
+    pub database: Option<String>,
+    pub dialect: Dialect,
+    /// Shown in SHOW PROCESSLIST.
+    pub peer: String,
+    /// `Slot::id`.
+    pub connection_id: u32,
+}
+
+/// One client's session. Statements of one session run one after the other.
+pub struct Session {
+    engine: Arc<Engine>,
+    dialect: Dialect,
+    user: String,
+    tenant: Tenant,
+    peer: String,
+    connection_id: u32,
+    settings: Settings,
+    state: Mutex<State>,
+}
+
+struct State {
+    database: String,
+    in_transaction: bool,
+    diagnostics: Diagnostics,
+}
+
+/// What a statement gives.
+pub enum Outcome {
+    Rows {
+        schema: SchemaRef,
+        stream: SendableRecordBatchStream,
+    },
+    /// "SET", "ALTER SYSTEM", "BEGIN" ..; empty for a text without a statement.
+    Done {
+        tag: String,
+    },
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Outcome::Rows { schema, .. } => write!(f, "Rows({schema})"),
+            Outcome::Done { tag } => write!(f, "Done({tag})"),
+        }
+    }
+}
+
+/// A statement that was checked and may run many times.
+#[derive(Debug)]
+pub struct Prepared {
+    pub parameters: Vec<DataType>,
+    /// `None` for a statement without rows.
+    pub schema: Option<SchemaRef>,
+    pub(crate) text: String,
+}
+
+impl Session {
+    /// Never says whether it was the user or the tenant that does not exist.
+    pub fn open(engine: &Arc<Engine>, login: Login) -> Result<Session, Failure> {
+        let server = engine.server();
+        let (name, tenant) = login.user.split_once('@').unwrap_or((&login.user, "sys"));
+        // The cluster may follow the tenant: root@sys#cluster.
+        let tenant = tenant.split('#').next().unwrap_or(tenant);
+        if name != "root" || Tenant::named(tenant) != Some(Tenant::Sys) {
+            let message = format!("Access denied for user '{}'@'{}'", login.user, host(&login.peer));
+            return Err(Failure::new(FailureKind::AccessDenied, message));
+        }
+        let session = Session {
+            settings: Settings::new(login.dialect, server, name),
+            engine: Arc::clone(engine),
+            dialect: login.dialect,
+            user: name.to_owned(),
+            tenant: Tenant::Sys,
+            peer: login.peer,
+            connection_id: login.connection_id,
+            state: Mutex::new(State {
+                database: OCEANBASE.to_owned(),
+                in_transaction: false,
+                diagnostics: Diagnostics::default(),
+            }),
+        };
+        server.connections().change(session.connection_id, |line| {
+            line.user = login.user.clone();
+            line.tenant_id = session.tenant.id();
+            line.command = "Sleep";
+        });
+        session.use_database(login.database.as_deref().filter(|name| !name.is_empty()).unwrap_or(OCEANBASE))?;
+        Ok(session)
+    }
+
+    /// Splits "a; b" at semicolons outside quotes and comments; without empty statements.
+    pub fn statements(&self, text: &str) -> Result<Vec<String>, Failure> {
+        Ok(split::statements(text, self.dialect))
+    }
+
+    /// Runs one statement. The stream of rows ends with an error when it is cancelled or too late.
+    pub async fn execute(&self, statement: &str) -> Result<Outcome, Failure> {
+        self.run(statement, &[]).await
+    }
+
+    /// Checks a statement and tells its parameters and columns. `types` are those that the client declared.
+    pub async fn prepare(&self, statement: &str, types: &[Option<DataType>]) -> Result<Prepared, Failure> {
+        let mut running = self.begin(statement);
+        let diagnostics = Diagnostics::default();
+        running.guard(self.describe(statement, types, &diagnostics)).await
+    }
+
+    /// Runs a prepared statement with a value for every parameter.
+    pub async fn execute_prepared(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome, Failure> {
+        let (wanted, given) = (prepared.parameters.len(), values.len());
+        if wanted != given {
+            let message = format!("the statement has {wanted} parameters, {given} were given");
+            return Err(Failure::new(FailureKind::Query, message));
+        }
+        self.run(&prepared.text, &values).await
+    }
+
+    /// Of the last statement that was not itself about warnings; of a query they are complete when its rows have ended.
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.diagnosed().into_iter().filter(|warning| warning.level != "Error").collect()
+    }
+
+    /// Stops the running statement.
+    pub fn cancel(&self) {
+        self.server().connections().cancel(self.connection_id);
+    }
+
+    /// The current database.
+    pub fn database(&self) -> String {
+        self.state.lock().database.clone()
+    }
+
+    /// USE, and the database of the login. Every table is found from every database.
+    pub fn use_database(&self, name: &str) -> Result<(), Failure> {
+        let lower = name.to_ascii_lowercase();
+        if heapql_tables::listed(&lower).is_none() {
+            return Err(Failure::unknown_database(name));
+        }
+        self.server().connections().change(self.connection_id, |line| line.database.clone_from(&lower));
+        self.state.lock().database = lower;
+        Ok(())
+    }
+
+    /// Between BEGIN and COMMIT or ROLLBACK; for the protocols' status flags.
+    pub fn in_transaction(&self) -> bool {
+        self.state.lock().in_transaction
+    }
+
+    fn begin(&self, text: &str) -> Running {
+        Running::begin(self.server().connections(), self.connection_id, text, self.settings.timeout())
+    }
+
+    async fn run(&self, text: &str, values: &[ScalarValue]) -> Result<Outcome, Failure> {
+        let mut running = self.begin(text);
+        let diagnostics = Diagnostics::default();
+        let lexed = lex(text, self.dialect);
+        if !lexed.as_ref().is_ok_and(statements::is_diagnostic) {
+            self.state.lock().diagnostics = diagnostics.clone();
+        }
+        let moment = Moment { diagnostics: diagnostics.clone(), sign: running.sign() };
+        match running.guard(async { self.start(&lexed?, values, &moment).await }).await {
+            Ok(Started::Done(tag)) => Ok(Outcome::Done { tag }),
+            Ok(Started::Rows(schema, rows)) => {
+                let stream = running.stream(rows, Arc::clone(&schema), diagnostics);
+                Ok(Outcome::Rows { schema, stream })
+            }
+            Err(failure) => {
+                diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
+                Err(failure)
+            }
+        }
+    }
+
+    /// Warnings and errors of the last statement that was not about them.
+    pub(crate) fn diagnosed(&self) -> Vec<Warning> {
+        self.state.lock().diagnostics.list()
+    }
+
+    /// Adds to what the running statement wants to be known.
+    pub(crate) fn warn(&self, warning: Warning) {
+        self.state.lock().diagnostics.push(warning);
+    }
+
+    pub(crate) fn set_in_transaction(&self, in_transaction: bool) {
+        self.state.lock().in_transaction = in_transaction;
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        self.engine.server()
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) fn is_mysql(&self) -> bool {
+        self.dialect == Dialect::MySql
+    }
+
+    pub(crate) fn tenant(&self) -> Tenant {
+        self.tenant
+    }
+
+    #[cfg(test)]
+    pub(crate) fn become_tenant(&mut self, name: &str) {
+        self.tenant = Tenant::named(name).expect("a tenant");
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// `root@127.0.0.1`, as MySQL's user() prints it.
+    pub(crate) fn user_and_host(&self) -> String {
+        format!("{}@{}", self.user, host(&self.peer))
+    }
+
+    pub(crate) fn connection_id(&self) -> u32 {
+        self.connection_id
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+fn host(peer: &str) -> &str {
+    peer.rsplit_once(':').map_or(peer, |(host, _)| host)
+}

@@ -1,0 +1,112 @@
+//! The statements that SQL lacks, as a table of cases: leading words, dialect, and the function that answers. What no
+//! case takes is a query. Only the session calls this.
+
+mod alter_system;
+mod describe;
+mod kill;
+mod parameters;
+mod refused;
+mod set;
+mod show;
+mod show_tables;
+mod transaction;
+mod warnings;
+
+use futures::future::BoxFuture;
+
+use crate::session::Session;
+use crate::text::tokens::{Cursor, Lexed};
+use heapql_server::diagnostics::Diagnostics;
+use heapql_server::dialect::Dialect;
+use heapql_server::failure::{Failure, Warning};
+use heapql_tables::listing::Listing;
+
+/// What answers a statement that is not a query.
+pub(crate) enum Answer {
+    /// Nothing but a tag.
+    Done(String),
+    /// Work that takes other servers, then a tag. Only for a statement that is effective.
+    Later(BoxFuture<'static, Result<Vec<Warning>, Failure>>, String),
+    /// Rows made by hand, perhaps filtered by the text of a WHERE.
+    Rows(Listing, Option<String>),
+    /// A query to run instead.
+    Query(String),
+}
+
+impl Answer {
+    pub(crate) fn done(tag: &str) -> Answer {
+        Answer::Done(tag.to_owned())
+    }
+}
+
+/// What a case may use.
+pub(crate) struct Context<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) diagnostics: &'a Diagnostics,
+    /// False while a statement is only prepared: nothing may change.
+    pub(crate) effective: bool,
+}
+
+type Run = fn(&Context<'_>, &mut Cursor<'_>) -> Result<Option<Answer>, Failure>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum In {
+    Both,
+    MySql,
+    Postgres,
+}
+
+/// Tried in order. `None` from a case means "not mine": the next one is asked.
+const CASES: &[(&str, In, Run)] = &[
+    ("ALTER SYSTEM", In::Both, alter_system::run),
+    ("SHOW PARAMETERS", In::Both, parameters::show),
+    ("SHOW", In::Both, show::run),
+    ("DESCRIBE", In::Both, describe::run),
+    ("DESC", In::Both, describe::run),
+    ("EXPLAIN", In::MySql, describe::explain),
+    ("USE", In::Both, describe::use_database),
+    ("SET", In::MySql, set::mysql),
+    ("SET", In::Postgres, set::postgres),
+    ("RESET", In::Postgres, set::reset),
+    ("KILL", In::Both, kill::run),
+    ("BEGIN", In::Both, transaction::begin),
+    ("START TRANSACTION", In::Both, transaction::begin),
+    ("COMMIT", In::Both, transaction::commit),
+    ("END", In::Postgres, transaction::commit),
+    ("ROLLBACK", In::Both, transaction::rollback),
+    ("ABORT", In::Postgres, transaction::rollback),
+    ("SAVEPOINT", In::Both, transaction::savepoint),
+    ("RELEASE", In::Both, transaction::release),
+    ("DISCARD", In::Postgres, transaction::discard),
+    ("DEALLOCATE", In::Both, transaction::deallocate),
+    ("UNLISTEN", In::Postgres, transaction::unlisten),
+    ("LOCK TABLES", In::MySql, transaction::lock),
+    ("UNLOCK TABLES", In::MySql, transaction::unlock),
+    ("", In::Both, refused::run),
+];
+
+/// The answer of the first case that takes the statement, if any.
+pub(crate) fn answer(context: &Context<'_>, lexed: &Lexed<'_>) -> Result<Option<Answer>, Failure> {
+    let dialect = context.session.dialect();
+    let speaks = |wanted: In| match wanted {
+        In::Both => true,
+        In::MySql => dialect == Dialect::MySql,
+        In::Postgres => dialect == Dialect::Postgres,
+    };
+    for (words, _, run) in CASES.iter().filter(|(_, wanted, _)| speaks(*wanted)) {
+        let mut cursor = lexed.cursor();
+        if !words.is_empty() && !cursor.words(words) {
+            continue;
+        }
+        if let Some(answer) = run(context, &mut cursor)? {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the statement only looks at the warnings of the one before, and so must not replace them.
+pub(crate) fn is_diagnostic(lexed: &Lexed<'_>) -> bool {
+    let mut cursor = lexed.cursor();
+    cursor.words("SHOW") && (cursor.words("WARNINGS") || cursor.words("ERRORS") || cursor.words("COUNT"))
+}

@@ -1,0 +1,81 @@
+//! Statements about transactions and server-side objects: nothing to do on a read-only server, and clients send them.
+//! Each query sees what is live when it runs; a transaction freezes nothing.
+
+use super::Answer;
+use super::Context;
+use crate::text::tokens::Cursor;
+use heapql_server::failure::Failure;
+
+type Answered = Result<Option<Answer>, Failure>;
+
+pub(super) fn begin(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    cursor.rest();
+    if context.effective {
+        context.session.set_in_transaction(true);
+    }
+    Ok(Some(Answer::done("BEGIN")))
+}
+
+pub(super) fn commit(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    end(context, cursor, "COMMIT")
+}
+
+pub(super) fn rollback(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    if cursor.words("TO") || cursor.words("WORK TO") || cursor.words("TRANSACTION TO") {
+        cursor.rest();
+        return Ok(Some(Answer::done("ROLLBACK")));
+    }
+    end(context, cursor, "ROLLBACK")
+}
+
+fn end(context: &Context<'_>, cursor: &mut Cursor<'_>, tag: &str) -> Answered {
+    cursor.rest();
+    if context.effective {
+        context.session.set_in_transaction(false);
+    }
+    Ok(Some(Answer::done(tag)))
+}
+
+fn nothing(cursor: &mut Cursor<'_>, tag: &str) -> Answered {
+    cursor.rest();
+    Ok(Some(Answer::done(tag)))
+}
+
+pub(super) fn savepoint(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    nothing(cursor, "SAVEPOINT")
+}
+
+pub(super) fn release(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    nothing(cursor, "RELEASE")
+}
+
+pub(super) fn discard(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    let all = cursor.words("ALL");
+    cursor.rest();
+    if all && context.effective {
+        context.session.settings().reset_all();
+    }
+    Ok(Some(Answer::done(if all { "DISCARD ALL" } else { "DISCARD" })))
+}
+
+pub(super) fn deallocate(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    let all = cursor.words("ALL") || cursor.words("PREPARE ALL");
+    nothing(cursor, if all { "DEALLOCATE ALL" } else { "DEALLOCATE" })
+}
+
+pub(super) fn unlisten(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    nothing(cursor, "UNLISTEN")
+}
+
+/// To read is all there is; mysqldump asks for it.
+pub(super) fn lock(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    let asked = cursor.rest().to_ascii_uppercase();
+    if asked.split(|char: char| !char.is_ascii_alphabetic()).any(|word| word == "WRITE") {
+        return Err(Failure::read_only("LOCK TABLES .. WRITE"));
+    }
+    Ok(Some(Answer::done("LOCK TABLES")))
+}
+
+pub(super) fn unlock(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+    nothing(cursor, "UNLOCK TABLES")
+}

@@ -1,0 +1,170 @@
+//! Makes long joins stop when they are asked to. The engine looks up only when a batch leaves a scan; between two such
+//! moments a join of large inputs can work for hours. So joins yield on their output, and their filters look at the
+//! sign. Only `running` makes signs and only the session's execution calls `stoppable`.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::Result;
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
+};
+use tokio::sync::watch;
+
+use heapql_server::failure::{Failure, FailureKind};
+
+/// Whether the statement is to stop: to be waited for, or asked from within a computation.
+#[derive(Debug)]
+pub(crate) struct StopSign {
+    cancelled: Option<watch::Receiver<u64>>,
+    limit: Option<Duration>,
+    began: Instant,
+}
+
+impl StopSign {
+    pub(crate) fn new(cancelled: Option<watch::Receiver<u64>>, limit: Option<Duration>) -> StopSign {
+        StopSign { cancelled, limit, began: Instant::now() }
+    }
+
+    /// Returns when the statement is to stop, with the reason.
+    pub(crate) async fn wait(self: Arc<Self>) -> Failure {
+        let cancelled = async {
+            match self.cancelled.clone() {
+                Some(mut watch) if watch.has_changed().is_ok() => {
+                    let _ = watch.changed().await;
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        let late = async {
+            match self.limit {
+                Some(limit) => tokio::time::sleep(limit.saturating_sub(self.began.elapsed())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = cancelled => was_cancelled(),
+            () = late => was_late(self.limit.unwrap_or_default()),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.cancelled.as_ref().is_some_and(|watch| watch.has_changed().unwrap_or(true)) {
+            return Err(was_cancelled().into());
+        }
+        match self.limit {
+            Some(limit) if self.began.elapsed() >= limit => Err(was_late(limit).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn was_cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "the statement was cancelled")
+}
+
+fn was_late(limit: Duration) -> Failure {
+    let millis = limit.as_millis();
+    Failure::new(FailureKind::Timeout, format!("the statement was stopped after its time limit of {millis} ms"))
+        .hint("MySQL: SET max_execution_time = 0; PostgreSQL: SET statement_timeout = 0")
+}
+
+/// The same plan, stoppable inside its joins.
+pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, sign: &Arc<StopSign>) -> Result<Arc<dyn ExecutionPlan>> {
+    let transformed = plan.transform_up(|plan| match joined(&plan, sign)? {
+        Some(join) => Ok(Transformed::yes(Arc::new(CooperativeExec::new(join)) as Arc<dyn ExecutionPlan>)),
+        None => Ok(Transformed::no(plan)),
+    })?;
+    Ok(transformed.data)
+}
+
+fn joined(plan: &Arc<dyn ExecutionPlan>, sign: &Arc<StopSign>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let filter = Some(watched(filter, sign));
+        let builder = NestedLoopJoinExecBuilder::from(join).with_filter(filter);
+        return Ok(Some(Arc::new(builder.build()?)));
+    }
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        return Ok(Some(join.builder().with_filter(Some(watched(filter, sign))).build_exec()?));
+    }
+    let is_join = plan.is::<NestedLoopJoinExec>()
+        || plan.is::<HashJoinExec>()
+        || plan.is::<CrossJoinExec>()
+        || plan.is::<SortMergeJoinExec>();
+    Ok(is_join.then(|| Arc::clone(plan)))
+}
+
+fn watched(filter: &JoinFilter, sign: &Arc<StopSign>) -> JoinFilter {
+    let inner = Arc::clone(filter.expression());
+    let expression = Arc::new(Watched { inner, sign: Arc::clone(sign) });
+    JoinFilter::new(expression, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
+}
+
+/// An expression that looks at the sign before every batch.
+#[derive(Debug)]
+struct Watched {
+    inner: Arc<dyn PhysicalExpr>,
+    sign: Arc<StopSign>,
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Watched) -> bool {
+        self.inner.as_ref() == other.inner.as_ref()
+    }
+}
+
+impl Eq for Watched {}
+
+impl Hash for Watched {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.inner.hash(state);
+    }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl PhysicalExpr for Watched {
+    fn data_type(&self, input: &Schema) -> Result<DataType> {
+        self.inner.data_type(input)
+    }
+
+    fn nullable(&self, input: &Schema) -> Result<bool> {
+        self.inner.nullable(input)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        self.sign.check()?;
+        self.inner.evaluate(batch)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.inner]
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+        let inner = children.pop().unwrap_or_else(|| Arc::clone(&self.inner));
+        Ok(Arc::new(Watched { inner, sign: Arc::clone(&self.sign) }))
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt_sql(f)
+    }
+}

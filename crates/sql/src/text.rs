@@ -1,0 +1,5 @@
+//! SQL text before it is a tree: tokens, splitting, the words around SET. Nothing here knows what a statement means.
+
+pub(crate) mod split;
+pub(crate) mod tokens;
+pub(crate) mod words;

@@ -1,0 +1,284 @@
+//! `flamegraph_svg`, `flamegraph_html`, `folded` and `pprof`: the heap as a picture or a file, in one value.
+//!
+//! Arguments are optional from the right, and NULL is as good as none: `(value, pid, label, from, to)` of the flame graphs,
+//! `(value, pid, label)` of `folded`, `(pid, label)` of `pprof`. With `from`, a mark or a time, a flame graph shows what
+//! changed since, or until `to`. All servers' processes are in it; each finds the moments by their names.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use datafusion::scalar::ScalarValue;
+use heapql_profile::{FlameGraph, FlameOptions, Profile, UnknownValue, Value, folded, pprof};
+
+use crate::Scope;
+use crate::heap;
+use crate::heap::Wanted;
+use heapql_server::failure::{Failure, FailureKind};
+
+/// In which form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Svg,
+    Html,
+    Folded,
+    Pprof,
+}
+
+/// What all values of one batch may take.
+const MOST_BYTES: usize = 256 << 20;
+
+/// The arguments of one call.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Call {
+    value: Value,
+    wanted: Wanted,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+enum Made {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+struct Picture {
+    name: &'static str,
+    /// Names of the arguments.
+    arguments: &'static [&'static str],
+    answer: DataType,
+    form: Form,
+    signature: Signature,
+    scope: Arc<Scope>,
+}
+
+/// All four.
+pub(crate) fn pictures(scope: &Arc<Scope>) -> [ScalarUDF; 4] {
+    const FLAME: &[&str] = &["value", "pid", "label", "from", "to"];
+    let picture = |name, arguments, answer, form| {
+        // Volatile: each statement looks anew.
+        let signature =
+            Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Volatile);
+        let picture = Picture { name, arguments, answer, form, signature, scope: Arc::clone(scope) };
+        AsyncScalarUDF::new(Arc::new(picture)).into_scalar_udf()
+    };
+    [
+        picture("flamegraph_svg", FLAME, DataType::Utf8, Form::Svg),
+        picture("flamegraph_html", FLAME, DataType::Utf8, Form::Html),
+        picture("folded", &FLAME[..3], DataType::Utf8, Form::Folded),
+        picture("pprof", &FLAME[1..3], DataType::Binary, Form::Pprof),
+    ]
+}
+
+/// One value: what all servers have is asked for, then drawn.
+async fn picture(scope: &Arc<Scope>, form: Form, call: Call) -> Result<Made, Failure> {
+    let is_change = call.from.is_some();
+    if call.to.is_some() && !is_change {
+        let hint = "flamegraph_svg('live_bytes', NULL, NULL, 'before', 'after')";
+        return Err(wrong("'to' is without 'from'").hint(hint));
+    }
+    if is_change && call.value == Value::TotalBytes {
+        return Err(wrong("history has no total_bytes").hint("compare live_bytes, live_count or total_count"));
+    }
+    let is_total = matches!(call.value, Value::TotalBytes | Value::TotalCount);
+    let wanted = Wanted {
+        // A callsite of which nothing is left is part of the difference.
+        with_freed: is_total || is_change || form == Form::Pprof,
+        process_frames: form != Form::Pprof,
+        ..call.wanted.clone()
+    };
+    let moments = if is_change { vec![call.from.clone(), call.to.clone()] } else { vec![None] };
+    let profiles = heap::profiles(scope, &wanted, moments).await?;
+    let drawn = tokio::task::spawn_blocking(move || drawn(form, &call, profiles)).await;
+    let defect = || Failure::new(FailureKind::Internal, "the picture could not be drawn");
+    drawn.ok().flatten().ok_or_else(defect)
+}
+
+/// None without a profile.
+fn drawn(form: Form, call: &Call, profiles: Vec<Profile>) -> Option<Made> {
+    let options = FlameOptions::of(call.value);
+    let mut profiles = profiles.into_iter();
+    let (first, second) = (profiles.next()?, profiles.next());
+    let flame = || match (&call.from, second) {
+        (Some(from), Some(after)) => difference(from, call.to.as_deref(), first.clone(), after, options),
+        _ => FlameGraph::new(&first, options),
+    };
+    Some(match form {
+        Form::Svg => Made::Text(flame().svg()),
+        Form::Html => Made::Text(flame().html()),
+        Form::Folded => Made::Text(folded(&first, call.value)),
+        Form::Pprof => Made::Bytes(pprof(&first)),
+    })
+}
+
+fn difference(
+    from: &str,
+    to: Option<&str>,
+    mut before: Profile,
+    mut after: Profile,
+    options: FlameOptions,
+) -> FlameGraph {
+    before.title = from.to_owned();
+    after.title = format!("{} of {}", to.unwrap_or("now"), after.title);
+    let growth = match to {
+        Some(to) => format!("growth({}, {})", quoted(from), quoted(to)),
+        None => format!("growth({})", quoted(from)),
+    };
+    after.query = Some(format!("SELECT * FROM {growth} ORDER BY est_bytes_growth DESC LIMIT 20;"));
+    FlameGraph::difference(&before, &after, options)
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn wrong(message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Query, message)
+}
+
+impl Picture {
+    /// Of each row of the arguments.
+    fn calls(&self, arrays: &[ArrayRef]) -> Result<Vec<Call>> {
+        if arrays.len() > self.arguments.len() {
+            let message = format!("{}({}) was given {} arguments", self.name, self.arguments.join(", "), arrays.len());
+            return Err(wrong(message).hint("every argument may be left out or NULL").into());
+        }
+        let rows = arrays.first().map_or(1, |array| array.len());
+        let mut calls = vec![Call::default(); rows];
+        for (name, array) in self.arguments.iter().zip(arrays) {
+            if *name == "pid" {
+                let pids = cast(array, &DataType::Int64)?;
+                let pids = pids.as_primitive::<Int64Type>();
+                calls.iter_mut().zip(pids).for_each(|(call, pid)| call.wanted.pid = pid);
+                continue;
+            }
+            let texts = cast(array, &DataType::Utf8)?;
+            for (call, text) in calls.iter_mut().zip(texts.as_string::<i32>()) {
+                call.set(name, text)?;
+            }
+        }
+        Ok(calls)
+    }
+
+    async fn made(&self, calls: Vec<Call>) -> Result<ArrayRef> {
+        let mut made: Vec<Made> = Vec::with_capacity(calls.len());
+        let mut bytes = 0;
+        for call in calls {
+            let one = picture(&self.scope, self.form, call).await?;
+            bytes += one.bytes().len();
+            self.check_size(bytes)?;
+            made.push(one);
+        }
+        Ok(match self.answer {
+            DataType::Binary => Arc::new(BinaryArray::from_iter_values(made.iter().map(Made::bytes))),
+            _ => Arc::new(StringArray::from_iter_values(made.iter().map(Made::text))),
+        })
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<(), Failure> {
+        if bytes <= MOST_BYTES {
+            return Ok(());
+        }
+        let message = format!("{} makes more than {MOST_BYTES} bytes in one statement", self.name);
+        Err(Failure::new(FailureKind::OutOfMemory, message).hint("ask for one value at a time, without FROM"))
+    }
+}
+
+impl Call {
+    fn set(&mut self, name: &str, text: Option<&str>) -> Result<(), Failure> {
+        let Some(text) = text else { return Ok(()) };
+        let owned = || Some(text.to_owned());
+        match name {
+            "value" => self.value = text.parse().map_err(|UnknownValue(name)| unknown_value(name))?,
+            "label" => self.wanted.label = owned(),
+            "from" => self.from = owned(),
+            _ => self.to = owned(),
+        }
+        Ok(())
+    }
+}
+
+fn unknown_value(name: String) -> Failure {
+    wrong(UnknownValue(name).to_string()).hint("for example: SELECT flamegraph_svg('live_bytes')")
+}
+
+impl Made {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Made::Text(text) => text.as_bytes(),
+            Made::Bytes(bytes) => bytes,
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Made::Text(text) => text,
+            Made::Bytes(_) => "",
+        }
+    }
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Picture {
+    fn eq(&self, other: &Picture) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Picture {}
+
+impl Hash for Picture {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Picture {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.answer.clone())
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Err(DataFusionError::Internal(format!("{} only runs asynchronously", self.name)))
+    }
+}
+
+#[async_trait]
+impl AsyncScalarUDFImpl for Picture {
+    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        // Then one is made, and repeated for every row.
+        let is_same_for_all = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let count = if is_same_for_all { rows.min(1) } else { rows };
+        let arrays = args.args.iter().map(|argument| argument.to_array(count)).collect::<Result<Vec<_>>>()?;
+        let mut calls = self.calls(&arrays)?;
+        calls.truncate(count);
+        let made = self.made(calls).await?;
+        if made.len() == rows {
+            return Ok(ColumnarValue::Array(made));
+        }
+        self.check_size(made.get_array_memory_size().saturating_mul(rows))?;
+        Ok(ColumnarValue::Array(ScalarValue::try_from_array(&made, 0)?.to_array_of_size(rows)?))
+    }
+}

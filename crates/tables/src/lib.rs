@@ -1,0 +1,52 @@
+//! The system tables and the functions over them: one file each.
+//!
+//! What it is: tables whose rows are made from the server's state when they are read, and what the engine needs to scan
+//! them. What it is not: SQL text, sessions or protocols. The sql crate plans over these tables; the cluster crate carries
+//! their scans to other servers.
+#![cfg_attr(not(test), forbid(unsafe_code))]
+#![cfg_attr(test, deny(unsafe_code))]
+
+mod answer;
+mod batch;
+mod calls;
+mod callsites;
+mod column;
+mod contexts;
+mod databases;
+mod frames;
+pub mod functions;
+mod growth;
+pub mod heap;
+mod history;
+mod information_schema;
+mod leak_verdicts;
+mod listed;
+pub mod listing;
+mod malloc_sample_info;
+mod parameter_stat;
+mod postgres_information_schema;
+mod process_memory;
+mod processes;
+pub mod provider;
+pub mod remote;
+mod request;
+mod scope;
+mod self_usage;
+mod server_filter;
+mod servers;
+mod snapshots;
+mod sources;
+mod stack_id;
+mod table;
+mod view;
+
+pub use answer::answer;
+pub use column::{Column, Kind, MYSQL_TYPE, schema_of};
+pub use databases::{closest, find, kind, listed, shared, unknown_table};
+pub use parameter_stat::STAT as PARAMETER_STAT;
+pub use scope::Scope;
+pub use table::SystemTable;
+
+pub(crate) use batch::micros;
+pub(crate) use request::{Literal, Order, Request};
+pub(crate) use table::Batches;

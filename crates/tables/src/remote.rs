@@ -1,0 +1,95 @@
+//! The scan as text, for plans that run on other servers. The cluster crate carries the text; this file knows no network.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_plan::ExecutionPlan;
+use serde::{Deserialize, Serialize};
+
+use crate::provider::Scan;
+use crate::{Literal, Order, Request, Scope, SystemTable, growth, shared};
+use heapql_server::Warning;
+use heapql_server::database::OCEANBASE;
+use heapql_server::diagnostics::Diagnostics;
+use heapql_server::server::Server;
+use heapql_server::tenant::Tenant;
+
+/// The servers that a scan is to cover. None for every other node of a plan, and for a scan of this server only.
+pub fn members(plan: &dyn ExecutionPlan) -> Option<&Arc<[SocketAddr]>> {
+    plan.downcast_ref::<Scan>()?.members.as_ref()
+}
+
+/// Whether a node is a scan of this server's rows.
+pub fn is_scan(plan: &dyn ExecutionPlan) -> bool {
+    plan.downcast_ref::<Scan>().is_some_and(|scan| scan.members.is_none())
+}
+
+/// What one of its members does for a scan.
+pub fn on_one(plan: &dyn ExecutionPlan) -> Option<Arc<dyn ExecutionPlan>> {
+    Some(Arc::new(plan.downcast_ref::<Scan>()?.on_one()))
+}
+
+/// What a scan that [`on_one`] made wants to be known, when its rows have ended.
+pub fn warnings(plan: &dyn ExecutionPlan) -> Vec<Warning> {
+    plan.downcast_ref::<Scan>().map(|scan| scan.scope.diagnostics.list()).unwrap_or_default()
+}
+
+/// A scan as text, columns by name.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    table: String,
+    arguments: Vec<String>,
+    tenant: i64,
+    columns: Vec<String>,
+    equal: Vec<(String, Literal)>,
+    order: Option<Order>,
+    limit: Option<usize>,
+}
+
+/// A scan for another server; None if the node is not one.
+pub fn encode(plan: &dyn ExecutionPlan) -> Option<Vec<u8>> {
+    let Scan { table, scope, request, .. } = plan.downcast_ref::<Scan>()?;
+    let written = Written {
+        table: table.name().to_owned(),
+        arguments: table.arguments(),
+        tenant: scope.tenant.id(),
+        columns: request.columns.iter().map(|&index| table.columns()[index].name.to_owned()).collect(),
+        equal: request.equal.clone(),
+        order: request.order.clone(),
+        limit: request.limit,
+    };
+    serde_json::to_vec(&written).ok()
+}
+
+/// The scan that [`encode`] wrote, over this server's rows. Its warnings go to `diagnostics`.
+pub fn decode(server: &Arc<Server>, text: &[u8], diagnostics: &Diagnostics) -> Result<Arc<dyn ExecutionPlan>> {
+    let written: Written = serde_json::from_slice(text)
+        .map_err(|error| DataFusionError::Plan(format!("a scan of another version: {error}")))?;
+    let table = table(server, &written)?;
+    let index = |name: &String| {
+        let found = table.columns().iter().position(|column| column.name == name);
+        found.ok_or_else(|| DataFusionError::Plan(format!("{} has no column '{name}'", written.table)))
+    };
+    let columns = written.columns.iter().map(index).collect::<Result<_>>()?;
+    let request = Request { columns, equal: written.equal, order: written.order, limit: written.limit };
+    let scope = scope(server, Tenant::numbered(written.tenant), diagnostics.clone());
+    Ok(Arc::new(Scan::of_request(table, Arc::new(scope), request)?))
+}
+
+fn table(server: &Arc<Server>, written: &Written) -> Result<Arc<dyn SystemTable>> {
+    let name = &written.table;
+    match &written.arguments[..] {
+        [] => shared(name).cloned(),
+        [from] if name == growth::NAME => Some(growth::table(server, from, None)?),
+        [from, to] if name == growth::NAME => Some(growth::table(server, from, Some(to))?),
+        _ => None,
+    }
+    .ok_or_else(|| DataFusionError::Plan(format!("there is no table '{name}' here")))
+}
+
+/// The scope of a request by another server: it sees this server's rows only.
+pub fn scope(server: &Arc<Server>, tenant: Tenant, diagnostics: Diagnostics) -> Scope {
+    Scope { server: Arc::clone(server), tenant, catalog: OCEANBASE.to_owned(), diagnostics, cluster_query: None }
+}

@@ -1,0 +1,59 @@
+//! Which stack it is, whatever the process and the server: the same for the same places in the same files.
+//!
+//! Absolute addresses differ from process to process. What stays is a module's build-id and the address in its file, so the
+//! id is a hash of these, innermost first. A stack with a frame in no module (code made at run time), or in a module without
+//! a build-id, is known to be the same nowhere else: its id is made of the server, the process and the callsite, and no other
+//! stack has it. So rows that are grouped by it are never of different stacks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use heapql_registry::{Callsite, ModuleMap, Source};
+use sha2::{Digest, Sha256};
+
+use heapql_server::server::Server;
+use heapql_server::symbols::hex;
+
+/// As the columns are declared: 128 bits in hexadecimal.
+pub(crate) const MYSQL_TYPE: &str = "varchar(32)";
+
+/// The ids of one statement's stacks.
+pub(crate) struct StackIds {
+    server: Arc<Server>,
+    /// By the source's id.
+    modules: HashMap<u64, ModuleMap>,
+}
+
+impl StackIds {
+    pub(crate) fn new(server: &Arc<Server>) -> StackIds {
+        StackIds { server: Arc::clone(server), modules: HashMap::new() }
+    }
+
+    pub(crate) fn of(&mut self, source: &Source, callsite: &Callsite) -> String {
+        let modules = self.modules.entry(source.id()).or_insert_with(|| source.modules().unwrap_or_default());
+        let hash = by_places(modules, callsite).unwrap_or_else(|| by_owner(&self.server, source, callsite));
+        hex(&hash.finalize()[..16])
+    }
+}
+
+/// None if a frame cannot be told from others elsewhere.
+fn by_places(modules: &ModuleMap, callsite: &Callsite) -> Option<Sha256> {
+    let mut hash = Sha256::new_with_prefix(b"places");
+    for &address in callsite.stack.iter() {
+        let (module, address) = modules.locate(address, callsite.module_generation)?;
+        let build_id = Some(&module.build_id).filter(|build_id| !build_id.is_empty())?;
+        hash.update((build_id.len() as u64).to_le_bytes());
+        hash.update(build_id);
+        hash.update(address.to_le_bytes());
+    }
+    (!callsite.stack.is_empty()).then_some(hash)
+}
+
+fn by_owner(server: &Server, source: &Source, callsite: &Callsite) -> Sha256 {
+    let mut hash = Sha256::new_with_prefix(b"owner");
+    hash.update(server.address().to_string());
+    for number in [i64::from(source.pid()).cast_unsigned(), source.id(), source.created_at(), callsite.callsite_id] {
+        hash.update(number.to_le_bytes());
+    }
+    hash
+}

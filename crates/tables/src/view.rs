@@ -1,0 +1,129 @@
+//! Views: a table that is a query over others, from a file in `sql/views`.
+//!
+//! A file begins with its description, then names each column with its type and what it is; the query follows. The query's
+//! columns are cast to the declared types. `schema` lists the views; nothing else is to know that they are no tables.
+//!
+//! A view that makes one row of several may name `members`, columns that say where these come from: a condition on them says
+//! which of them are looked at, before they become one. (Of the row they name one member only: the others would be lost.)
+
+use std::sync::Arc;
+
+use datafusion::error::{DataFusionError, Result};
+
+use crate::{Batches, Column, Request, Scope, SystemTable};
+
+#[derive(Debug)]
+pub(crate) struct View {
+    name: &'static str,
+    comment: &'static str,
+    columns: Vec<Column>,
+    members: Vec<&'static str>,
+    query: &'static str,
+}
+
+macro_rules! views {
+    ($($name:literal),* $(,)?) => {
+        [$(View::parse($name, include_str!(concat!("../../../sql/views/", $name, ".sql")))),*]
+    };
+}
+
+pub(crate) fn heapql() -> impl Iterator<Item = Arc<dyn SystemTable>> {
+    shared(views![
+        "leak_suspects",
+        "live_by_callsite",
+        "live_by_function",
+        "live_by_label",
+        "live_by_module",
+        "live_by_process",
+        "top",
+    ])
+}
+
+pub(crate) fn oceanbase() -> impl Iterator<Item = Arc<dyn SystemTable>> {
+    shared(views!["__all_virtual_memory_info", "gv$ob_memory"])
+}
+
+fn shared<const N: usize>(views: [View; N]) -> impl Iterator<Item = Arc<dyn SystemTable>> {
+    views.into_iter().map(|view| -> Arc<dyn SystemTable> { Arc::new(view) })
+}
+
+impl View {
+    /// The files are part of the program: tests read them all.
+    fn parse(name: &'static str, text: &'static str) -> View {
+        let begin = ["\nSELECT", "\nWITH"].into_iter().filter_map(|word| text.find(word)).min();
+        let query = begin.map_or(text.len(), |at| at + 1);
+        let mut lines = text[..query].lines().filter_map(|line| line.strip_prefix("-- "));
+        let comment = lines.next().unwrap_or_default();
+        let members = lines.clone().find_map(|line| line.strip_prefix("members ")?.split_once(':'));
+        View {
+            name,
+            comment,
+            columns: lines.filter_map(column).collect(),
+            members: members.map_or(Vec::new(), |(names, _)| names.split(", ").collect()),
+            query: text[query..].trim_end().trim_end_matches(';'),
+        }
+    }
+}
+
+/// "column NAME TYPE: what it is"; a type that ends in `?` may be NULL.
+fn column(line: &'static str) -> Option<Column> {
+    let (declared, comment) = line.strip_prefix("column ")?.split_once(": ")?;
+    let (name, kind) = declared.split_once(' ')?;
+    let plain = kind.trim_end_matches('?');
+    let column = match plain {
+        "bigint" => Column::int(name, comment),
+        "double" => Column::float(name, comment),
+        "boolean" => Column::bool(name, comment),
+        "datetime" => Column::time(name, comment),
+        text => Column::text(name, text, comment),
+    };
+    Some(if plain == kind { column } else { column.or_null() })
+}
+
+impl SystemTable for View {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn comment(&self) -> &'static str {
+        self.comment
+    }
+
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn definition(&self) -> Option<&'static str> {
+        Some(self.query)
+    }
+
+    fn members(&self) -> &[&'static str] {
+        &self.members
+    }
+
+    fn scan(&self, _: &Scope, _: &Request) -> Result<Batches> {
+        Err(DataFusionError::Internal(format!("{} is a view", self.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_a_view_with_described_columns() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sql/views");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .expect("the views")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        files.sort();
+        let mut views: Vec<_> = heapql().chain(oceanbase()).collect();
+        views.sort_by_key(|view| view.name());
+        assert_eq!(files, views.iter().map(|view| format!("{}.sql", view.name())).collect::<Vec<_>>());
+        for view in views {
+            assert!(!view.comment().is_empty() && view.columns().len() > 1, "{}", view.name());
+            assert!(view.columns().iter().all(|column| !column.comment.is_empty()), "{}", view.name());
+        }
+    }
+}
