@@ -3,33 +3,28 @@
 The server records a program that holds 12 objects of 1009 bytes. Prints "ok", or dies where it is wrong.
 """
 
-import faulthandler
 import sys
 import threading
 
+import common
 import psycopg
 from psycopg.rows import dict_row, namedtuple_row
 
-# Where it hangs, should it hang.
-faulthandler.dump_traceback_later(50, exit=True)
+common.end_if_hanging()
 
 PORT = int(sys.argv[2])
-TABLE = "__all_virtual_malloc_sample_info"
-COLUMNS = [
-    "svr_ip", "svr_port", "tenant_id", "ctx_id", "mod_name", "back_trace", "ctx_name", "alloc_count", "alloc_bytes",
-]
 
 
 def connect(**other):
-    settings = {"user": "root", "dbname": "oceanbase", "connect_timeout": 30, "autocommit": True}
+    settings = {"user": "root", "dbname": "oceanbase", "connect_timeout": common.TIMEOUT, "autocommit": True}
     return psycopg.connect(host="127.0.0.1", port=PORT, **(settings | other))
 
 
 def queries(connection):
     for binary in [False, True]:
         with connection.cursor(binary=binary) as cursor:
-            cursor.execute(f"SELECT * FROM {TABLE} WHERE alloc_bytes = 12 * 1009")
-            assert [column.name for column in cursor.description] == COLUMNS
+            cursor.execute(f"SELECT * FROM {common.TABLE} WHERE alloc_bytes = 12 * 1009")
+            assert [column.name for column in cursor.description] == common.COLUMNS
             row = cursor.fetchone()
             assert [type(value) for value in row] == [str, int, int, int, str, str, str, int, int], row
             assert row[2:5] == (500, 22, "glibc_malloc") and row[7:] == (12, 12 * 1009), row
@@ -38,19 +33,19 @@ def queries(connection):
 
 
 def parameters(connection):
-    sql = f"SELECT alloc_count FROM {TABLE} WHERE mod_name = %s AND alloc_bytes = %s"
+    sql = f"SELECT alloc_count FROM {common.TABLE} WHERE mod_name = %s AND alloc_bytes = %s"
     for prepare in [False, True]:
         for _ in range(3):
             rows = connection.execute(sql, ("glibc_malloc", 12108), prepare=prepare).fetchall()
             assert rows == [(12,)], rows
     row = connection.execute("SELECT %s::text, %s::bigint, %s::float8, %s::text", ("it's \"so\" \\ ü", 7, 1.5, None)).fetchone()
     assert row == ("it's \"so\" \\ ü", 7, 1.5, None), row
-    assert connection.execute(f"SELECT 1 FROM {TABLE} WHERE mod_name = %s", ("' OR '1' = '1",)).fetchall() == []
+    assert connection.execute(f"SELECT 1 FROM {common.TABLE} WHERE mod_name = %s", ("' OR '1' = '1",)).fetchall() == []
 
 
 def rows(connection):
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(f"SELECT mod_name, alloc_count AS n FROM {TABLE} WHERE alloc_bytes = 12108")
+        cursor.execute(f"SELECT mod_name, alloc_count AS n FROM {common.TABLE} WHERE alloc_bytes = 12108")
         assert cursor.fetchall() == [{"mod_name": "glibc_malloc", "n": 12}]
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         cursor.execute("SHOW PARAMETERS LIKE '_min_malloc%'")
@@ -72,10 +67,10 @@ def errors(connection):
     cases = [
         ("SELEC 1", psycopg.errors.SyntaxError),
         ("SELECT * FROM no_such_table", psycopg.errors.UndefinedTable),
-        ("SELECT no_such_column FROM " + TABLE, psycopg.errors.UndefinedColumn),
+        ("SELECT no_such_column FROM " + common.TABLE, psycopg.errors.UndefinedColumn),
         ("ALTER SYSTEM SET _min_malloc_sample_interval = 0", psycopg.errors.InvalidParameterValue),
         ("ALTER SYSTEM SET no_such_parameter = 0", psycopg.errors.UndefinedObject),
-        ("DROP TABLE " + TABLE, psycopg.errors.ReadOnlySqlTransaction),
+        ("DROP TABLE " + common.TABLE, psycopg.errors.ReadOnlySqlTransaction),
     ]
     for sql, kind in cases:
         try:
@@ -106,13 +101,20 @@ def many_results(connection):
         assert cursor.fetchall() == [(1,)]
         assert cursor.nextset()
         assert cursor.fetchall() == [(2,)]
-        for row in cursor.stream(f"SELECT back_trace FROM {TABLE}"):
+        for row in cursor.stream(f"SELECT back_trace FROM {common.TABLE}"):
             assert len(row[0].split(" ")) == 16
 
 
 def cancelling(connection):
-    timer = threading.Timer(0.5, connection.cancel)
-    timer.start()
+    is_over = threading.Event()
+
+    def cancel():
+        # Again and again: a cancellation that comes before the statement has no effect.
+        while not is_over.wait(0.5):
+            connection.cancel()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
     try:
         # Far more rows than anyone waits for.
         many = "(SELECT * FROM generate_series(1, 100000))"
@@ -121,7 +123,9 @@ def cancelling(connection):
         pass
     else:
         raise AssertionError("it was not cancelled")
-    timer.join()
+    finally:
+        is_over.set()
+        canceller.join()
     assert connection.execute("SELECT 1").fetchall() == [(1,)]
 
 
@@ -136,23 +140,10 @@ def refused_logins():
     connect(user="root@sys").close()
 
 
-def several_at_once():
-    failed = []
-
-    def work():
-        try:
-            with connect() as connection:
-                for _ in range(5):
-                    queries(connection)
-        except BaseException as error:  # a thread has no other way to tell
-            failed.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed, failed
+def work():
+    with connect() as connection:
+        for _ in range(5):
+            queries(connection)
 
 
 with connect() as main:
@@ -165,7 +156,7 @@ with connect() as main:
     many_results(main)
     cancelling(main)
     refused_logins()
-    several_at_once()
+    common.at_once(8, work)
 with connect() as again:
     queries(again)
 print("ok")

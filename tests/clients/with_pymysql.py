@@ -3,32 +3,26 @@
 The server records a program that holds 12 objects of 1009 bytes. Prints "ok", or dies where it is wrong.
 """
 
-import faulthandler
 import sys
-import threading
 
+import common
 import pymysql
 import pymysql.cursors
 
-# Where it hangs, should it hang.
-faulthandler.dump_traceback_later(50, exit=True)
+common.end_if_hanging()
 
 PORT = int(sys.argv[1])
-TABLE = "__all_virtual_malloc_sample_info"
-COLUMNS = [
-    "svr_ip", "svr_port", "tenant_id", "ctx_id", "mod_name", "back_trace", "ctx_name", "alloc_count", "alloc_bytes",
-]
 
 
 def connect(**other):
-    settings = {"user": "root@sys", "database": "oceanbase", "connect_timeout": 30, "read_timeout": 30}
+    settings = {"user": "root@sys", "database": "oceanbase", "connect_timeout": common.TIMEOUT, "read_timeout": common.TIMEOUT}
     return pymysql.connect(host="127.0.0.1", port=PORT, **(settings | other))
 
 
 def queries(connection):
     with connection.cursor() as cursor:
-        assert cursor.execute(f"SELECT * FROM {TABLE} WHERE alloc_bytes = 12 * 1009") == 1
-        assert [column[0] for column in cursor.description] == COLUMNS
+        assert cursor.execute(f"SELECT * FROM {common.TABLE} WHERE alloc_bytes = 12 * 1009") == 1
+        assert [column[0] for column in cursor.description] == common.COLUMNS
         row = cursor.fetchone()
         assert [type(value) for value in row] == [str, int, int, int, str, str, str, int, int], row
         assert row[2:5] == (500, 22, "glibc_malloc") and row[7:] == (12, 12 * 1009), row
@@ -38,16 +32,16 @@ def queries(connection):
 
 def parameters(connection):
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT alloc_count FROM {TABLE} WHERE mod_name = %s AND alloc_bytes = %s", ("glibc_malloc", 12108))
+        cursor.execute(f"SELECT alloc_count FROM {common.TABLE} WHERE mod_name = %s AND alloc_bytes = %s", ("glibc_malloc", 12108))
         assert cursor.fetchall() == ((12,),)
         cursor.execute("SELECT %s, %s, %s, %s", ("it's \"so\" \\ ü %", 7, 1.5, None))
         assert cursor.fetchall() == (("it's \"so\" \\ ü %", 7, 1.5, None),)
-        assert cursor.execute(f"SELECT 1 FROM {TABLE} WHERE mod_name = %s", ("' OR '1' = '1",)) == 0
+        assert cursor.execute(f"SELECT 1 FROM {common.TABLE} WHERE mod_name = %s", ("' OR '1' = '1",)) == 0
 
 
 def dictionaries():
     with connect(cursorclass=pymysql.cursors.DictCursor) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT mod_name, alloc_count AS n FROM {TABLE} WHERE alloc_bytes = 12108")
+        cursor.execute(f"SELECT mod_name, alloc_count AS n FROM {common.TABLE} WHERE alloc_bytes = 12108")
         assert cursor.fetchall() == [{"mod_name": "glibc_malloc", "n": 12}]
         cursor.execute("SHOW PARAMETERS LIKE '_min_malloc%'")
         assert cursor.fetchone()["name"] == "_min_malloc_sample_interval"
@@ -55,7 +49,7 @@ def dictionaries():
 
 def streaming():
     with connect(cursorclass=pymysql.cursors.SSCursor) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT back_trace FROM {TABLE}")
+        cursor.execute(f"SELECT back_trace FROM {common.TABLE}")
         assert sum(1 for _ in cursor) > 0
 
 
@@ -75,10 +69,10 @@ def errors(connection):
         cases = [
             ("SELEC 1", pymysql.err.ProgrammingError, 1064),
             ("SELECT * FROM no_such_table", pymysql.err.ProgrammingError, 1146),
-            ("SELECT no_such_column FROM " + TABLE, pymysql.err.OperationalError, 1054),
+            ("SELECT no_such_column FROM " + common.TABLE, pymysql.err.OperationalError, 1054),
             ("ALTER SYSTEM SET _min_malloc_sample_interval = 0", pymysql.err.MySQLError, 4147),
             ("ALTER SYSTEM SET no_such_parameter = 0", pymysql.err.MySQLError, 5099),
-            ("DROP TABLE " + TABLE, pymysql.err.MySQLError, 1290),
+            ("DROP TABLE " + common.TABLE, pymysql.err.MySQLError, 1290),
         ]
         for sql, kind, number in cases:
             try:
@@ -127,23 +121,10 @@ def refused_logins():
             raise AssertionError(other)
 
 
-def several_at_once():
-    failed = []
-
-    def work():
-        try:
-            with connect() as connection:
-                for _ in range(5):
-                    queries(connection)
-        except BaseException as error:  # a thread has no other way to tell
-            failed.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed, failed
+def work():
+    with connect() as connection:
+        for _ in range(5):
+            queries(connection)
 
 
 with connect() as main:
@@ -156,6 +137,6 @@ with connect() as main:
     errors(main)
     sessions(main)
     refused_logins()
-    several_at_once()
+    common.at_once(8, work)
     reconnecting(main)
 print("ok")

@@ -191,16 +191,16 @@ impl Drop for Running {
 #[test]
 fn a_process_that_was_not_started_for_it() {
     let bench = Bench::new();
-    let asleep = Running::start(Command::new("sleep").arg("60").env_remove("LD_PRELOAD"));
+    let asleep = Running::start(Command::new("sleep").arg("1000").env_remove("LD_PRELOAD"));
     let (said, has_failed) = bench.doctor(&["--pid", &asleep.pid()]);
     assert!(has_failed);
-    assert_says(&line(&said, "recorder").unwrap_or_default(), "fail", "heapql run -- sleep 60");
+    assert_says(&line(&said, "recorder").unwrap_or_default(), "fail", "heapql run -- sleep 1000");
     assert_says(&line(&said, "ledger").unwrap_or_default(), "fail", "there is none");
     assert_says(&line(&said, "loader").unwrap_or_default(), "ok", "");
     assert_says(&line(&said, "seccomp").unwrap_or_default(), "ok", "no filter");
     assert_says(&line(&said, "directory").unwrap_or_default(), "ok", "can write");
     let elsewhere = bench.path("elsewhere");
-    let other = Running::start(Command::new("sleep").arg("60").env("HEAPQL_DIR", &elsewhere));
+    let other = Running::start(Command::new("sleep").arg("1000").env("HEAPQL_DIR", &elsewhere));
     let (said, _) = bench.doctor(&["--pid", &other.pid()]);
     assert_says(&line(&said, "directory").unwrap_or_default(), "fail", &format!("--dir {}", elsewhere.display()));
     let (said, has_failed) = bench.doctor(&["--pid", "4194305"]);
@@ -213,7 +213,7 @@ fn a_process_under_a_filter() {
     let source = "#include <linux/filter.h>\n#include <linux/seccomp.h>\n#include <sys/prctl.h>\n#include <unistd.h>\n\
                   int main(void) { struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);\n\
                   struct sock_fprog program = {1, &all};\n prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);\n\
-                  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return 1;\n sleep(60); return 0; }\n";
+                  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return 1;\n sleep(1000); return 0; }\n";
     let path = bench.build("filtered", source, &[]);
     let filtered = Running::start(&mut Command::new(path));
     let said = crate::harness::eventually("the filter", || {

@@ -97,9 +97,7 @@ fn the_python_example_has_rows_per_label() {
         let server = run("/usr/bin/env", &[&allocator, "python3", script]);
         assert_rows(&mut server.mysql(), BYTES, &expected);
     }
-    let mut without = Command::new("python3");
-    without.arg(script).env("PYTHONPATH", workspace_dir().join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
-    assert_eq!(tool(&mut without, "\n").ok(), "ready\n");
+    assert_runs_without_heapql(script);
 }
 
 #[test]
@@ -109,9 +107,14 @@ fn python_refuses_what_cannot_be_a_scope() {
     let expected =
         [("500", "22", "glibc_malloc", "6"), ("1001", "0", "outer", "4"), ("1001", "0", "\u{fc}ml\u{fffd}ut", "2")];
     assert_rows(&mut server.mysql(), BYTES, &expected);
-    let mut without = Command::new("python3");
-    without.arg(&script).env("PYTHONPATH", workspace_dir().join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
-    assert_eq!(tool(&mut without, "\n").ok(), "ready\n");
+    assert_runs_without_heapql(&script);
+}
+
+/// Runs a Python script with the label interface and without a recorder.
+fn assert_runs_without_heapql(script: &str) {
+    let mut python = Command::new("python3");
+    python.arg(script).env("PYTHONPATH", workspace_dir().join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+    assert_eq!(tool(&mut python, "\n").ok(), "ready\n");
 }
 
 fn tests_script(name: &str) -> String {

@@ -1,13 +1,13 @@
 //! Ledgers outlive their processes, and programs outlive the server.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use crate::full_mode::rows_of_size;
-use crate::harness::{Client, Ended, Launch, Program, Server, eventually, heapql, kill, scratch, tool};
+use crate::harness::{Client, Ended, Launch, Program, Recorded, Server, eventually, heapql, kill, scratch, tool};
 
 fn exact() -> Launch {
     Launch::run(Program::new("exact.c").path(), &[]).intervals(1, 1)
@@ -90,46 +90,20 @@ fn a_program_does_not_notice_the_death_of_its_server() {
     eventually("the program to end", || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
 }
 
-/// A program that a shell started with what `heapql env` printed.
-struct Recorded(Child, crate::harness::Lines);
-
-impl Recorded {
-    fn start(home: &Arc<TempDir>) -> Recorded {
-        let program = Program::new("exact.c").path();
-        let script = "eval \"$(\"$1\" env)\"; export HEAPQL_MIN=1 HEAPQL_MAX=1; exec \"$2\"";
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", script, "sh"])
-            .args([heapql(), program.as_path()])
-            .env("HEAPQL_DIR", home.path().join("ledgers"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let lines = crate::harness::Lines::of(child.stdout.take().expect("its output is piped"));
-        Recorded(child, lines)
-    }
-
-    fn order(&mut self, line: &str) {
-        use std::io::Write;
-        let stdin = self.0.stdin.as_mut().expect("its input is piped");
-        writeln!(stdin, "{line}").expect("the program reads its input");
-        assert_eq!(self.1.next().as_deref(), Some("ok"));
-    }
-}
-
-impl Drop for Recorded {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A program that a shell turned into, after it took over what `heapql env` printed.
+fn recorded_by_shell(home: &Arc<TempDir>) -> Recorded {
+    let script = "eval \"$(\"$1\" env)\"; export HEAPQL_MIN=1 HEAPQL_MAX=1; exec \"$2\"";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, "sh"]).arg(heapql()).arg(Program::new("exact.c").path());
+    command.env("HEAPQL_DIR", home.path().join("ledgers"));
+    Recorded::spawn(command)
 }
 
 #[test]
 fn serve_shows_what_was_started_with_the_environment_of_env() {
     let home = Arc::new(scratch());
-    let mut program = Recorded::start(&home);
-    let ready = program.1.next().expect("the program says ready");
-    let pid: i32 = ready.strip_prefix("ready ").and_then(|pid| pid.parse().ok()).expect("ready PID");
+    let mut program = recorded_by_shell(&home);
+    let pid = program.pid();
     program.order("malloc 7 1009");
     let served = Launch::serve(&home).start();
     assert_eq!(states(&mut served.postgres(), pid), ["alive"]);
@@ -226,8 +200,7 @@ fn damaged_ledgers_do_the_server_no_harm() {
 #[test]
 fn sql_reads_ledgers_without_a_server() {
     let home = Arc::new(scratch());
-    let mut program = Recorded::start(&home);
-    program.1.next();
+    let mut program = recorded_by_shell(&home);
     program.order("malloc 7 1009");
     let query = "SELECT alloc_count FROM __all_virtual_malloc_sample_info WHERE alloc_bytes = 7 * 1009";
     let mut command = Command::new(heapql());

@@ -88,7 +88,7 @@ fn the_server_that_runs_is_found() {
 #[test]
 fn the_server_of_a_run_is_found_unless_there_are_several() {
     let home = Arc::new(scratch());
-    let run_of = || Launch::run("sleep", &["60"]).home(&home).start();
+    let run_of = || Launch::run("sleep", &["1000"]).home(&home).start();
     let first = run_of();
     assert_eq!(found_port(&home), port(&first));
     let second = run_of();
@@ -107,7 +107,7 @@ fn the_server_of_a_run_is_found_unless_there_are_several() {
 #[test]
 fn set_is_told_to_every_server() {
     let home = Arc::new(scratch());
-    let ran = Launch::run("sleep", &["60"]).home(&home).start();
+    let ran = Launch::run("sleep", &["1000"]).home(&home).start();
     let served = Launch::serve(&home).start();
     run(&home, &["set", &format!("{MIN}=7"), "_max_malloc_sample_interval=9"]).ok();
     for server in [&ran, &served] {

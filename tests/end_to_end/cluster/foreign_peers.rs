@@ -77,7 +77,7 @@ fn bytes_of_strangers_harm_nothing() {
         }
         for member in known.cluster.members() {
             for mut client in member.server().clients() {
-                assert!(known.ask(client.as_mut(), Ask::Rows).is_empty());
+                known.assert_lacks(client.as_mut(), Ask::Rows, &[]);
             }
         }
     });

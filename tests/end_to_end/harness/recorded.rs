@@ -16,6 +16,11 @@ impl Recorded {
     pub(crate) fn start(program: &Path, arguments: &[&str], dir: &Path, intervals: (u32, u32)) -> Recorded {
         let mut command = Command::new(program);
         record_into(command.args(arguments), dir, intervals);
+        Recorded::spawn(command)
+    }
+
+    /// Starts a command that has the recorder's environment and waits until it says that it is ready.
+    pub(crate) fn spawn(mut command: Command) -> Recorded {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let program = Dialogue::with(&mut child);
@@ -23,6 +28,10 @@ impl Recorded {
         let line = recorded.program.hear().unwrap_or_default();
         assert!(line.starts_with("ready"), "expected ready, heard {line:?}");
         recorded
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid")
     }
 
     /// Tells it to do something and waits for its "ok".
