@@ -10,19 +10,26 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr_rewriter::unnormalize_cols;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use heapql_server::Dialect;
 use heapql_tables::{Scope, SystemTable};
 
-use crate::engine::Engine;
+/// Plans the queries of views; the engine implements it.
+pub(crate) trait ViewPlanner: Send + Sync {
+    /// The state in which a view's query is planned as a statement of its own.
+    fn statement(&self, scope: &Arc<Scope>) -> Result<SessionState>;
+
+    /// The state in which a view's query is planned as a fragment of a statement: who runs it is decided for the whole.
+    fn fragment(&self, scope: &Arc<Scope>) -> Result<SessionState>;
+}
 
 pub(super) struct AggregatingView {
     pub(super) table: Arc<dyn SystemTable>,
-    pub(super) engine: Arc<Engine>,
+    pub(super) planner: Arc<dyn ViewPlanner>,
     pub(super) scope: Arc<Scope>,
     pub(super) schema: SchemaRef,
     /// The whole view.
@@ -94,7 +101,7 @@ impl TableProvider for AggregatingView {
         }
         let plan = plan.limit(0, limit)?.build()?;
         // Where its rows are is decided for the whole statement.
-        let state = self.engine.fragment(Dialect::Postgres, &self.scope, None)?;
+        let state = self.planner.fragment(&self.scope)?;
         state.create_physical_plan(&plan).await
     }
 }

@@ -9,20 +9,20 @@ use datafusion::error::Result;
 use heapql_tables::provider::Provider;
 use heapql_tables::{Scope, find, listed};
 
-use crate::engine::Engine;
+use crate::aggregating_view::ViewPlanner;
 use crate::views;
 
 /// One database of one session.
 #[derive(Clone)]
 pub(crate) struct Database {
     name: &'static str,
-    engine: Arc<Engine>,
+    planner: Arc<dyn ViewPlanner>,
     scope: Arc<Scope>,
 }
 
 impl Database {
-    pub(crate) fn new(name: &'static str, engine: Arc<Engine>, scope: Arc<Scope>) -> Database {
-        Database { name, engine, scope }
+    pub(crate) fn new(name: &'static str, planner: Arc<dyn ViewPlanner>, scope: Arc<Scope>) -> Database {
+        Database { name, planner, scope }
     }
 }
 
@@ -43,7 +43,7 @@ impl SchemaProvider for Database {
             return Ok(None);
         };
         Ok(Some(match table.definition() {
-            Some(query) => views::provider(table, query, &self.engine, &self.scope).await?,
+            Some(query) => views::provider(table, query, &self.planner, &self.scope).await?,
             None => Arc::new(Provider::new(Arc::clone(table), Arc::clone(&self.scope))),
         }))
     }

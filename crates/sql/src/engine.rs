@@ -21,6 +21,7 @@ use heapql_server::database::{HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_IN
 use heapql_server::{ClusterQuery, Dialect, Failure, Server};
 use heapql_tables::{Scope, functions};
 
+use crate::aggregating_view::ViewPlanner;
 use crate::databases::{Database, SearchPath};
 use crate::pg_catalog;
 
@@ -130,8 +131,10 @@ impl Engine {
         scope: &Arc<Scope>,
         extra: Option<Arc<dyn SchemaProvider>>,
     ) -> Catalog {
-        let database =
-            |name| -> Arc<dyn SchemaProvider> { Arc::new(Database::new(name, Arc::clone(self), Arc::clone(scope))) };
+        let planner: Arc<dyn ViewPlanner> = Arc::new(EngineViews(Arc::clone(self)));
+        let database = |name| -> Arc<dyn SchemaProvider> {
+            Arc::new(Database::new(name, Arc::clone(&planner), Arc::clone(scope)))
+        };
         let (oceanbase, heapql) = (database(OCEANBASE), database(HEAPQL));
         let mut path: Vec<_> = extra.into_iter().chain([Arc::clone(&oceanbase), Arc::clone(&heapql)]).collect();
         let mut schemas = vec![(HEAPQL, heapql), (OCEANBASE, oceanbase)];
@@ -145,6 +148,19 @@ impl Engine {
         }
         schemas.push((SEARCH_PATH, Arc::new(SearchPath(path))));
         Catalog(schemas)
+    }
+}
+
+/// Plans views with the engine that scans them.
+struct EngineViews(Arc<Engine>);
+
+impl ViewPlanner for EngineViews {
+    fn statement(&self, scope: &Arc<Scope>) -> Result<SessionState> {
+        Ok(self.0.statement(Dialect::Postgres, scope, None)?)
+    }
+
+    fn fragment(&self, scope: &Arc<Scope>) -> Result<SessionState> {
+        Ok(self.0.fragment(Dialect::Postgres, scope, None)?)
     }
 }
 

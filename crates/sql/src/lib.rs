@@ -13,17 +13,17 @@
 #![cfg_attr(test, deny(unsafe_code))]
 
 mod aggregating_view;
+mod cancellable;
 mod databases;
 mod engine;
+mod execution;
 mod pg_catalog;
 mod query;
 mod remote_context;
-mod run;
 mod running;
 mod session;
 mod settings;
 mod statements;
-mod stoppable;
 mod text;
 mod views;
 

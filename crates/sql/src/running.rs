@@ -15,7 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{Stream, StreamExt};
 
-use crate::stoppable::StopSign;
+use crate::cancellable::CancellationToken;
 use heapql_server::connections::Connections;
 use heapql_server::diagnostics::Diagnostics;
 use heapql_server::failure::{Failure, FailureKind, Warning};
@@ -25,7 +25,7 @@ pub(crate) struct Running {
     /// Resolves to the reason when the statement is to stop. Asked by planning and by every batch.
     stop: BoxFuture<'static, Failure>,
     /// The same for computations that cannot wait.
-    sign: Arc<StopSign>,
+    token: Arc<CancellationToken>,
     _listed: Listed,
 }
 
@@ -43,14 +43,14 @@ impl Drop for Listed {
 impl Running {
     pub(crate) fn begin(connections: &Arc<Connections>, id: u32, text: &str, timeout: Option<Duration>) -> Running {
         connections.begin(id, "Query", text);
-        let sign = Arc::new(StopSign::new(connections.cancellations(id), timeout));
-        let stop = Arc::clone(&sign).wait().boxed();
+        let token = Arc::new(CancellationToken::new(connections.cancellations(id), timeout));
+        let stop = Arc::clone(&token).wait().boxed();
         let listed = Listed { connections: Arc::clone(connections), id };
-        Running { stop, sign, _listed: listed }
+        Running { stop, token, _listed: listed }
     }
 
-    pub(crate) fn sign(&self) -> Arc<StopSign> {
-        Arc::clone(&self.sign)
+    pub(crate) fn token(&self) -> Arc<CancellationToken> {
+        Arc::clone(&self.token)
     }
 
     /// Runs the part of a statement that makes no rows.

@@ -1,20 +1,14 @@
-//! One client's session: its database, its settings, its warnings, and the way of a statement from text to rows.
-//! Both protocols use it; it knows neither.
+//! One client's session: its database, its settings, its warnings. Both protocols use it; it knows neither. How a statement
+//! runs in it is `execution`'s.
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
 
 use crate::engine::Engine;
-use crate::run::{Moment, Started};
-use crate::running::Running;
 use crate::settings::Settings;
-use crate::statements;
-use crate::text::split;
-use crate::text::tokens::lex;
 use heapql_server::Dialect;
 use heapql_server::database::OCEANBASE;
 use heapql_server::diagnostics::Diagnostics;
@@ -116,33 +110,6 @@ impl Session {
         Ok(session)
     }
 
-    /// Splits "a; b" at semicolons outside quotes and comments; without empty statements.
-    pub fn statements(&self, text: &str) -> Result<Vec<String>, Failure> {
-        Ok(split::statements(text, self.dialect))
-    }
-
-    /// Runs one statement. The stream of rows ends with an error when it is cancelled or too late.
-    pub async fn execute(&self, statement: &str) -> Result<Outcome, Failure> {
-        self.run(statement, &[]).await
-    }
-
-    /// Checks a statement and tells its parameters and columns. `types` are those that the client declared.
-    pub async fn prepare(&self, statement: &str, types: &[Option<DataType>]) -> Result<Prepared, Failure> {
-        let mut running = self.begin(statement);
-        let diagnostics = Diagnostics::default();
-        running.guard(self.describe(statement, types, &diagnostics)).await
-    }
-
-    /// Runs a prepared statement with a value for every parameter.
-    pub async fn execute_prepared(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome, Failure> {
-        let (wanted, given) = (prepared.parameters.len(), values.len());
-        if wanted != given {
-            let message = format!("the statement has {wanted} parameters, {given} were given");
-            return Err(Failure::new(FailureKind::Query, message));
-        }
-        self.run(&prepared.text, &values).await
-    }
-
     /// Of the last statement that was not itself about warnings; of a query they are complete when its rows have ended.
     pub fn warnings(&self) -> Vec<Warning> {
         self.diagnosed().into_iter().filter(|warning| warning.level != "Error").collect()
@@ -174,34 +141,14 @@ impl Session {
         self.state.lock().in_transaction
     }
 
-    fn begin(&self, text: &str) -> Running {
-        Running::begin(self.server().connections(), self.connection_id, text, self.settings.timeout())
-    }
-
-    async fn run(&self, text: &str, values: &[ScalarValue]) -> Result<Outcome, Failure> {
-        let mut running = self.begin(text);
-        let diagnostics = Diagnostics::default();
-        let lexed = lex(text, self.dialect);
-        if !lexed.as_ref().is_ok_and(statements::is_diagnostic) {
-            self.state.lock().diagnostics = diagnostics.clone();
-        }
-        let moment = Moment { diagnostics: diagnostics.clone(), sign: running.sign() };
-        match running.guard(async { self.start(&lexed?, values, &moment).await }).await {
-            Ok(Started::Done(tag)) => Ok(Outcome::Done { tag }),
-            Ok(Started::Rows(schema, rows)) => {
-                let stream = running.stream(rows, Arc::clone(&schema), diagnostics);
-                Ok(Outcome::Rows { schema, stream })
-            }
-            Err(failure) => {
-                diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
-                Err(failure)
-            }
-        }
-    }
-
     /// Warnings and errors of the last statement that was not about them.
     pub(crate) fn diagnosed(&self) -> Vec<Warning> {
         self.state.lock().diagnostics.list()
+    }
+
+    /// Makes these the diagnostics of the running statement.
+    pub(crate) fn set_diagnostics(&self, diagnostics: Diagnostics) {
+        self.state.lock().diagnostics = diagnostics;
     }
 
     /// Adds to what the running statement wants to be known.

@@ -8,20 +8,18 @@ use datafusion::common::Column;
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, col, ident};
-use heapql_server::Dialect;
 use heapql_tables::{Scope, SystemTable, schema_of};
 
-use crate::aggregating_view::AggregatingView;
-use crate::engine::Engine;
+use crate::aggregating_view::{AggregatingView, ViewPlanner};
 
 /// The plan of a view, its columns cast to the declared types.
 pub(crate) async fn provider(
     table: &Arc<dyn SystemTable>,
     query: &'static str,
-    engine: &Arc<Engine>,
+    planner: &Arc<dyn ViewPlanner>,
     scope: &Arc<Scope>,
 ) -> Result<Arc<dyn TableProvider>> {
-    let state = engine.statement(Dialect::Postgres, scope, None)?;
+    let state = planner.statement(scope)?;
     let plan = state.create_logical_plan(query).await?;
     let schema = schema_of(table.columns());
     let declared = schema.fields().iter().map(|field| {
@@ -34,7 +32,7 @@ pub(crate) async fn provider(
     }
     Ok(Arc::new(AggregatingView {
         table: Arc::clone(table),
-        engine: Arc::clone(engine),
+        planner: Arc::clone(planner),
         scope: Arc::clone(scope),
         schema,
         plan,

@@ -1,4 +1,5 @@
-//! The way of one statement: an answer of ours, or a query through the engine.
+//! The execution of one statement: an answer made by hand, or a query through the engine. What a session remembers is
+//! `session`'s.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +12,19 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 
+use crate::cancellable::{CancellationToken, cancellable};
 use crate::query::{Constants, Query, Tree, Values, parameter_count};
-use crate::session::{Prepared, Session};
+use crate::running::Running;
+use crate::session::{Outcome, Prepared, Session};
 use crate::settings::{CLUSTER_LOCAL, CLUSTER_STRICT};
 use crate::statements;
 use crate::statements::{Answer, Context};
-use crate::stoppable::{StopSign, stoppable};
+use crate::text::split;
 use crate::text::tokens::{Lexed, lex};
 use heapql_server::ClusterQuery;
 use heapql_server::Dialect;
 use heapql_server::diagnostics::Diagnostics;
-use heapql_server::failure::{Failure, FailureKind};
+use heapql_server::failure::{Failure, FailureKind, Warning};
 use heapql_server::parameters::CLUSTER_TIMEOUT;
 use heapql_tables::Scope;
 use heapql_tables::listing::Listing;
@@ -30,33 +33,85 @@ use heapql_tables::listing::Listing;
 const LISTING: &str = "listing";
 
 /// What goes with a running statement.
-pub(crate) struct Moment {
+pub(crate) struct StatementContext {
     pub(crate) diagnostics: Diagnostics,
-    pub(crate) sign: Arc<StopSign>,
+    pub(crate) token: Arc<CancellationToken>,
 }
 
 /// A statement that is done, or whose rows may be asked for.
-pub(crate) enum Started {
+pub(crate) enum Execution {
     Done(String),
     Rows(SchemaRef, SendableRecordBatchStream),
 }
 
 impl Session {
+    /// Splits "a; b" at semicolons outside quotes and comments; without empty statements.
+    pub fn statements(&self, text: &str) -> Result<Vec<String>, Failure> {
+        Ok(split::statements(text, self.dialect()))
+    }
+
+    /// Runs one statement. The stream of rows ends with an error when it is cancelled or too late.
+    pub async fn execute(&self, statement: &str) -> Result<Outcome, Failure> {
+        self.run(statement, &[]).await
+    }
+
+    /// Checks a statement and tells its parameters and columns. `types` are those that the client declared.
+    pub async fn prepare(&self, statement: &str, types: &[Option<DataType>]) -> Result<Prepared, Failure> {
+        let mut running = self.begin(statement);
+        let diagnostics = Diagnostics::default();
+        running.guard(self.describe(statement, types, &diagnostics)).await
+    }
+
+    /// Runs a prepared statement with a value for every parameter.
+    pub async fn execute_prepared(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome, Failure> {
+        let (wanted, given) = (prepared.parameters.len(), values.len());
+        if wanted != given {
+            let message = format!("the statement has {wanted} parameters, {given} were given");
+            return Err(Failure::new(FailureKind::Query, message));
+        }
+        self.run(&prepared.text, &values).await
+    }
+
+    fn begin(&self, text: &str) -> Running {
+        Running::begin(self.server().connections(), self.connection_id(), text, self.settings().timeout())
+    }
+
+    async fn run(&self, text: &str, values: &[ScalarValue]) -> Result<Outcome, Failure> {
+        let mut running = self.begin(text);
+        let diagnostics = Diagnostics::default();
+        let lexed = lex(text, self.dialect());
+        if !lexed.as_ref().is_ok_and(statements::is_diagnostic) {
+            self.set_diagnostics(diagnostics.clone());
+        }
+        let moment = StatementContext { diagnostics: diagnostics.clone(), token: running.token() };
+        match running.guard(async { self.start(&lexed?, values, &moment).await }).await {
+            Ok(Execution::Done(tag)) => Ok(Outcome::Done { tag }),
+            Ok(Execution::Rows(schema, rows)) => {
+                let stream = running.stream(rows, Arc::clone(&schema), diagnostics);
+                Ok(Outcome::Rows { schema, stream })
+            }
+            Err(failure) => {
+                diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
+                Err(failure)
+            }
+        }
+    }
+
     pub(crate) async fn start(
         &self,
         lexed: &Lexed<'_>,
         values: &[ScalarValue],
-        at: &Moment,
-    ) -> Result<Started, Failure> {
+        at: &StatementContext,
+    ) -> Result<Execution, Failure> {
         if lexed.is_empty() {
-            return Ok(Started::Done(String::new()));
+            return Ok(Execution::Done(String::new()));
         }
         let context = Context { session: self, diagnostics: &at.diagnostics, effective: true };
         match statements::answer(&context, lexed)? {
-            Some(Answer::Done(tag)) => Ok(Started::Done(tag)),
+            Some(Answer::Done(tag)) => Ok(Execution::Done(tag)),
             Some(Answer::Later(work, tag)) => {
                 work.await?.into_iter().for_each(|warning| at.diagnostics.push(warning));
-                Ok(Started::Done(tag))
+                Ok(Execution::Done(tag))
             }
             Some(Answer::Rows(listing, None)) => listed(&listing),
             Some(Answer::Rows(listing, Some(condition))) => self.filtered(&listing, &condition, at).await,
@@ -65,15 +120,20 @@ impl Session {
         }
     }
 
-    async fn query(&self, lexed: &Lexed<'_>, values: &[ScalarValue], at: &Moment) -> Result<Started, Failure> {
+    async fn query(
+        &self,
+        lexed: &Lexed<'_>,
+        values: &[ScalarValue],
+        at: &StatementContext,
+    ) -> Result<Execution, Failure> {
         let tree = Tree::parse(lexed, self.dialect(), &Constants(self))?;
         let state = self.state_of_statement(&at.diagnostics, None)?;
         let query = tree.plan(&state, &Values::Bound(values)).await?;
-        self.run_query(&state, query, &at.sign).await
+        self.run_query(&state, query, &at.token).await
     }
 
     /// A hand-made answer with a WHERE: the engine filters it under lower-case names, the headings stay.
-    async fn filtered(&self, listing: &Listing, condition: &str, at: &Moment) -> Result<Started, Failure> {
+    async fn filtered(&self, listing: &Listing, condition: &str, at: &StatementContext) -> Result<Execution, Failure> {
         let batch = listing.batch()?;
         let lower = |field: &Arc<Field>| field.as_ref().clone().with_name(field.name().to_lowercase());
         let schema = Arc::new(Schema::new(batch.schema_ref().fields().iter().map(lower).collect::<Vec<_>>()));
@@ -85,7 +145,7 @@ impl Session {
         let tree = Tree::parse(&lex(&text, self.dialect())?, self.dialect(), &Constants(self))?;
         let state = self.state_of_statement(&at.diagnostics, Some(Arc::new(place)))?;
         let query = tree.plan(&state, &Values::Bound(&[])).await?;
-        self.run_query(&state, Query { plan: query.plan, schema: listing.schema() }, &at.sign).await
+        self.run_query(&state, Query { plan: query.plan, schema: listing.schema() }, &at.token).await
     }
 
     /// What PREPARE tells: nothing runs and nothing changes.
@@ -162,20 +222,25 @@ impl Session {
         Some(Arc::new(ClusterQuery::new(cluster, self.server().address(), patience, is_strict, diagnostics.clone())))
     }
 
-    async fn run_query(&self, state: &SessionState, query: Query, sign: &Arc<StopSign>) -> Result<Started, Failure> {
+    async fn run_query(
+        &self,
+        state: &SessionState,
+        query: Query,
+        token: &Arc<CancellationToken>,
+    ) -> Result<Execution, Failure> {
         let plan = state.create_physical_plan(&query.plan).await?;
         let cluster_query = state.config().get_extension::<ClusterQuery>();
         if let (Some(cluster_query), Some(distributor)) = (cluster_query, self.engine().distributor()) {
             // All or nothing of each server, before the first row: what is missing is missing everywhere in the plan.
             distributor.gather(&plan, &cluster_query, state.task_ctx()).await?;
         }
-        let rows = execute_stream(stoppable(plan, sign)?, state.task_ctx())?;
-        Ok(Started::Rows(query.schema, rows))
+        let rows = execute_stream(cancellable(plan, token)?, state.task_ctx())?;
+        Ok(Execution::Rows(query.schema, rows))
     }
 }
 
-fn listed(listing: &Listing) -> Result<Started, Failure> {
+fn listed(listing: &Listing) -> Result<Execution, Failure> {
     let batch = listing.batch()?;
     let rows = futures::stream::iter([Ok(batch)]);
-    Ok(Started::Rows(listing.schema(), Box::pin(RecordBatchStreamAdapter::new(listing.schema(), rows))))
+    Ok(Execution::Rows(listing.schema(), Box::pin(RecordBatchStreamAdapter::new(listing.schema(), rows))))
 }

@@ -1,6 +1,6 @@
 //! Makes long joins stop when they are asked to. The engine looks up only when a batch leaves a scan; between two such
 //! moments a join of large inputs can work for hours. So joins yield on their output, and their filters look at the
-//! sign. Only `running` makes signs and only the session's execution calls `stoppable`.
+//! token. Only `running` makes signs and only the session's execution calls `cancellable`.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -25,15 +25,15 @@ use heapql_server::failure::{Failure, FailureKind};
 
 /// Whether the statement is to stop: to be waited for, or asked from within a computation.
 #[derive(Debug)]
-pub(crate) struct StopSign {
+pub(crate) struct CancellationToken {
     cancelled: Option<watch::Receiver<u64>>,
     limit: Option<Duration>,
     began: Instant,
 }
 
-impl StopSign {
-    pub(crate) fn new(cancelled: Option<watch::Receiver<u64>>, limit: Option<Duration>) -> StopSign {
-        StopSign { cancelled, limit, began: Instant::now() }
+impl CancellationToken {
+    pub(crate) fn new(cancelled: Option<watch::Receiver<u64>>, limit: Option<Duration>) -> CancellationToken {
+        CancellationToken { cancelled, limit, began: Instant::now() }
     }
 
     /// Returns when the statement is to stop, with the reason.
@@ -79,27 +79,30 @@ fn was_late(limit: Duration) -> Failure {
         .hint("MySQL: SET max_execution_time = 0; PostgreSQL: SET statement_timeout = 0")
 }
 
-/// The same plan, stoppable inside its joins.
-pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, sign: &Arc<StopSign>) -> Result<Arc<dyn ExecutionPlan>> {
-    let transformed = plan.transform_up(|plan| match joined(&plan, sign)? {
+/// The same plan, cancellable inside its joins.
+pub(crate) fn cancellable(
+    plan: Arc<dyn ExecutionPlan>,
+    token: &Arc<CancellationToken>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let transformed = plan.transform_up(|plan| match joined(&plan, token)? {
         Some(join) => Ok(Transformed::yes(Arc::new(CooperativeExec::new(join)) as Arc<dyn ExecutionPlan>)),
         None => Ok(Transformed::no(plan)),
     })?;
     Ok(transformed.data)
 }
 
-fn joined(plan: &Arc<dyn ExecutionPlan>, sign: &Arc<StopSign>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn joined(plan: &Arc<dyn ExecutionPlan>, token: &Arc<CancellationToken>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>()
         && let Some(filter) = join.filter()
     {
-        let filter = Some(watched(filter, sign));
+        let filter = Some(watched(filter, token));
         let builder = NestedLoopJoinExecBuilder::from(join).with_filter(filter);
         return Ok(Some(Arc::new(builder.build()?)));
     }
     if let Some(join) = plan.downcast_ref::<HashJoinExec>()
         && let Some(filter) = join.filter()
     {
-        return Ok(Some(join.builder().with_filter(Some(watched(filter, sign))).build_exec()?));
+        return Ok(Some(join.builder().with_filter(Some(watched(filter, token))).build_exec()?));
     }
     let is_join = plan.is::<NestedLoopJoinExec>()
         || plan.is::<HashJoinExec>()
@@ -108,17 +111,17 @@ fn joined(plan: &Arc<dyn ExecutionPlan>, sign: &Arc<StopSign>) -> Result<Option<
     Ok(is_join.then(|| Arc::clone(plan)))
 }
 
-fn watched(filter: &JoinFilter, sign: &Arc<StopSign>) -> JoinFilter {
+fn watched(filter: &JoinFilter, token: &Arc<CancellationToken>) -> JoinFilter {
     let inner = Arc::clone(filter.expression());
-    let expression = Arc::new(Watched { inner, sign: Arc::clone(sign) });
+    let expression = Arc::new(Watched { inner, token: Arc::clone(token) });
     JoinFilter::new(expression, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
 }
 
-/// An expression that looks at the sign before every batch.
+/// An expression that looks at the token before every batch.
 #[derive(Debug)]
 struct Watched {
     inner: Arc<dyn PhysicalExpr>,
-    sign: Arc<StopSign>,
+    token: Arc<CancellationToken>,
 }
 
 impl PartialEq for Watched {
@@ -151,7 +154,7 @@ impl PhysicalExpr for Watched {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        self.sign.check()?;
+        self.token.check()?;
         self.inner.evaluate(batch)
     }
 
@@ -161,7 +164,7 @@ impl PhysicalExpr for Watched {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         let inner = children.pop().unwrap_or_else(|| Arc::clone(&self.inner));
-        Ok(Arc::new(Watched { inner, sign: Arc::clone(&self.sign) }))
+        Ok(Arc::new(Watched { inner, token: Arc::clone(&self.token) }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
