@@ -1,5 +1,6 @@
-//! Connections to other servers: made when they are needed, kept, signed, and their failures in plain words. Who is asked
-//! and for how long is the caller's business.
+//! Connections to other servers: opened on first use, kept open, signed, and their failures in the words of `servers`.
+//!
+//! Callers choose the server and the timeout.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -16,32 +17,35 @@ use tonic::codegen::Service;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig};
 use tonic::{Code, Status};
 
-use crate::registers::MAX_MEMBERS;
+use crate::lww_map::MAX_MEMBERS;
 use crate::secret::{HEADER, Secret};
 
-/// Of one message, either way.
+/// Maximum size of one message in either direction.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
-const ALIVE_WITHIN: Duration = Duration::from_secs(3);
-/// What may be under way on a connection, and in one answer on it, before the reader has read it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Bytes that a connection, and one answer on it, may have in flight before the reader takes them.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 const STREAM_WINDOW: u32 = 4 << 20;
-/// One certificate serves all servers: they are told apart by their addresses, not by names.
+/// The name in every server's certificate. Servers are told apart by their addresses, so one certificate serves all.
 const SERVER_NAME: &str = "heapql";
 
-/// What speaks to one other server. Cheap to clone.
-pub(crate) type Client = FlightServiceClient<Signed>;
+/// A client of one other server. Cheap to clone.
+pub(crate) type PeerClient = FlightServiceClient<SignedChannel>;
 
-/// PEM texts. Both sides show the certificate, and both check the other's against the authority's.
+/// PEM texts for mutual TLS. Each side shows the certificate and checks the other side's against the authority.
 #[derive(Clone)]
-pub struct Tls {
+pub struct TlsFiles {
+    /// The certificate, for the name heapql.
     pub certificate: Vec<u8>,
+    /// The certificate's private key.
     pub key: Vec<u8>,
+    /// The certificate of the authority that has signed all servers' certificates.
     pub authority: Vec<u8>,
 }
 
-impl Tls {
+impl TlsFiles {
     fn client(&self) -> ClientTlsConfig {
         let identity = Identity::from_pem(&self.certificate, &self.key);
         let authority = Certificate::from_pem(&self.authority);
@@ -51,45 +55,45 @@ impl Tls {
     pub(crate) fn server(&self) -> ServerTlsConfig {
         let identity = Identity::from_pem(&self.certificate, &self.key);
         let authority = Certificate::from_pem(&self.authority);
-        ServerTlsConfig::new().identity(identity).client_ca_root(authority).timeout(ALIVE_WITHIN)
+        ServerTlsConfig::new().identity(identity).client_ca_root(authority).timeout(KEEP_ALIVE_TIMEOUT)
     }
 
-    /// What is wrong with it, if anything.
+    /// Checks that both sides of a connection can be configured with these texts. Returns the reason for a failure.
     pub fn check(&self) -> Result<(), String> {
         let any = Endpoint::from_static("https://127.0.0.1:1");
         let client = any.tls_config(self.client()).map(drop);
         let server = tonic::transport::Server::builder().tls_config(self.server()).map(drop);
-        client.and(server).map_err(|error| cause(&error).to_string())
+        client.and(server).map_err(|error| root_cause(&error).to_string())
     }
 }
 
-/// Connections by address.
+/// Connections to other servers, by address.
 pub(crate) struct Channels {
     secret: Option<Secret>,
-    tls: Option<Tls>,
+    tls: Option<TlsFiles>,
     open: Mutex<HashMap<SocketAddr, Channel>>,
 }
 
 impl Channels {
-    pub(crate) fn new(secret: Option<Secret>, tls: Option<Tls>) -> Channels {
+    pub(crate) fn new(secret: Option<Secret>, tls: Option<TlsFiles>) -> Channels {
         Channels { secret, tls, open: Mutex::default() }
     }
 
-    /// Connects when it is first used, and again when the connection was lost. Inside a runtime only.
-    pub(crate) fn client(&self, to: SocketAddr) -> Client {
+    /// A client that connects on first use, and again after the connection was lost. Must be called inside a runtime.
+    pub(crate) fn client(&self, to: SocketAddr) -> PeerClient {
         let mut open = self.open.lock();
         if open.len() >= MAX_MEMBERS && !open.contains_key(&to) {
-            // Whoever is still a member is connected to again.
+            // Clients of servers that are still members connect again.
             open.clear();
         }
         let channel = open.entry(to).or_insert_with(|| self.endpoint(to).connect_lazy()).clone();
-        let signed = Signed { channel, secret: self.secret.clone() };
+        let signed = SignedChannel { channel, secret: self.secret.clone() };
         FlightServiceClient::new(signed)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// A server is no member any more.
+    /// Drops the connection to a server that is no longer a member.
     pub(crate) fn forget(&self, server: SocketAddr) {
         self.open.lock().remove(&server);
     }
@@ -99,10 +103,10 @@ impl Channels {
         // SANITY: an address is a valid authority, and the TLS configuration was checked at the start.
         let endpoint = Endpoint::from_shared(format!("{scheme}://{to}")).expect("an address is a valid authority");
         let endpoint = endpoint
-            .connect_timeout(CONNECT_WITHIN)
+            .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(ALIVE_WITHIN)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
@@ -113,20 +117,20 @@ impl Channels {
     }
 }
 
-/// A channel whose requests prove that they come from a server of the cluster, and whose answers must do the same.
+/// A channel that signs requests with the cluster's secret, and checks the proofs of the answers.
 #[derive(Clone)]
-pub(crate) struct Signed {
+pub(crate) struct SignedChannel {
     channel: Channel,
     secret: Option<Secret>,
 }
 
-impl Service<http::Request<Body>> for Signed {
+impl Service<http::Request<Body>> for SignedChannel {
     type Response = http::Response<Body>;
     type Error = Status;
     type Future = BoxFuture<'static, Result<Self::Response, Status>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        self.channel.poll_ready(context).map_err(|error| plain(&error))
+        self.channel.poll_ready(context).map_err(|error| unavailable(&error))
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
@@ -137,7 +141,7 @@ impl Service<http::Request<Body>> for Signed {
         });
         let answer = self.channel.call(request);
         async move {
-            let answer = answer.await.map_err(|error| plain(&error))?;
+            let answer = answer.await.map_err(|error| unavailable(&error))?;
             let status = Status::from_header_map(answer.headers());
             if let Some(refused) = status.filter(|status| status.code() == Code::Unauthenticated) {
                 let why = if refused.message().is_empty() { "wrong secret" } else { refused.message() };
@@ -154,9 +158,9 @@ impl Service<http::Request<Body>> for Signed {
     }
 }
 
-/// Why a server could not be asked, in the words of `servers`.
-fn plain(error: &tonic::transport::Error) -> Status {
-    let cause = cause(error);
+/// The status for a failed connection, with the reason that `servers` shows.
+fn unavailable(error: &tonic::transport::Error) -> Status {
+    let cause = root_cause(error);
     if cause.is::<tonic::TimeoutExpired>() {
         return Status::deadline_exceeded("no answer in time");
     }
@@ -175,8 +179,8 @@ fn plain(error: &tonic::transport::Error) -> Status {
     Status::unavailable(why)
 }
 
-/// The last of a chain of errors: what happened, not what it was for.
-fn cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+/// The last of a chain of errors, which tells what happened.
+fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut last = error;
     while let Some(next) = last.source() {
         last = next;
@@ -184,8 +188,8 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     last
 }
 
-/// What is wrong with a server that answered so.
-pub(crate) fn why(status: &Status) -> String {
+/// The reason that a status gives.
+pub(crate) fn reason(status: &Status) -> String {
     match status.message() {
         "" => format!("it answered: {}", status.code().description()),
         message => message.to_owned(),

@@ -1,5 +1,6 @@
-//! `cluster.json`: the registers across a restart of `serve`, and which of them this server's parameters already follow.
-//! Only `keeper` reads and writes it.
+//! `cluster.json`: keeps the replicated entries across a restart of `serve`, and the versions that are applied on this server.
+//!
+//! It knows no merge rules (`lww_map`). Only `replicated_config` reads and writes it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,18 +10,18 @@ use std::path::Path;
 use heapql_server::{Failure, FailureKind, whole_file};
 use serde::{Deserialize, Serialize};
 
-use crate::registers::{Registers, Version};
+use crate::lww_map::{LwwMap, Version};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClusterFile {
-    pub(crate) registers: Registers,
-    /// By name, the version that was put in force here: what is set later for this server alone, to begin with its next
-    /// start, is not undone by it.
+    #[serde(rename = "registers")]
+    pub(crate) entries: LwwMap,
+    /// The applied version of each setting, by name. It keeps a restart from undoing what was set later on this server alone.
     pub(crate) adopted: BTreeMap<String, Version>,
 }
 
-/// `None` when there is no file yet.
+/// Returns None when there is no file yet.
 pub(crate) fn load(path: &Path) -> Result<Option<ClusterFile>, Failure> {
     let cannot = |why: String| {
         Failure::new(FailureKind::Internal, format!("the cluster file '{}' cannot be used: {why}", path.display()))
@@ -33,7 +34,7 @@ pub(crate) fn load(path: &Path) -> Result<Option<ClusterFile>, Failure> {
     }
 }
 
-/// Whole or not at all, and on the disk.
+/// Replaces the file. It is on the disk when this returns.
 pub(crate) fn save(path: &Path, file: &ClusterFile) -> Result<(), Failure> {
     let written = serde_json::to_string_pretty(file).map_err(io::Error::from);
     let written = written.and_then(|text| whole_file::replace(path, &(text + "\n")));
@@ -57,10 +58,10 @@ mod tests {
         let path = folder.path().join("cluster.json");
         assert_eq!(load(&path).expect("nothing yet"), None);
         let here = ([127, 0, 0, 1], 2882).into();
-        let mut registers = Registers::of(here);
-        let version = registers.next(here, 7);
-        registers.set(&[Setting { name: "p".into(), value: "1".into() }], Some(here), version);
-        let file = ClusterFile { registers, adopted: [("p".to_owned(), version)].into() };
+        let mut entries = LwwMap::of(here);
+        let version = entries.next(here, 7);
+        entries.set(&[Setting { name: "p".into(), value: "1".into() }], Some(here), version);
+        let file = ClusterFile { entries, adopted: [("p".to_owned(), version)].into() };
         save(&path, &file).expect("saved");
         assert_eq!(load(&path).expect("loaded"), Some(file));
         assert_eq!(fs::metadata(&path).expect("metadata").permissions().mode() & 0o777, 0o600);

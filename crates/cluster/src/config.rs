@@ -1,31 +1,36 @@
-//! What a server is told before it becomes one of several. The command line makes one.
+//! The configuration of one server of a cluster, made by the command line before the server joins.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::channels::Tls;
+use crate::channels::TlsFiles;
 use crate::secret::Secret;
 
-/// Servers ask each other nothing unless they speak the same one. It changes with every change of what they say.
+/// Version of the protocol between servers. Servers of different protocols ask each other nothing.
 pub const PROTOCOL: u32 = 1;
 
-pub struct Config {
-    /// By which the other servers reach this one; it is its name among them.
+/// Settings of a [`ClusterNode`](crate::ClusterNode).
+pub struct ClusterConfig {
+    /// The address by which the other servers reach this one. It is the server's name among them.
     pub address: SocketAddr,
-    /// host:port of servers, of which one is enough to become a member.
+    /// Other servers as host:port. One that answers is enough to become a member.
     pub peers: Vec<String>,
-    /// Keeps members and parameters across restarts; None = memory only.
+    /// File that keeps members and settings across restarts. None keeps them in memory only.
     pub file: Option<PathBuf>,
-    /// Without one everybody who reaches the port is one of the cluster.
+    /// Shared secret of the cluster. Without one, everybody who reaches the port is trusted.
     pub secret: Option<Secret>,
-    pub tls: Option<Tls>,
+    /// Certificates for mutual TLS between servers.
+    pub tls: Option<TlsFiles>,
+    /// Version of this build, as other servers show it.
     pub version: String,
+    /// Protocol that this server speaks; see [`PROTOCOL`].
     pub protocol: u32,
 }
 
-impl Config {
-    pub fn new(address: SocketAddr) -> Config {
-        Config {
+impl ClusterConfig {
+    /// A server without peers, file, secret and TLS.
+    pub fn new(address: SocketAddr) -> ClusterConfig {
+        ClusterConfig {
             address,
             peers: Vec::new(),
             file: None,

@@ -1,12 +1,13 @@
-//! What the cluster's port has refused, for `self_usage`.
+//! Counters of what the cluster's port has refused, for `self_usage`. They decide nothing; `incoming`, `authenticator` and
+//! `exchange` count.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use heapql_server::cluster::Usage;
 
-/// One number each; see [`Counts::list`].
+/// One counter per kind of refusal; [`RefusalCounts::list`] describes them.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub(crate) struct RefusalCounts {
     pub(crate) strangers: AtomicU64,
     pub(crate) clocks: AtomicU64,
     pub(crate) crowded: AtomicU64,
@@ -14,7 +15,7 @@ pub(crate) struct Counts {
     pub(crate) members_full: AtomicU64,
 }
 
-impl Counts {
+impl RefusalCounts {
     pub(crate) fn add(counter: &AtomicU64, number: usize) {
         counter.fetch_add(number as u64, Relaxed);
     }

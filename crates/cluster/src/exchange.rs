@@ -1,10 +1,11 @@
-//! One exchange between two servers, both sides of it: who are you, have we the same registers, and if not, here are mine.
-//! Called by `heartbeat` and `change` to ask, by `service` to answer.
+//! The anti-entropy exchange between two servers: they greet each other, compare digests, and merge entries if these differ.
+//!
+//! It decides neither when to exchange (`heartbeat`, `change`) nor how entries merge (`lww_map`). `service` calls the answering side.
 //!
 //! ```text
-//! here -> there   hello, digest                 there -> here   hello, digest
+//! here -> there   hello, digest               there -> here   hello, digest
 //!                 if the digests differ:
-//! here -> there   hello, digest, registers      there -> here   hello, digest, registers   kept there, on its disk
+//! here -> there   hello, digest, entries      there -> here   hello, digest, entries   (after they are on that server's disk)
 //! ```
 
 use std::net::SocketAddr;
@@ -15,61 +16,77 @@ use arrow_flight::Action;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use heapql_server::Failure;
-use tokio::time::timeout;
 use tonic::Status;
 
 use crate::channels::{self, MAX_MESSAGE_BYTES};
-use crate::counts::Counts;
+use crate::counts::RefusalCounts;
+use crate::lww_map::LwwMap;
 use crate::message::{Hello, SYNC};
-use crate::registers::Registers;
-use crate::state::{DELETED, State};
+use crate::state::{DELETED, NodeState};
 
-/// For the answer to a greeting. A server that does not answer within it is inactive.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
-/// For registers to be kept: on a disk that others use too.
-pub(crate) const KEPT_WITHIN: Duration = Duration::from_secs(3);
+/// Timeout of a greeting. A server that does not answer within it is inactive.
+pub(crate) const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
+/// Timeout for a server to merge entries and to write them to a disk that may be busy.
+pub(crate) const SYNC_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why an exchange came to nothing.
-pub(crate) enum Trouble {
-    Silent,
+/// The reasons for which a request to another server has no answer.
+pub(crate) enum RpcError {
+    TimedOut(Duration),
     Failed(String),
-    /// It answered, and is not one to ask.
-    Misfit(Box<Hello>, String),
 }
 
-impl Trouble {
-    /// In the words of `servers`.
-    pub(crate) fn why(self) -> String {
+impl RpcError {
+    pub(crate) fn reason(self) -> String {
         match self {
-            Trouble::Silent => format!("no answer for {} s", PATIENCE.as_secs()),
-            Trouble::Failed(why) | Trouble::Misfit(_, why) => why,
+            RpcError::TimedOut(timeout) => format!("no answer for {} s", timeout.as_secs_f32()),
+            RpcError::Failed(why) => why,
         }
     }
 }
 
-impl State {
-    /// Greets, and brings both sides' registers together. Reports how it went to `liveness` if it is a member.
-    pub(crate) async fn keep_in_touch(self: &Arc<State>, member: SocketAddr) {
+/// The reasons for which a server cannot be a member now.
+pub(crate) enum GreetError {
+    TimedOut,
+    Failed(String),
+    /// The server has answered, and speaks another protocol or has another address.
+    Incompatible(Box<Hello>, String),
+}
+
+impl GreetError {
+    /// The reason as the table `servers` shows it.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            GreetError::TimedOut => RpcError::TimedOut(GREETING_TIMEOUT).reason(),
+            GreetError::Failed(why) | GreetError::Incompatible(_, why) => why,
+        }
+    }
+}
+
+impl NodeState {
+    /// Greets a member, synchronizes with it if the digests differ, and records the outcome in `liveness`.
+    pub(crate) async fn probe(self: &Arc<NodeState>, member: SocketAddr) {
         match self.greet(member).await {
             Ok(hello) => {
-                self.liveness.heard(member, &hello);
-                if hello.digest != self.keeper.current().digest
-                    && let Err(why) = self.bring_together(member, KEPT_WITHIN).await
+                self.liveness.mark_active(member, &hello);
+                if hello.digest != self.config.current().digest
+                    && let Err(why) = self.synchronize(member, SYNC_TIMEOUT).await
                 {
                     tracing::warn!("server {member} does not agree on the parameters yet: {why}");
                 }
             }
-            Err(Trouble::Silent) => self.liveness.silent(member, PATIENCE),
-            Err(Trouble::Failed(why)) => self.liveness.failed(member, &why),
-            Err(Trouble::Misfit(hello, why)) => self.liveness.misfit(member, &hello, &why),
+            Err(GreetError::TimedOut) => self.liveness.mark_timed_out(member, GREETING_TIMEOUT),
+            Err(GreetError::Failed(why)) => self.liveness.mark_inactive(member, &why),
+            Err(GreetError::Incompatible(hello, why)) => self.liveness.mark_incompatible(member, &hello, &why),
         }
     }
 
-    /// Who is there, and whether it can be one of the cluster.
-    pub(crate) async fn greet(&self, server: SocketAddr) -> Result<Hello, Trouble> {
-        let hello = self.hello(None);
-        let answer = timeout(PATIENCE, self.say(server, &hello, KEPT_WITHIN)).await.map_err(|_| Trouble::Silent)?;
-        let hello = answer.map_err(Trouble::Failed)?;
+    /// Greets a server and checks that its answer fits this cluster.
+    pub(crate) async fn greet(&self, server: SocketAddr) -> Result<Hello, GreetError> {
+        let answer = self.send_hello(server, &self.hello(None), GREETING_TIMEOUT).await;
+        let hello = answer.map_err(|error| match error {
+            RpcError::TimedOut(_) => GreetError::TimedOut,
+            RpcError::Failed(why) => GreetError::Failed(why),
+        })?;
         let why = if hello.protocol != self.protocol {
             let Hello { version, protocol, .. } = &hello;
             format!("version {version} (protocol {protocol}), this one speaks {}", self.protocol)
@@ -78,42 +95,43 @@ impl State {
         } else {
             return Ok(hello);
         };
-        Err(Trouble::Misfit(Box::new(hello), why))
+        Err(GreetError::Incompatible(Box::new(hello), why))
     }
 
-    /// Both sides keep what either of them knew. When it returns the other has it on its disk.
-    pub(crate) async fn bring_together(self: &Arc<State>, with: SocketAddr, within: Duration) -> Result<(), String> {
-        let kept = self.keeper.current();
-        let hello = self.hello(Some(&kept.registers));
-        let answer = self.say(with, &hello, within).await?;
-        let Some(registers) = answer.registers else {
+    /// Merges the entries of both servers on both servers. When it returns, the other server has them on its disk.
+    pub(crate) async fn synchronize(self: &Arc<NodeState>, with: SocketAddr, timeout: Duration) -> Result<(), String> {
+        let own = self.config.current();
+        let hello = self.hello(Some(&own.entries));
+        let answer = self.send_hello(with, &hello, timeout).await.map_err(RpcError::reason)?;
+        let Some(entries) = answer.entries else {
             return Err("it did not say what it knows".to_owned());
         };
-        let theirs: Registers = serde_json::from_value(registers).map_err(|error| error.to_string())?;
-        if theirs == kept.registers {
+        let theirs: LwwMap = serde_json::from_value(entries).map_err(|error| error.to_string())?;
+        if theirs == own.entries {
             return Ok(());
         }
-        let taken = self.change(move |state| state.take(&theirs)).await;
-        taken.map_err(|failure| failure.message)
+        let merged = self.change(move |state| state.merge_answer(&theirs)).await;
+        merged.map_err(|failure| failure.message)
     }
 
-    async fn say(&self, to: SocketAddr, hello: &Hello, within: Duration) -> Result<Hello, String> {
-        let body = serde_json::to_vec(hello).map_err(|error| error.to_string())?;
-        let answer = self.act(to, SYNC, body, within).await?;
-        serde_json::from_slice(&answer).map_err(|error| format!("its answer cannot be read: {error}"))
+    async fn send_hello(&self, to: SocketAddr, hello: &Hello, timeout: Duration) -> Result<Hello, RpcError> {
+        let body = serde_json::to_vec(hello).map_err(|error| RpcError::Failed(error.to_string()))?;
+        let answer = self.rpc(to, SYNC, body, timeout).await?;
+        let hello = serde_json::from_slice(&answer);
+        hello.map_err(|error| RpcError::Failed(format!("its answer cannot be read: {error}")))
     }
 
-    /// An action on another server: its whole answer.
-    pub(crate) async fn act(
+    /// Runs an action on another server and returns its complete answer.
+    pub(crate) async fn rpc(
         &self,
         to: SocketAddr,
         kind: &str,
         body: Vec<u8>,
-        within: Duration,
-    ) -> Result<Bytes, String> {
+        timeout: Duration,
+    ) -> Result<Bytes, RpcError> {
         let mut client = self.channels.client(to);
         let action = Action { r#type: kind.to_owned(), body: body.into() };
-        let asked = async {
+        let answer = async {
             let mut parts = client.do_action(action).await?.into_inner();
             let mut whole = BytesMut::new();
             while let Some(part) = parts.next().await {
@@ -125,51 +143,52 @@ impl State {
             }
             Ok(whole.freeze())
         };
-        match timeout(within, asked).await {
-            Ok(answer) => answer.map_err(|status| channels::why(&status)),
-            Err(_) => Err(format!("no answer for {} s", within.as_secs_f32())),
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(answer) => answer.map_err(|status| RpcError::Failed(channels::reason(&status))),
+            Err(_) => Err(RpcError::TimedOut(timeout)),
         }
     }
 
-    /// The answer to what another server says of itself.
-    pub(crate) async fn answer(self: &Arc<State>, text: &[u8]) -> Result<Vec<u8>, Status> {
+    /// Answers the greeting of another server.
+    pub(crate) async fn answer_hello(self: &Arc<NodeState>, text: &[u8]) -> Result<Vec<u8>, Status> {
         let hello: Hello =
             serde_json::from_slice(text).map_err(|error| Status::invalid_argument(format!("no greeting: {error}")))?;
         if hello.protocol == self.protocol && !self.liveness.is_active(hello.from) {
-            // Nobody listens while all are active.
-            let _ = self.asked_by.send(hello.from);
+            // The channel has no receiver while all members are active.
+            let _ = self.greeted_by.send(hello.from);
         }
-        let answer = match hello.registers {
-            Some(registers) if hello.protocol == self.protocol => {
-                let theirs: Registers = serde_json::from_value(registers)
+        let answer = match hello.entries {
+            Some(entries) if hello.protocol == self.protocol => {
+                let theirs: LwwMap = serde_json::from_value(entries)
                     .map_err(|error| Status::invalid_argument(format!("no registers: {error}")))?;
                 let from = hello.from;
-                let taken = self.change(move |state| state.take_from(from, &theirs)).await;
-                taken.map_err(|failure| Status::internal(failure.message))?;
-                self.hello(Some(&self.keeper.current().registers))
+                let merged = self.change(move |state| state.merge_request(from, &theirs)).await;
+                merged.map_err(|failure| Status::internal(failure.message))?;
+                self.hello(Some(&self.config.current().entries))
             }
             _ => self.hello(None),
         };
         serde_json::to_vec(&answer).map_err(|error| Status::internal(error.to_string()))
     }
 
-    /// What a member has answered.
-    fn take(&self, theirs: &Registers) -> Result<(), Failure> {
+    /// Merges the entries that a server has answered with.
+    fn merge_answer(&self, theirs: &LwwMap) -> Result<(), Failure> {
         self.merge(theirs, |_| true)
     }
 
-    /// What somebody says. Of a server that was deleted nothing is taken: it learns of that by the answer.
-    fn take_from(&self, from: SocketAddr, theirs: &Registers) -> Result<(), Failure> {
+    /// Merges the entries that a server has sent unasked. Those of a deleted server are dropped; it learns of its deletion by the
+    /// answer.
+    fn merge_request(&self, from: SocketAddr, theirs: &LwwMap) -> Result<(), Failure> {
         self.merge(theirs, |merged| merged.is_present(from))
     }
 
-    fn merge(&self, theirs: &Registers, is_good: impl FnOnce(&Registers) -> bool) -> Result<(), Failure> {
+    fn merge(&self, theirs: &LwwMap, is_accepted: impl FnOnce(&LwwMap) -> bool) -> Result<(), Failure> {
         let was_deleted = self.is_deleted();
-        let warnings = self.keeper.change(|own| {
+        let warnings = self.config.change(|own| {
             let mut merged = own.clone();
             let refused = merged.merge(theirs);
-            Counts::add(&self.counts.members_full, refused);
-            if is_good(&merged) {
+            RefusalCounts::add(&self.counts.members_full, refused);
+            if is_accepted(&merged) {
                 *own = merged;
             }
         })?;

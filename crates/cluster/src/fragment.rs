@@ -1,7 +1,7 @@
-//! A piece of a plan between servers: written for the wire, run for another server, its rows read back.
+//! A fragment of a plan on the wire: encoded for another server, run for another server, its rows decoded.
 //!
-//! After the last row comes how many there were and what the server wants to be known; without it the answer is not whole,
-//! and counts for nothing. `spread` decides which pieces there are, `gather` asks for them, `service` serves them.
+//! A trailer follows the last row. It holds the number of rows and the server's warnings; an answer without it is incomplete and
+//! is discarded. `spread` chooses the fragments, `gather` fetches their rows, `service` serves them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,21 +34,21 @@ use serde::{Deserialize, Serialize};
 use tonic::{Code, Request, Status};
 
 use crate::channels::Channels;
-use crate::spread;
+use crate::movable::is_fragment;
 
-/// After its deadline a server may still compute an answer that nobody wants.
+/// Extra time that the serving side gets after the deadline, before it gives up by itself.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Scans as the catalog writes them; everything else as the engine does.
-struct Codec(Option<RemoteContext>);
+/// Encodes scans in the SQL side's own form, and every other node in the engine's. Only the serving side has a context to decode.
+struct FragmentCodec(Option<RemoteContext>);
 
-impl std::fmt::Debug for Codec {
+impl std::fmt::Debug for FragmentCodec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Codec")
+        f.write_str("FragmentCodec")
     }
 }
 
-impl PhysicalExtensionCodec for Codec {
+impl PhysicalExtensionCodec for FragmentCodec {
     fn try_decode(
         &self,
         text: &[u8],
@@ -57,8 +57,8 @@ impl PhysicalExtensionCodec for Codec {
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match &self.0 {
-            Some(guest) => guest.scan(text),
-            None => Err(DataFusionError::Internal("a piece is read by a server only".to_owned())),
+            Some(context) => context.scan(text),
+            None => Err(DataFusionError::Internal("a fragment is read by a server only".to_owned())),
         }
     }
 
@@ -75,28 +75,29 @@ impl PhysicalExtensionCodec for Codec {
     }
 }
 
-/// A piece for the wire, if all its nodes and expressions can be written.
-pub(crate) fn encode(piece: &Arc<dyn ExecutionPlan>) -> Result<Bytes> {
-    physical_plan_to_bytes_with_extension_codec(Arc::clone(piece), &Codec(None))
+/// Encodes a fragment. Fails if a node or expression of it has no encoding.
+pub(crate) fn encode(fragment: &Arc<dyn ExecutionPlan>) -> Result<Bytes> {
+    physical_plan_to_bytes_with_extension_codec(Arc::clone(fragment), &FragmentCodec(None))
 }
 
-/// The end of an answer.
+/// The last message of an answer.
 #[derive(Serialize, Deserialize)]
-struct End {
+struct TrailerRecord {
     rows: usize,
-    warnings: Vec<Told>,
+    warnings: Vec<WarningRecord>,
 }
 
+/// A warning on the wire.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct WarningRecord {
     is_note: bool,
     kind: FailureKind,
     message: String,
 }
 
-impl Told {
-    fn of(Warning { level, kind, message }: Warning) -> Told {
-        Told { is_note: level == "Note", kind, message }
+impl WarningRecord {
+    fn new(Warning { level, kind, message }: Warning) -> WarningRecord {
+        WarningRecord { is_note: level == "Note", kind, message }
     }
 
     fn warning(self) -> Warning {
@@ -105,46 +106,46 @@ impl Told {
     }
 }
 
-/// A statement's own error, on its way: it would fail here too.
+/// A statement's own failure on the wire: it would fail on the asking server too.
 #[derive(Serialize, Deserialize)]
-struct Wrong {
+struct FailureRecord {
     kind: FailureKind,
     message: String,
     hint: Option<String>,
 }
 
-fn failed(error: DataFusionError) -> Status {
+fn abort_status(error: DataFusionError) -> Status {
     let Failure { kind, message, hint } = Failure::from_datafusion(error);
-    let details = serde_json::to_vec(&Wrong { kind, message: message.clone(), hint }).unwrap_or_default();
+    let details = serde_json::to_vec(&FailureRecord { kind, message: message.clone(), hint }).unwrap_or_default();
     Status::with_details(Code::Aborted, message, details.into())
 }
 
-/// Runs the piece that a ticket holds: its rows, then the end.
+/// Runs the fragment that a ticket holds. The stream gives its rows, then the trailer.
 pub(crate) async fn serve(
     engine: &Arc<Engine>,
     ticket: Bytes,
 ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Status> {
-    let guest = RemoteContext::new(engine).map_err(|failure| failed(failure.into()))?;
-    let context = guest.context();
-    let codec = Codec(Some(guest));
-    // Not the statement's fault: this server lacks a mark, or is of another version.
-    let piece = physical_plan_from_bytes_with_extension_codec(&ticket, &context, &codec)
+    let remote_context = RemoteContext::new(engine).map_err(|failure| abort_status(failure.into()))?;
+    let context = remote_context.context();
+    let codec = FragmentCodec(Some(remote_context));
+    // The statement is not at fault: this server lacks a mark, or is of another version.
+    let fragment = physical_plan_from_bytes_with_extension_codec(&ticket, &context, &codec)
         .map_err(|error| Status::failed_precondition(Failure::from_datafusion(error).message))?;
     let is_scan = |leaf: &dyn ExecutionPlan| remote::is_scan(leaf);
-    if !spread::is_piece(&piece, is_scan).map_err(failed)? {
-        return Err(Status::permission_denied("a piece of a plan scans tables and nothing else"));
+    if !is_fragment(&fragment, is_scan).map_err(abort_status)? {
+        return Err(Status::permission_denied("a fragment of a plan scans tables and nothing else"));
     }
-    let rows = execute_stream(piece, context).map_err(failed)?;
+    let rows = execute_stream(fragment, context).map_err(abort_status)?;
     let schema = rows.schema();
     let count = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&count);
     let rows = rows.map(move |batch| {
-        let batch = batch.and_then(|batch| compact(&batch)).map_err(|error| FlightError::from(failed(error)))?;
+        let batch = batch.and_then(|batch| compact(&batch)).map_err(|error| FlightError::from(abort_status(error)))?;
         *counted.lock() += batch.num_rows();
         Ok(batch)
     });
     let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME));
-    let options = options.map_err(|error| failed(error.into()))?;
+    let options = options.map_err(|error| abort_status(error.into()))?;
     let data = FlightDataEncoderBuilder::new().with_schema(schema).with_options(options).build(rows);
     let data = data.map(|data| {
         data.map_err(|error| match error {
@@ -152,16 +153,17 @@ pub(crate) async fn serve(
             other => Status::internal(other.to_string()),
         })
     });
-    let end = stream::once(async move {
-        let warnings = codec.0.map(|guest| guest.warnings()).unwrap_or_default().into_iter().map(Told::of).collect();
-        let end = serde_json::to_vec(&End { rows: *count.lock(), warnings });
-        let end = end.map_err(|error| Status::internal(error.to_string()))?;
-        Ok(FlightData { app_metadata: end.into(), ..FlightData::default() })
+    let trailer = stream::once(async move {
+        let warnings = codec.0.map(|context| context.warnings()).unwrap_or_default();
+        let warnings = warnings.into_iter().map(WarningRecord::new).collect();
+        let trailer = serde_json::to_vec(&TrailerRecord { rows: *count.lock(), warnings });
+        let trailer = trailer.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(FlightData { app_metadata: trailer.into(), ..FlightData::default() })
     });
-    Ok(data.chain(end).boxed())
+    Ok(data.chain(trailer).boxed())
 }
 
-/// Without what filters and limits have left in its buffers: those would all cross the wire.
+/// Copies the values that a batch still uses out of its buffers. What filters and limits left behind would cross the wire too.
 fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
     let column = |array: &ArrayRef| -> ArrayRef {
         match array.data_type() {
@@ -175,87 +177,88 @@ fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new_with_options(batch.schema(), columns, &options)?)
 }
 
-/// A server's whole answer.
-pub(crate) struct Fetched {
+/// The complete answer of one server.
+pub(crate) struct FragmentRows {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) warnings: Vec<Warning>,
-    /// On the wire.
+    /// Size of the answer on the wire.
     pub(crate) bytes: usize,
 }
 
-/// Why there is none.
-pub(crate) enum Refused {
-    /// It cannot be reached, or its answer broke off.
-    Lost(String),
-    /// It has answered, but it cannot do its part.
+/// The reasons for which a server gives no answer.
+pub(crate) enum FetchError {
+    /// The server cannot be reached, or its answer broke off.
+    Unreachable(String),
+    /// The server has answered that it cannot run the fragment.
     Unable(String),
-    /// It is still silent at the deadline.
-    Late,
-    /// The statement is wrong, or too large: no server is missing.
-    Failed(DataFusionError),
+    /// The server has not answered by the deadline.
+    TimedOut,
+    /// The statement is wrong, or too large. No server is missing.
+    Statement(DataFusionError),
 }
 
-/// What a stream has told besides rows.
+/// The parts of an answer that are not rows.
 #[derive(Default)]
-struct Aside {
-    end: Option<Bytes>,
+struct Sidecar {
+    trailer: Option<Bytes>,
     bytes: usize,
 }
 
-/// Asks a server for the rows of a piece.
+/// Asks a server for the rows of a fragment.
 pub(crate) async fn fetch(
     channels: &Channels,
     from: SocketAddr,
     fragment: Bytes,
-    within: Duration,
+    timeout: Duration,
     memory: &MemoryReservation,
-) -> Result<Fetched, Refused> {
+) -> Result<FragmentRows, FetchError> {
     let mut request = Request::new(Ticket { ticket: fragment });
-    // For the other side, should it not hear that nobody waits any more. Here `gather` watches the time.
-    request.set_timeout(within + GRACE);
-    let data = channels.client(from).do_get(request).await.map_err(|status| refused(from, &status))?;
-    read(from, data.into_inner(), memory).await
+    // The other side stops by this if it does not notice that this side has given up. `gather` watches the time here.
+    request.set_timeout(timeout + GRACE);
+    let data = channels.client(from).do_get(request).await.map_err(|status| fetch_error(from, &status))?;
+    read_rows(from, data.into_inner(), memory).await
 }
 
-/// What [`serve`] gives, from the other end.
-pub(crate) async fn read(
+/// Reads the answer that [`serve`] produces.
+pub(crate) async fn read_rows(
     from: SocketAddr,
     data: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
     memory: &MemoryReservation,
-) -> Result<Fetched, Refused> {
-    let aside = Arc::new(Mutex::new(Aside::default()));
-    let mut rows = FlightRecordBatchStream::new_from_flight_data(data.filter_map(taking_aside(Arc::clone(&aside))));
+) -> Result<FragmentRows, FetchError> {
+    let sidecar = Arc::new(Mutex::new(Sidecar::default()));
+    let mut rows = FlightRecordBatchStream::new_from_flight_data(data.filter_map(split_off(Arc::clone(&sidecar))));
     let mut batches = Vec::new();
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(|error| match error {
-            FlightError::Tonic(status) => refused(from, &status),
-            other => Refused::Lost(format!("its answer cannot be read: {other}")),
+            FlightError::Tonic(status) => fetch_error(from, &status),
+            other => FetchError::Unreachable(format!("its answer cannot be read: {other}")),
         })?;
-        memory.try_grow(batch.get_array_memory_size()).map_err(Refused::Failed)?;
+        memory.try_grow(batch.get_array_memory_size()).map_err(FetchError::Statement)?;
         batches.push(batch);
     }
-    let Aside { end, bytes } = std::mem::take(&mut *aside.lock());
-    let end = end.and_then(|end| serde_json::from_slice::<End>(&end).ok());
+    let Sidecar { trailer, bytes } = std::mem::take(&mut *sidecar.lock());
+    let trailer = trailer.and_then(|trailer| serde_json::from_slice::<TrailerRecord>(&trailer).ok());
     let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    match end {
-        Some(end) if end.rows == count => {
-            Ok(Fetched { batches, warnings: end.warnings.into_iter().map(Told::warning).collect(), bytes })
+    match trailer {
+        Some(trailer) if trailer.rows == count => {
+            let warnings = trailer.warnings.into_iter().map(WarningRecord::warning).collect();
+            Ok(FragmentRows { batches, warnings, bytes })
         }
-        _ => Err(Refused::Lost("its answer broke off".to_owned())),
+        _ => Err(FetchError::Unreachable("its answer broke off".to_owned())),
     }
 }
 
-/// Counts what comes, and keeps the end from the reader of rows.
-fn taking_aside(
-    aside: Arc<Mutex<Aside>>,
+/// Counts the bytes of an answer, and takes the trailer out of the stream of rows.
+fn split_off(
+    sidecar: Arc<Mutex<Sidecar>>,
 ) -> impl FnMut(Result<FlightData, Status>) -> std::future::Ready<Option<Result<FlightData, FlightError>>> {
     move |data| {
         let passed = match data {
             Ok(data) => {
-                let mut aside = aside.lock();
-                aside.bytes += data.encoded_len();
+                let mut sidecar = sidecar.lock();
+                sidecar.bytes += data.encoded_len();
                 if data.data_header.is_empty() {
-                    aside.end = Some(data.app_metadata);
+                    sidecar.trailer = Some(data.app_metadata);
                     None
                 } else {
                     Some(Ok(data))
@@ -267,16 +270,17 @@ fn taking_aside(
     }
 }
 
-pub(crate) fn refused(from: SocketAddr, status: &Status) -> Refused {
+/// Translates the status of a server that gave no rows.
+pub(crate) fn fetch_error(from: SocketAddr, status: &Status) -> FetchError {
     match status.code() {
-        Code::Aborted => match serde_json::from_slice::<Wrong>(status.details()) {
-            Ok(Wrong { kind, message, hint }) => {
-                Refused::Failed(Failure { kind, message: format!("server {from}: {message}"), hint }.into())
+        Code::Aborted => match serde_json::from_slice::<FailureRecord>(status.details()) {
+            Ok(FailureRecord { kind, message, hint }) => {
+                FetchError::Statement(Failure { kind, message: format!("server {from}: {message}"), hint }.into())
             }
-            Err(_) => Refused::Lost(status.message().to_owned()),
+            Err(_) => FetchError::Unreachable(status.message().to_owned()),
         },
-        Code::FailedPrecondition => Refused::Unable(status.message().to_owned()),
-        Code::DeadlineExceeded | Code::Cancelled => Refused::Late,
-        _ => Refused::Lost(crate::channels::why(status)),
+        Code::FailedPrecondition => FetchError::Unable(status.message().to_owned()),
+        Code::DeadlineExceeded | Code::Cancelled => FetchError::TimedOut,
+        _ => FetchError::Unreachable(crate::channels::reason(status)),
     }
 }

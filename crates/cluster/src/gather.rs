@@ -1,8 +1,8 @@
-//! Rows from all servers that a part of a plan asks, in place of that part. `gather` gets them before the plan runs.
+//! The plan node that stands for a fragment and holds its rows from all servers. `gather` fetches them before the plan runs.
 //!
-//! A server's answer counts as a whole: whoever failed in one part of a statement is left out of all its parts, so the
-//! rows are those of a cluster without that server, in joins and differences too. What is gathered is held in memory, within
-//! the engine's bound for queries.
+//! If a server fails in any fragment of a statement, its rows are dropped from every fragment. The answer is then that of a
+//! cluster without this server, in joins and differences too. Gathered rows are held in memory, within the engine's bound for
+//! queries. Which fragments there are is `spread`'s decision, their form on the wire is `fragment`'s.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,26 +26,25 @@ use futures::stream::{self, StreamExt};
 use heapql_server::ClusterQuery;
 use heapql_server::Warning;
 use heapql_tables::remote;
-
 use tokio::task::JoinSet;
 
 use crate::channels::Channels;
-use crate::fragment::{self, Fetched, Refused};
+use crate::fragment::{self, FetchError, FragmentRows};
 
-/// A part of a plan that runs on other servers, with a partition for each.
+/// A fragment that runs on several servers, with one partition for each.
 #[derive(Clone)]
 pub(crate) struct Gather {
     members: Arc<[SocketAddr]>,
-    /// What each of them runs; this server too.
-    piece: Arc<dyn ExecutionPlan>,
-    fragment: Bytes,
+    /// The plan that each member runs, this server included.
+    fragment: Arc<dyn ExecutionPlan>,
+    encoded: Bytes,
     properties: Arc<PlanProperties>,
-    got: Arc<OnceLock<Got>>,
+    gathered: Arc<OnceLock<GatheredRows>>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// The rows of each member, and the memory that they take.
-struct Got {
+/// The rows of each member, and the reservation of the memory that they take.
+struct GatheredRows {
     partitions: Vec<Vec<RecordBatch>>,
     _memory: Arc<MemoryReservation>,
 }
@@ -53,14 +52,15 @@ struct Got {
 impl Gather {
     pub(crate) fn new(
         members: Arc<[SocketAddr]>,
-        piece: Arc<dyn ExecutionPlan>,
-        fragment: Bytes,
+        fragment: Arc<dyn ExecutionPlan>,
+        encoded: Bytes,
         properties: Arc<PlanProperties>,
     ) -> Gather {
-        Gather { members, piece, fragment, properties, got: Arc::default(), metrics: ExecutionPlanMetricsSet::new() }
+        let metrics = ExecutionPlanMetricsSet::new();
+        Gather { members, fragment, encoded, properties, gathered: Arc::default(), metrics }
     }
 
-    /// For EXPLAIN ANALYZE.
+    /// Records the numbers that EXPLAIN ANALYZE shows.
     fn count(&self, partition: usize, batches: &[RecordBatch], bytes: usize) {
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         MetricBuilder::new(&self.metrics).output_rows(partition).add(rows);
@@ -68,52 +68,52 @@ impl Gather {
     }
 }
 
-/// Why there are no rows, of so many servers.
-const MOST_NOTES: usize = 4;
+/// At most this many per-server "no rows" notes reach the client.
+const MAX_NOTES: usize = 4;
 
-/// What takes a piece to a server, and brings its rows.
-pub(crate) trait Carrier: Send + Sync {
+/// Sends an encoded fragment to a server and brings back its rows.
+pub(crate) trait FragmentTransport: Send + Sync {
     fn fetch<'a>(
         &'a self,
         from: SocketAddr,
-        fragment: Bytes,
-        within: Duration,
+        encoded: Bytes,
+        timeout: Duration,
         memory: &'a MemoryReservation,
-    ) -> BoxFuture<'a, Result<Fetched, Refused>>;
+    ) -> BoxFuture<'a, Result<FragmentRows, FetchError>>;
 }
 
-impl Carrier for Channels {
+impl FragmentTransport for Channels {
     fn fetch<'a>(
         &'a self,
         from: SocketAddr,
-        fragment: Bytes,
-        within: Duration,
+        encoded: Bytes,
+        timeout: Duration,
         memory: &'a MemoryReservation,
-    ) -> BoxFuture<'a, Result<Fetched, Refused>> {
-        Box::pin(fragment::fetch(self, from, fragment, within, memory))
+    ) -> BoxFuture<'a, Result<FragmentRows, FetchError>> {
+        Box::pin(fragment::fetch(self, from, encoded, timeout, memory))
     }
 }
 
-/// Gets the rows of every `Gather` of a plan, from all servers at once.
+/// Fetches the rows of every [`Gather`] of a plan, from all servers at once.
 pub(crate) async fn gather(
-    carrier: Arc<dyn Carrier>,
+    transport: Arc<dyn FragmentTransport>,
     plan: Arc<dyn ExecutionPlan>,
-    asking: Arc<ClusterQuery>,
+    query: Arc<ClusterQuery>,
     context: Arc<TaskContext>,
 ) -> Result<()> {
     let gathers = gathers_of(&plan)?;
     let memory = Arc::new(MemoryConsumer::new("rows of other servers").register(context.memory_pool()));
-    // Tasks, so that rows made here do not hold up the reading of others'; they end with the statement.
+    // Each share is a task, so that the fragment that runs here does not delay the reading of other rows. They end with the statement.
     let mut shares = JoinSet::new();
     for (number, gather) in gathers.iter().enumerate() {
         for (partition, &member) in gather.members.iter().enumerate() {
-            let (gather, asking, memory) = (gather.clone(), Arc::clone(&asking), Arc::clone(&memory));
-            let (carrier, context) = (Arc::clone(&carrier), Arc::clone(&context));
+            let (gather, query, memory) = (gather.clone(), Arc::clone(&query), Arc::clone(&memory));
+            let (transport, context) = (Arc::clone(&transport), Arc::clone(&context));
             shares.spawn(async move {
-                let fetched = if member == asking.own() {
-                    here(&gather, &context, &memory).await.map_err(Refused::Failed)
+                let fetched = if member == query.own() {
+                    run_here(&gather, &context, &memory).await.map_err(FetchError::Statement)
                 } else {
-                    there(&gather, member, carrier.as_ref(), &asking, &memory).await
+                    fetch_from(member, &gather, transport.as_ref(), &query, &memory).await
                 };
                 (number, partition, fetched)
             });
@@ -127,28 +127,28 @@ pub(crate) async fn gather(
         let gather = &gathers[number];
         let member = gather.members[partition];
         match fetched {
-            Ok(Fetched { batches, warnings, bytes }) => {
+            Ok(FragmentRows { batches, warnings, bytes }) => {
                 gather.count(partition, &batches, bytes);
                 all[number][partition] = batches;
-                tell(&asking, member, warnings, &mut notes);
+                report_warnings(&query, member, warnings, &mut notes);
             }
-            Err(Refused::Lost(why)) => asking.lose(member, &why)?,
-            Err(Refused::Unable(why)) => asking.miss(member, &why)?,
-            Err(Refused::Late) => asking.miss(member, &late(&asking))?,
-            Err(Refused::Failed(error)) => return Err(error),
+            Err(FetchError::Unreachable(why)) => query.lose(member, &why)?,
+            Err(FetchError::Unable(why)) => query.miss(member, &why)?,
+            Err(FetchError::TimedOut) => query.miss(member, &timeout_reason(&query))?,
+            Err(FetchError::Statement(error)) => return Err(error),
         }
     }
-    // A server's note says why it has no rows: that matters if nobody has any.
+    // A note says why a server has no rows. It matters only if no server has any.
     if all.iter().flatten().flatten().all(|batch| batch.num_rows() == 0) {
-        notes.into_values().take(MOST_NOTES).for_each(|note| asking.warn(note));
+        notes.into_values().take(MAX_NOTES).for_each(|note| query.warn(note));
     }
     for (gather, mut partitions) in gathers.iter().zip(all) {
         for (rows, member) in partitions.iter_mut().zip(gather.members.iter()) {
-            if asking.is_missing(member) {
+            if query.is_missing(member) {
                 rows.clear();
             }
         }
-        let _ = gather.got.set(Got { partitions, _memory: Arc::clone(&memory) });
+        let _ = gather.gathered.set(GatheredRows { partitions, _memory: Arc::clone(&memory) });
     }
     Ok(())
 }
@@ -165,50 +165,57 @@ fn gathers_of(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<Gather>> {
     Ok(gathers)
 }
 
-fn late(asking: &ClusterQuery) -> String {
-    format!("no answer within {} ms (_cluster_timeout)", asking.patience().as_millis())
+fn timeout_reason(query: &ClusterQuery) -> String {
+    format!("no answer within {} ms (_cluster_timeout)", query.patience().as_millis())
 }
 
-/// Warnings at once, notes later; whoever says them, and once what all say.
-fn tell(asking: &ClusterQuery, member: SocketAddr, warnings: Vec<Warning>, notes: &mut BTreeMap<String, Warning>) {
+/// Passes warnings on at once and collects notes. A note that several servers give is kept once, without a server's name.
+fn report_warnings(
+    query: &ClusterQuery,
+    member: SocketAddr,
+    warnings: Vec<Warning>,
+    notes: &mut BTreeMap<String, Warning>,
+) {
     for warning in warnings {
         let own = Warning { message: format!("server {member}: {}", warning.message), ..warning.clone() };
         if warning.level != "Note" {
-            asking.warn(own);
-        } else if let Some(said) = notes.get_mut(&warning.message) {
-            *said = warning;
+            query.warn(own);
+        } else if let Some(noted) = notes.get_mut(&warning.message) {
+            *noted = warning;
         } else {
             notes.insert(warning.message, own);
         }
     }
 }
 
-async fn here(gather: &Gather, context: &Arc<TaskContext>, memory: &MemoryReservation) -> Result<Fetched> {
-    let mut rows = execute_stream(Arc::clone(&gather.piece), Arc::clone(context))?;
+/// Runs the fragment on this server.
+async fn run_here(gather: &Gather, context: &Arc<TaskContext>, memory: &MemoryReservation) -> Result<FragmentRows> {
+    let mut rows = execute_stream(Arc::clone(&gather.fragment), Arc::clone(context))?;
     let mut batches = Vec::new();
     while let Some(batch) = rows.next().await.transpose()? {
         memory.try_grow(batch.get_array_memory_size())?;
         batches.push(batch);
     }
     let mut warnings = Vec::new();
-    gather.piece.apply(|node| {
+    gather.fragment.apply(|node| {
         warnings.extend(remote::warnings(node.as_ref()));
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(Fetched { batches, warnings, bytes: 0 })
+    Ok(FragmentRows { batches, warnings, bytes: 0 })
 }
 
-async fn there(
-    gather: &Gather,
+/// Fetches the fragment's rows from another server, until the statement's deadline.
+async fn fetch_from(
     member: SocketAddr,
-    carrier: &dyn Carrier,
-    asking: &ClusterQuery,
+    gather: &Gather,
+    transport: &dyn FragmentTransport,
+    query: &ClusterQuery,
     memory: &MemoryReservation,
-) -> Result<Fetched, Refused> {
-    let deadline = asking.deadline();
+) -> Result<FragmentRows, FetchError> {
+    let deadline = query.deadline();
     let left = deadline.saturating_duration_since(Instant::now());
-    let fetch = carrier.fetch(member, gather.fragment.clone(), left, memory);
-    tokio::time::timeout_at(deadline.into(), fetch).await.unwrap_or(Err(Refused::Late))
+    let fetch = transport.fetch(member, gather.encoded.clone(), left, memory);
+    tokio::time::timeout_at(deadline.into(), fetch).await.unwrap_or(Err(FetchError::TimedOut))
 }
 
 impl fmt::Debug for Gather {
@@ -217,14 +224,14 @@ impl fmt::Debug for Gather {
     }
 }
 
-/// As many addresses as a line of EXPLAIN shows.
-const SHOWN: usize = 4;
+/// Number of addresses that a line of EXPLAIN shows.
+const SHOWN_MEMBERS: usize = 4;
 
 impl DisplayAs for Gather {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<_> = self.members.iter().take(SHOWN).map(ToString::to_string).collect();
+        let shown: Vec<_> = self.members.iter().take(SHOWN_MEMBERS).map(ToString::to_string).collect();
         write!(f, "Gather: servers={} [{}", self.members.len(), shown.join(", "))?;
-        f.write_str(if self.members.len() > SHOWN { ", ..]" } else { "]" })
+        f.write_str(if self.members.len() > SHOWN_MEMBERS { ", ..]" } else { "]" })
     }
 }
 
@@ -237,9 +244,9 @@ impl ExecutionPlan for Gather {
         &self.properties
     }
 
-    /// For EXPLAIN: what runs there.
+    /// EXPLAIN shows the fragment below this node.
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.piece]
+        vec![&self.fragment]
     }
 
     fn apply_expressions(
@@ -254,20 +261,20 @@ impl ExecutionPlan for Gather {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let piece = children.pop().unwrap_or_else(|| Arc::clone(&self.piece));
-        Ok(Arc::new(Gather { piece, ..self.as_ref().clone() }))
+        let fragment = children.pop().unwrap_or_else(|| Arc::clone(&self.fragment));
+        Ok(Arc::new(Gather { fragment, ..self.as_ref().clone() }))
     }
 
-    // Deprecated in favour of the above, and still required.
+    // Deprecated in favour of `replace_children`, and still required.
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let got = self.got.get().and_then(|got| got.partitions.get(partition));
-        // Never fewer rows in silence.
+        let rows = self.gathered.get().and_then(|gathered| gathered.partitions.get(partition));
+        // An error, because an empty partition would be a wrong answer without a sign.
         let rows =
-            got.ok_or_else(|| DataFusionError::Internal("the rows of other servers were not gathered".to_owned()))?;
+            rows.ok_or_else(|| DataFusionError::Internal("the rows of other servers were not gathered".to_owned()))?;
         let rows = stream::iter(rows.clone().into_iter().map(Ok));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }

@@ -1,5 +1,6 @@
-//! Connections that come in: how many at once, and how long one may last on which no server has proved itself. Nothing is
-//! read here that is not handed on; `gate` says who has proved itself. `service` serves them.
+//! Incoming connections from other servers: the limit on their number, and the time limit until a request is authenticated.
+//!
+//! Bytes pass through unread. `authenticator` reports authenticated requests, `service` serves the connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,58 +18,62 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
-use crate::counts::Counts;
+use crate::counts::RefusalCounts;
 
-/// Members need one each, and a few to spare.
+/// Maximum number of connections: one per member, and some to spare.
 const MAX_CONNECTIONS: usize = 1280;
-/// On which nobody has proved itself yet.
-const MAX_STRANGERS: usize = 64;
-/// From accept to the first good request.
-const PROVE_WITHIN: Duration = Duration::from_secs(5);
+/// Maximum number of connections without an authenticated request.
+const MAX_UNAUTHENTICATED: usize = 64;
+/// Timeout from accept to the first authenticated request.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a connection's requests know of it.
+/// A connection's permit, through which its requests mark it as authenticated.
 #[derive(Clone)]
-pub(crate) struct Entrance {
-    is_proved: Arc<AtomicBool>,
-    /// Its place among the strangers.
-    place: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+pub(crate) struct ConnectionPermit {
+    is_authenticated: Arc<AtomicBool>,
+    /// Permit of an unauthenticated connection.
+    unauthenticated: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
-impl Entrance {
-    /// A request on it was good.
-    pub(crate) fn prove(&self) {
-        if !self.is_proved.swap(true, Relaxed) {
-            self.place.lock().take();
+impl ConnectionPermit {
+    /// A request on the connection is authenticated.
+    pub(crate) fn mark_authenticated(&self) {
+        if !self.is_authenticated.swap(true, Relaxed) {
+            self.unauthenticated.lock().take();
         }
     }
 }
 
-/// A connection that is dropped if nobody proves itself on it.
-pub(crate) struct Incoming {
+/// A connection that is dropped unless a request on it is authenticated in time.
+pub(crate) struct IncomingStream {
     stream: TcpStream,
-    entrance: Entrance,
+    permit: ConnectionPermit,
     deadline: Pin<Box<Sleep>>,
-    counts: Arc<Counts>,
-    _permit: OwnedSemaphorePermit,
+    counts: Arc<RefusalCounts>,
+    _connection: OwnedSemaphorePermit,
 }
 
-/// Connections as they come. It never ends and never fails: what cannot be taken is counted.
-pub(crate) fn incoming(listener: TcpListener, counts: Arc<Counts>) -> impl Stream<Item = io::Result<Incoming>> {
+/// Accepted connections. The stream never ends and never fails; connections beyond the limits are dropped and counted.
+pub(crate) fn incoming(
+    listener: TcpListener,
+    counts: Arc<RefusalCounts>,
+) -> impl Stream<Item = io::Result<IncomingStream>> {
     let all = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
-    futures::stream::unfold((listener, all, strangers, counts), |(listener, all, strangers, counts)| async move {
-        let taken = loop {
+    let unauthenticated = Arc::new(Semaphore::new(MAX_UNAUTHENTICATED));
+    let state = (listener, all, unauthenticated, counts);
+    futures::stream::unfold(state, |(listener, all, unauthenticated, counts)| async move {
+        let accepted = loop {
             let stream = accept(&listener).await;
-            let places = Arc::clone(&all).try_acquire_owned().and_then(|permit| {
-                let place = Arc::clone(&strangers).try_acquire_owned()?;
-                Ok((permit, place))
+            let permits = Arc::clone(&all).try_acquire_owned().and_then(|connection| {
+                let unauthenticated = Arc::clone(&unauthenticated).try_acquire_owned()?;
+                Ok((connection, unauthenticated))
             });
-            match places {
-                Ok(places) => break Incoming::new(stream, places, Arc::clone(&counts)),
-                Err(_) => Counts::add(&counts.crowded, 1),
+            match permits {
+                Ok(permits) => break IncomingStream::new(stream, permits, Arc::clone(&counts)),
+                Err(_) => RefusalCounts::add(&counts.crowded, 1),
             }
         };
-        Some((Ok(taken), (listener, all, strangers, counts)))
+        Some((Ok(accepted), (listener, all, unauthenticated, counts)))
     })
 }
 
@@ -77,7 +82,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                // Out of descriptors, most likely: it would fail again at once, for ever.
+                // Most likely the process is out of descriptors, and accept would fail again at once.
                 tracing::warn!(%error, "cannot accept a connection of another server");
                 sleep(Duration::from_millis(50)).await;
             }
@@ -85,37 +90,39 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-impl Incoming {
+impl IncomingStream {
     fn new(
         stream: TcpStream,
-        (permit, place): (OwnedSemaphorePermit, OwnedSemaphorePermit),
-        counts: Arc<Counts>,
-    ) -> Incoming {
-        // A connection that is gone already says so when it is read.
+        (connection, unauthenticated): (OwnedSemaphorePermit, OwnedSemaphorePermit),
+        counts: Arc<RefusalCounts>,
+    ) -> IncomingStream {
+        // A connection that is already closed fails at its first read.
         let _ = stream.set_nodelay(true);
-        let entrance = Entrance { is_proved: Arc::default(), place: Arc::new(Mutex::new(Some(place))) };
-        Incoming { stream, entrance, deadline: Box::pin(sleep(PROVE_WITHIN)), counts, _permit: permit }
+        let unauthenticated = Arc::new(Mutex::new(Some(unauthenticated)));
+        let permit = ConnectionPermit { is_authenticated: Arc::default(), unauthenticated };
+        let deadline = Box::pin(sleep(AUTHENTICATION_TIMEOUT));
+        IncomingStream { stream, permit, deadline, counts, _connection: connection }
     }
 
-    /// An error when nobody has proved itself in time; else the task is woken at that time.
+    /// Fails if the connection is not authenticated in time. Until then it registers the task to be woken at the deadline.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        if self.entrance.is_proved.load(Relaxed) || self.deadline.as_mut().poll(context).is_pending() {
+        if self.permit.is_authenticated.load(Relaxed) || self.deadline.as_mut().poll(context).is_pending() {
             return Ok(());
         }
-        Counts::add(&self.counts.silent, 1);
+        RefusalCounts::add(&self.counts.silent, 1);
         Err(io::ErrorKind::TimedOut.into())
     }
 }
 
-impl Connected for Incoming {
-    type ConnectInfo = Entrance;
+impl Connected for IncomingStream {
+    type ConnectInfo = ConnectionPermit;
 
-    fn connect_info(&self) -> Entrance {
-        self.entrance.clone()
+    fn connect_info(&self) -> ConnectionPermit {
+        self.permit.clone()
     }
 }
 
-impl AsyncRead for Incoming {
+impl AsyncRead for IncomingStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -126,7 +133,7 @@ impl AsyncRead for Incoming {
     }
 }
 
-impl AsyncWrite for Incoming {
+impl AsyncWrite for IncomingStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
@@ -155,7 +162,7 @@ impl AsyncWrite for Incoming {
     }
 }
 
-/// Where a listener that was bound elsewhere listens.
+/// Registers a bound listener with the runtime, and returns its address.
 pub(crate) fn listener(bound: std::net::TcpListener) -> io::Result<(TcpListener, SocketAddr)> {
     bound.set_nonblocking(true)?;
     let address = bound.local_addr()?;

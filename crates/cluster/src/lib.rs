@@ -1,21 +1,23 @@
-//! The other servers: who they are, what all of them agree on, and the way of queries, calls and parameters to them.
+//! The other servers of a cluster: membership, replicated settings, and the transport of plan fragments, calls and changes.
 //!
-//! What it is: one port that speaks Arrow Flight, and a `Node` that the catalog asks as its `Cluster`. What it is not: SQL,
-//! tables or parameters' meaning (`catalog`), listeners for clients (`wire`). The `heapql` binary starts it.
+//! One port speaks Arrow Flight, and a [`ClusterNode`] is what the SQL side asks as its `Cluster`. SQL, tables and the meaning of
+//! parameters are not here, nor are the listeners for clients (`wire`). The `heapql` binary starts a node.
 //!
 //! ```text
-//! node       what the catalog asks          service, gate, incoming   what others ask, and who may
-//! change     SET, ADD, DELETE               channels, secret          the way to others
-//! heartbeat -> exchange -> keeper -> registers, cluster_file          what all agree on
-//!           \-> liveness                                              who answers
-//! spread -> fragment -> gather                                        a plan's parts, there and back
+//! node       requests of this server's statements       service, authenticator, incoming   requests of other servers
+//! change     SET, ADD, DELETE                            channels, secret                   connections to other servers
+//! heartbeat -> exchange -> replicated_config -> lww_map, cluster_file                       members and settings
+//!           \-> liveness                                                                    which servers answer
+//! spread -> gather -> fragment -> movable                                                   a plan's fragments, there and back
 //! ```
 //!
-//! Everything is bounded: 1,024 members, 4,096 settings, 1,280 connections of which 64 by strangers for 5 s, 64 MiB a message,
-//! 16 threads. What was refused is in `self_usage`.
+//! Every resource has a bound: 1,024 members, 4,096 settings, 1,280 connections (64 of them unauthenticated, for 5 s each),
+//! 64 MiB a message, 16 threads. Refusals are counted in `self_usage`.
 #![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(test, deny(unsafe_code))]
+#![deny(missing_docs)]
 
+mod authenticator;
 mod change;
 mod channels;
 mod cluster_file;
@@ -23,15 +25,15 @@ mod config;
 mod counts;
 mod exchange;
 mod fragment;
-mod gate;
 mod gather;
 mod heartbeat;
 mod incoming;
-mod keeper;
 mod liveness;
+mod lww_map;
 mod message;
+mod movable;
 mod node;
-mod registers;
+mod replicated_config;
 mod secret;
 mod service;
 mod spread;
@@ -39,10 +41,8 @@ mod state;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod trials;
 
-pub use channels::Tls;
-pub use config::{Config, PROTOCOL};
-pub use node::Node;
+pub use channels::TlsFiles;
+pub use config::{ClusterConfig, PROTOCOL};
+pub use node::ClusterNode;
 pub use secret::Secret;

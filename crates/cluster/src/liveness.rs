@@ -1,5 +1,6 @@
-//! Who of the other servers has answered lately, and what is wrong with the others. In memory only: `heartbeat` and
-//! statements report, `node` shows it.
+//! Liveness of the other servers: which have answered lately, and the reason for each that has not.
+//!
+//! It is in memory only and asks nobody. `exchange` and failed statements record outcomes here; `state` reads them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use parking_lot::RwLock;
 
 use crate::message::Hello;
 
-/// What is known of one other server.
+/// The last known facts about one other server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
     pub(crate) last_seen_at: Option<SystemTime>,
@@ -17,18 +18,18 @@ pub(crate) struct Peer {
     pub(crate) version: String,
     pub(crate) sql_port: u16,
     pub(crate) sources: u64,
-    /// None when it is active.
+    /// The reason for being inactive, or None for an active server.
     pub(crate) why: Option<String>,
-    /// When it last answered, or was first asked.
+    /// Time of the last answer, or of the first request.
     heard: Option<Instant>,
 }
 
 impl Peer {
-    fn unheard() -> Peer {
+    fn unknown() -> Peer {
         Peer { why: Some("not heard of yet".to_owned()), heard: Some(Instant::now()), ..Peer::default() }
     }
 
-    fn learn(&mut self, hello: &Hello) {
+    fn update(&mut self, hello: &Hello) {
         self.last_seen_at = Some(SystemTime::now());
         self.heard = Some(Instant::now());
         self.started_at = UNIX_EPOCH.checked_add(Duration::from_millis(hello.started_at_millis));
@@ -44,49 +45,49 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    /// Of one that nobody has tried yet, too.
-    pub(crate) fn of(&self, server: SocketAddr) -> Peer {
-        self.peers.read().get(&server).cloned().unwrap_or_else(Peer::unheard)
+    /// Facts about a server. One that was never asked is inactive.
+    pub(crate) fn peer(&self, server: SocketAddr) -> Peer {
+        self.peers.read().get(&server).cloned().unwrap_or_else(Peer::unknown)
     }
 
     pub(crate) fn is_active(&self, server: SocketAddr) -> bool {
         self.peers.read().get(&server).is_some_and(|peer| peer.why.is_none())
     }
 
-    /// It answered as it should.
-    pub(crate) fn heard(&self, server: SocketAddr, hello: &Hello) {
+    /// The server has answered and fits the cluster.
+    pub(crate) fn mark_active(&self, server: SocketAddr, hello: &Hello) {
         let mut peers = self.peers.write();
-        let peer = peers.entry(server).or_insert_with(Peer::unheard);
-        peer.learn(hello);
+        let peer = peers.entry(server).or_insert_with(Peer::unknown);
+        peer.update(hello);
         if peer.why.take().is_some() {
             tracing::info!("server {server} is active");
         }
     }
 
-    /// It answered, and cannot be one of the cluster now.
-    pub(crate) fn misfit(&self, server: SocketAddr, hello: &Hello, why: &str) {
-        self.failed(server, why);
-        self.peers.write().entry(server).or_insert_with(Peer::unheard).learn(hello);
+    /// The server has answered and does not fit the cluster.
+    pub(crate) fn mark_incompatible(&self, server: SocketAddr, hello: &Hello, why: &str) {
+        self.mark_inactive(server, why);
+        self.peers.write().entry(server).or_insert_with(Peer::unknown).update(hello);
     }
 
-    /// It did not answer in time.
-    pub(crate) fn silent(&self, server: SocketAddr, within: Duration) {
+    /// The server has not answered within the timeout.
+    pub(crate) fn mark_timed_out(&self, server: SocketAddr, timeout: Duration) {
         let heard = self.peers.read().get(&server).and_then(|peer| peer.heard);
-        let seconds = heard.map_or(Duration::ZERO, |heard| heard.elapsed()).max(within).as_secs();
-        self.failed(server, &format!("no answer for {seconds} s"));
+        let seconds = heard.map_or(Duration::ZERO, |heard| heard.elapsed()).max(timeout).as_secs();
+        self.mark_inactive(server, &format!("no answer for {seconds} s"));
     }
 
-    /// It cannot be asked.
-    pub(crate) fn failed(&self, server: SocketAddr, why: &str) {
+    /// The server cannot be asked.
+    pub(crate) fn mark_inactive(&self, server: SocketAddr, why: &str) {
         let mut peers = self.peers.write();
-        let peer = peers.entry(server).or_insert_with(Peer::unheard);
+        let peer = peers.entry(server).or_insert_with(Peer::unknown);
         if peer.why.is_none() {
             tracing::warn!("server {server} is inactive: {why}");
         }
         peer.why = Some(why.to_owned());
     }
 
-    /// It is no member any more.
+    /// Drops the facts about a server that is no longer a member.
     pub(crate) fn forget(&self, server: SocketAddr) {
         self.peers.write().remove(&server);
     }

@@ -1,4 +1,6 @@
-//! This server as one of a cluster: what the catalog asks of the others, and the start and end of what runs for them.
+//! This server as a member of a cluster: start and stop of its tasks, and the `Cluster` that the SQL side calls.
+//!
+//! Everything it does is in the modules that it calls. The `heapql` binary starts and stops it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,35 +18,39 @@ use heapql_sql::{Distributor, Engine};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use crate::channels::Channels;
-use crate::config::Config;
+use crate::config::ClusterConfig;
+use crate::exchange::RpcError;
 use crate::incoming;
 use crate::message::CALL;
-use crate::state::State;
+use crate::state::NodeState;
 use crate::{change, gather, heartbeat, service, spread};
 
-/// How long requests under way are given at the end.
+/// Time that running requests get at the end.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// One server of a cluster.
-pub struct Node {
-    pub(crate) state: Arc<State>,
+pub struct ClusterNode {
+    pub(crate) state: Arc<NodeState>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Option<[JoinHandle<()>; 2]>>,
 }
 
-impl Node {
-    /// Serves the others on a socket that is bound, greets them, and is attached to the server. Blocks shortly: it reads and
-    /// writes files.
-    pub fn start(config: Config, listener: std::net::TcpListener, engine: &Arc<Engine>) -> Result<Arc<Node>, Failure> {
+impl ClusterNode {
+    /// Serves other servers on a bound socket, starts the heartbeat, and attaches the node to the server. Blocks shortly, because
+    /// it reads and writes files.
+    pub fn start(
+        config: ClusterConfig,
+        listener: std::net::TcpListener,
+        engine: &Arc<Engine>,
+    ) -> Result<Arc<ClusterNode>, Failure> {
         let failed = |why: String| Failure::new(FailureKind::Internal, format!("the cluster cannot be served: {why}"));
         if let Some(tls) = &config.tls {
             tls.check().map_err(|why| failed(format!("its certificates cannot be used: {why}")))?;
         }
         let (listener, _) = incoming::listener(listener).map_err(|error| failed(error.to_string()))?;
-        let state = Arc::new(State::open(&config, engine)?);
+        let state = Arc::new(NodeState::open(&config, engine)?);
         let (stop, stopped) = watch::channel(false);
         let served = service::serve(listener, Arc::clone(&state), config.secret, config.tls, stopped);
         let serving = tokio::spawn(async move {
@@ -53,31 +59,31 @@ impl Node {
             }
         });
         let greeting = tokio::spawn(heartbeat::run(Arc::clone(&state)));
-        let node = Arc::new(Node { state, stop, tasks: Mutex::new(Some([serving, greeting])) });
-        engine.server().join(Arc::<Node>::clone(&node));
-        engine.distribute(Arc::<Node>::clone(&node));
+        let node = Arc::new(ClusterNode { state, stop, tasks: Mutex::new(Some([serving, greeting])) });
+        engine.server().join(Arc::<ClusterNode>::clone(&node));
+        engine.distribute(Arc::<ClusterNode>::clone(&node));
         Ok(node)
     }
 
-    /// By which the others know this server.
+    /// The address by which other servers know this one.
     pub fn address(&self) -> SocketAddr {
         self.state.here
     }
 
-    /// Takes no more requests, and gives those under way a second. The others notice by themselves.
+    /// Refuses new requests, and gives running ones a second. Other servers notice by their heartbeats.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         let tasks = self.tasks.lock().take();
         if let Some([mut serving, greeting]) = tasks {
             greeting.abort();
-            if timeout(GRACE, &mut serving).await.is_err() {
+            if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
                 serving.abort();
             }
         }
     }
 }
 
-impl Cluster for Node {
+impl Cluster for ClusterNode {
     fn roster(&self) -> Roster {
         self.state.roster()
     }
@@ -88,13 +94,13 @@ impl Cluster for Node {
 
     fn lost(&self, member: SocketAddr, why: &str) {
         if member != self.state.here {
-            self.state.liveness.failed(member, why);
+            self.state.liveness.mark_inactive(member, why);
         }
     }
 
-    fn call(&self, to: SocketAddr, call: Vec<u8>, within: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>> {
+    fn call(&self, to: SocketAddr, call: Vec<u8>, timeout: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>> {
         let state = Arc::clone(&self.state);
-        async move { state.act(to, CALL, call, within).await.map(Vec::from) }.boxed()
+        async move { state.rpc(to, CALL, call, timeout).await.map(Vec::from).map_err(RpcError::reason) }.boxed()
     }
 
     fn set(
@@ -118,7 +124,7 @@ impl Cluster for Node {
     }
 }
 
-impl Distributor for Node {
+impl Distributor for ClusterNode {
     fn spread(&self, plan: Arc<dyn ExecutionPlan>, _: &Arc<ClusterQuery>) -> Result<Arc<dyn ExecutionPlan>> {
         spread::spread(plan)
     }
@@ -126,10 +132,10 @@ impl Distributor for Node {
     fn gather(
         &self,
         plan: &Arc<dyn ExecutionPlan>,
-        asking: &Arc<ClusterQuery>,
+        query: &Arc<ClusterQuery>,
         context: Arc<TaskContext>,
     ) -> BoxFuture<'static, Result<()>> {
         let channels = Arc::<Channels>::clone(&self.state.channels);
-        gather::gather(channels, Arc::clone(plan), Arc::clone(asking), context).boxed()
+        gather::gather(channels, Arc::clone(plan), Arc::clone(query), context).boxed()
     }
 }

@@ -1,5 +1,6 @@
-//! The shared secret: a proof in each request that its sender knows it, and one in the answer that the other side does.
-//! It says nothing of what is sent: who can change bytes on the way is kept out by TLS.
+//! The shared secret: every request carries a proof that its sender knows it, and every answer a proof of the other side.
+//!
+//! The proofs do not cover the content of messages. TLS protects it from changes on the way.
 //!
 //! ```text
 //! request   heapql-proof: TIME-NONCE-HMAC(secret, "request" PATH TIME NONCE)      TIME in seconds since 1970, hex
@@ -18,24 +19,24 @@ use sha2::Sha256;
 
 pub(crate) const HEADER: &str = "heapql-proof";
 const MIN_BYTES: usize = 16;
-/// How far two clocks may be apart.
+/// Maximum difference between the clocks of two servers.
 pub(crate) const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// What the servers of a cluster have in common and nobody else knows.
+/// The shared secret of a cluster's servers.
 #[derive(Clone)]
 pub struct Secret(Arc<[u8]>);
 
-/// Why a request is not answered.
+/// The reasons for which a proof is refused.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Nothing that a server with this secret would have sent.
-    Unknown,
-    /// It knows the secret, but its clock is so many seconds ahead of this one's.
-    Clock(i64),
+pub(crate) enum ProofError {
+    /// No server with this secret has sent it.
+    Invalid,
+    /// The sender knows the secret. Its clock is this many seconds ahead of this server's.
+    ClockSkew(i64),
 }
 
 impl Secret {
-    /// Short ones can be guessed from one request.
+    /// Checks the length: a short secret could be guessed from one request. Returns the reason for a refusal.
     pub fn new(text: &str) -> Result<Secret, String> {
         if text.len() < MIN_BYTES {
             return Err(format!("it has {} bytes, and {MIN_BYTES} are the least", text.len()));
@@ -43,32 +44,32 @@ impl Secret {
         Ok(Secret(text.as_bytes().into()))
     }
 
-    /// The proof for one request, and what its answer is to prove.
-    pub(crate) fn sign(&self, path: &str) -> (HeaderValue, Expected) {
+    /// Returns the proof for one request, and the check for its answer.
+    pub(crate) fn sign(&self, path: &str) -> (HeaderValue, AnswerProof) {
         let (time, nonce) = (seconds_now(), hex(&rand::random::<[u8; 16]>()));
         let proof = hex(&self.mac(["request", path, &format!("{time:x}"), &nonce]).finalize().into_bytes());
         let header = HeaderValue::from_str(&format!("{time:x}-{nonce}-{proof}"));
-        let expected = Expected { secret: self.clone(), path: path.to_owned(), nonce };
+        let expected = AnswerProof { secret: self.clone(), path: path.to_owned(), nonce };
         // SANITY: hexadecimal digits and dashes are valid in a header.
         (header.unwrap_or_else(|_| HeaderValue::from_static("")), expected)
     }
 
-    /// The proof for the answer to a request that has proved itself.
-    pub(crate) fn check(&self, path: &str, header: Option<&HeaderValue>) -> Result<HeaderValue, Refusal> {
-        let text = header.and_then(|header| header.to_str().ok()).ok_or(Refusal::Unknown)?;
+    /// Checks the proof of a request, and returns the proof for its answer.
+    pub(crate) fn check(&self, path: &str, header: Option<&HeaderValue>) -> Result<HeaderValue, ProofError> {
+        let text = header.and_then(|header| header.to_str().ok()).ok_or(ProofError::Invalid)?;
         let mut parts = text.splitn(3, '-');
         let (Some(time), Some(nonce), Some(proof)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(Refusal::Unknown);
+            return Err(ProofError::Invalid);
         };
-        let proof = bytes(proof).ok_or(Refusal::Unknown)?;
-        self.mac(["request", path, time, nonce]).verify_slice(&proof).map_err(|_| Refusal::Unknown)?;
-        let theirs = i64::from_str_radix(time, 16).map_err(|_| Refusal::Unknown)?;
+        let proof = bytes(proof).ok_or(ProofError::Invalid)?;
+        self.mac(["request", path, time, nonce]).verify_slice(&proof).map_err(|_| ProofError::Invalid)?;
+        let theirs = i64::from_str_radix(time, 16).map_err(|_| ProofError::Invalid)?;
         let ahead = theirs.saturating_sub(seconds_now());
         if ahead.unsigned_abs() > TOLERANCE.as_secs() {
-            return Err(Refusal::Clock(ahead));
+            return Err(ProofError::ClockSkew(ahead));
         }
         let answer = hex(&self.mac(["answer", path, nonce, ""]).finalize().into_bytes());
-        HeaderValue::from_str(&answer).map_err(|_| Refusal::Unknown)
+        HeaderValue::from_str(&answer).map_err(|_| ProofError::Invalid)
     }
 
     fn mac(&self, parts: [&str; 4]) -> Hmac<Sha256> {
@@ -82,14 +83,14 @@ impl Secret {
     }
 }
 
-/// What the answer to one request is to prove.
-pub(crate) struct Expected {
+/// The proof that the answer to one request must carry.
+pub(crate) struct AnswerProof {
     secret: Secret,
     path: String,
     nonce: String,
 }
 
-impl Expected {
+impl AnswerProof {
     pub(crate) fn is_met(&self, header: Option<&HeaderValue>) -> bool {
         let proof = header.and_then(|header| header.to_str().ok()).and_then(bytes);
         proof.is_some_and(|proof| self.secret.mac(["answer", &self.path, &self.nonce, ""]).verify_slice(&proof).is_ok())
@@ -135,15 +136,15 @@ mod tests {
         let answer = one.check("/path", Some(&request)).expect("known");
         assert!(expected.is_met(Some(&answer)));
         assert!(!expected.is_met(Some(&request)) && !expected.is_met(None));
-        assert_eq!(other.check("/path", Some(&request)), Err(Refusal::Unknown));
-        assert_eq!(one.check("/other", Some(&request)), Err(Refusal::Unknown));
-        assert_eq!(one.check("/path", None), Err(Refusal::Unknown));
-        let (_, of_another) = one.sign("/path");
-        assert!(!of_another.is_met(Some(&answer)), "an answer is good for its own request only");
+        assert_eq!(other.check("/path", Some(&request)), Err(ProofError::Invalid));
+        assert_eq!(one.check("/other", Some(&request)), Err(ProofError::Invalid));
+        assert_eq!(one.check("/path", None), Err(ProofError::Invalid));
+        let (_, other_request) = one.sign("/path");
+        assert!(!other_request.is_met(Some(&answer)), "an answer is good for its own request only");
     }
 
     #[test]
-    fn a_clock_that_is_off_is_told_to_who_knows_the_secret() {
+    fn a_wrong_clock_is_reported_to_a_sender_that_knows_the_secret() {
         let secret = secret("0123456789abcdef");
         let signed_at = |time: i64| {
             let proof = hex(&secret.mac(["request", "/path", &format!("{time:x}"), "0a"]).finalize().into_bytes());
@@ -151,8 +152,8 @@ mod tests {
         };
         assert!(secret.check("/path", Some(&signed_at(seconds_now() - 290))).is_ok());
         let refused = secret.check("/path", Some(&signed_at(seconds_now() + 400)));
-        assert!(matches!(refused, Err(Refusal::Clock(399..=401))), "{refused:?}");
-        assert!(matches!(secret.check("/path", Some(&signed_at(0))), Err(Refusal::Clock(_))));
+        assert!(matches!(refused, Err(ProofError::ClockSkew(399..=401))), "{refused:?}");
+        assert!(matches!(secret.check("/path", Some(&signed_at(0))), Err(ProofError::ClockSkew(_))));
     }
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
         #[test]
         fn no_header_is_trusted(text in "[ -~]{0,200}") {
             let header = HeaderValue::from_str(&text).expect("a header");
-            prop_assert_eq!(secret("0123456789abcdef").check("/path", Some(&header)), Err(Refusal::Unknown));
+            prop_assert_eq!(secret("0123456789abcdef").check("/path", Some(&header)), Err(ProofError::Invalid));
         }
 
         #[test]

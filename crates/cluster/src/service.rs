@@ -1,5 +1,7 @@
-//! The cluster's port: Arrow Flight, of which three calls are spoken. `do_get` runs a piece of a plan (`fragment`), the
-//! action "sync" is an exchange (`exchange`), the action "call" is the catalog's own. Who may ask is `gate`'s to say.
+//! The cluster's port: an Arrow Flight service of three calls. `do_get` runs a fragment of a plan (`fragment`), the action "sync"
+//! is an exchange (`exchange`), the action "call" goes to the SQL side.
+//!
+//! Authentication is `authenticator`'s. `node` starts it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,31 +17,31 @@ use tokio::sync::watch;
 use tonic::transport::{Error, Server};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::channels::{MAX_MESSAGE_BYTES, Tls};
+use crate::authenticator::Authenticator;
+use crate::channels::{MAX_MESSAGE_BYTES, TlsFiles};
 use crate::fragment;
-use crate::gate::Gate;
 use crate::incoming::incoming;
 use crate::message::{CALL, SYNC};
 use crate::secret::Secret;
-use crate::state::State;
+use crate::state::NodeState;
 
-/// Requests at once on one connection.
+/// Maximum number of concurrent requests on one connection.
 const MAX_STREAMS: u32 = 256;
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// The parts of an answer that may be large.
-const PART_BYTES: usize = 4 << 20;
+/// Maximum size of one message of a long answer.
+const CHUNK_BYTES: usize = 4 << 20;
 
-/// Serves until `stop` says so, then ends what runs.
+/// Serves until `stop` becomes true, then waits for the running requests.
 pub(crate) async fn serve(
     listener: TcpListener,
-    state: Arc<State>,
+    state: Arc<NodeState>,
     secret: Option<Secret>,
-    tls: Option<Tls>,
+    tls: Option<TlsFiles>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let counts = Arc::clone(&state.counts);
-    let flight = FlightServiceServer::new(Service { state })
+    let flight = FlightServiceServer::new(FlightEndpoint { state })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let mut builder = Server::builder();
@@ -52,22 +54,22 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .serve_with_incoming_shutdown(
-            Gate::new(flight, secret, Arc::clone(&counts)),
+            Authenticator::new(flight, secret, Arc::clone(&counts)),
             incoming(listener, counts),
             async move { drop(stop.wait_for(|stop| *stop).await) },
         )
         .await
 }
 
-struct Service {
-    state: Arc<State>,
+struct FlightEndpoint {
+    state: Arc<NodeState>,
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+type FlightResult<T> = Result<Response<T>, Status>;
 type Stream<T> = BoxStream<'static, Result<T, Status>>;
 
 #[tonic::async_trait]
-impl FlightService for Service {
+impl FlightService for FlightEndpoint {
     type HandshakeStream = Stream<HandshakeResponse>;
     type ListFlightsStream = Stream<FlightInfo>;
     type DoGetStream = Stream<FlightData>;
@@ -76,15 +78,15 @@ impl FlightService for Service {
     type DoActionStream = Stream<arrow_flight::Result>;
     type ListActionsStream = Stream<ActionType>;
 
-    async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+    async fn do_get(&self, request: Request<Ticket>) -> FlightResult<Self::DoGetStream> {
         let rows = fragment::serve(&self.state.engine, request.into_inner().ticket).await?;
         Ok(Response::new(rows))
     }
 
-    async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+    async fn do_action(&self, request: Request<Action>) -> FlightResult<Self::DoActionStream> {
         let Action { r#type: kind, body } = request.into_inner();
         let answer = match kind.as_str() {
-            SYNC => self.state.answer(&body).await?,
+            SYNC => self.state.answer_hello(&body).await?,
             CALL => {
                 let answered = self.state.call(body).await;
                 answered.map_err(|failure| Status::failed_precondition(failure.message))?
@@ -92,48 +94,49 @@ impl FlightService for Service {
             _ => return Err(Status::unimplemented("this version knows no such action")),
         };
         let mut rest = bytes::Bytes::from(answer);
-        let mut parts = Vec::new();
-        while rest.len() > PART_BYTES {
-            parts.push(rest.split_to(PART_BYTES));
+        let mut chunks = Vec::new();
+        while rest.len() > CHUNK_BYTES {
+            chunks.push(rest.split_to(CHUNK_BYTES));
         }
-        parts.push(rest);
-        let parts = parts.into_iter().map(|body| Ok(arrow_flight::Result { body }));
-        Ok(Response::new(stream::iter(parts).boxed()))
+        chunks.push(rest);
+        let chunks = chunks.into_iter().map(|body| Ok(arrow_flight::Result { body }));
+        Ok(Response::new(stream::iter(chunks).boxed()))
     }
 
-    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Answer<Self::HandshakeStream> {
-        Err(unspoken())
+    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> FlightResult<Self::HandshakeStream> {
+        Err(unimplemented())
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
-        Err(unspoken())
+    async fn list_flights(&self, _: Request<Criteria>) -> FlightResult<Self::ListFlightsStream> {
+        Err(unimplemented())
     }
 
-    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Answer<FlightInfo> {
-        Err(unspoken())
+    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> FlightResult<FlightInfo> {
+        Err(unimplemented())
     }
 
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Answer<PollInfo> {
-        Err(unspoken())
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> FlightResult<PollInfo> {
+        Err(unimplemented())
     }
 
-    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Answer<SchemaResult> {
-        Err(unspoken())
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> FlightResult<SchemaResult> {
+        Err(unimplemented())
     }
 
-    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
-        Err(unspoken())
+    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> FlightResult<Self::DoPutStream> {
+        Err(unimplemented())
     }
 
-    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {
-        Err(unspoken())
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> FlightResult<Self::DoExchangeStream> {
+        Err(unimplemented())
     }
 
-    async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {
-        Err(unspoken())
+    async fn list_actions(&self, _: Request<Empty>) -> FlightResult<Self::ListActionsStream> {
+        Err(unimplemented())
     }
 }
 
-fn unspoken() -> Status {
+/// Servers of a cluster do not use the other calls of Flight.
+fn unimplemented() -> Status {
     Status::unimplemented("servers of a cluster do not say this to each other")
 }

@@ -1,5 +1,6 @@
-//! What the parts of a server of a cluster share: itself, what it agrees on with others, who of them answers, and the way
-//! to them. `node` makes it.
+//! The state that all tasks of one cluster node share: its identity, the replicated configuration, liveness and channels.
+//!
+//! The exchange with other servers is in `exchange`. `node` creates the state.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,76 +15,77 @@ use heapql_sql::Engine;
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::channels::Channels;
-use crate::config::Config;
-use crate::counts::Counts;
-use crate::keeper::Keeper;
+use crate::config::ClusterConfig;
+use crate::counts::RefusalCounts;
 use crate::liveness::Liveness;
+use crate::lww_map::LwwMap;
 use crate::message::Hello;
-use crate::registers::Registers;
+use crate::replicated_config::ReplicatedConfig;
 
 pub(crate) const DELETED: &str = "deleted from the cluster";
-/// Changes that take a thread at once, and calls that do.
+/// Maximum number of changes, and of calls, that occupy a blocking thread at once.
 const MAX_BLOCKING: usize = 16;
 
-pub(crate) struct State {
+pub(crate) struct NodeState {
     pub(crate) here: SocketAddr,
+    /// Servers named by --peer, as host:port.
     pub(crate) seeds: Vec<String>,
     version: String,
     pub(crate) protocol: u32,
     started_at: SystemTime,
     pub(crate) engine: Arc<Engine>,
-    pub(crate) keeper: Keeper,
+    pub(crate) config: ReplicatedConfig,
     pub(crate) liveness: Liveness,
     pub(crate) channels: Arc<Channels>,
-    pub(crate) counts: Arc<Counts>,
-    /// Who is inactive and has asked nevertheless: it is tried again at once.
-    pub(crate) asked_by: broadcast::Sender<SocketAddr>,
+    pub(crate) counts: Arc<RefusalCounts>,
+    /// Announces inactive servers that have greeted this one. They are probed again at once.
+    pub(crate) greeted_by: broadcast::Sender<SocketAddr>,
     sources: AtomicU64,
-    changing: Semaphore,
-    calling: Semaphore,
+    change_permits: Semaphore,
+    call_permits: Semaphore,
 }
 
-impl State {
+impl NodeState {
     /// Reads the cluster file. Blocks.
-    pub(crate) fn open(config: &Config, engine: &Arc<Engine>) -> Result<State, Failure> {
+    pub(crate) fn open(config: &ClusterConfig, engine: &Arc<Engine>) -> Result<NodeState, Failure> {
         let server = engine.server();
-        Ok(State {
+        Ok(NodeState {
             here: config.address,
             seeds: config.peers.clone(),
             version: config.version.clone(),
             protocol: config.protocol,
             started_at: SystemTime::now(),
-            keeper: Keeper::open(config.address, server, config.file.clone())?,
+            config: ReplicatedConfig::open(config.address, server, config.file.clone())?,
             engine: Arc::clone(engine),
             liveness: Liveness::default(),
             channels: Arc::new(Channels::new(config.secret.clone(), config.tls.clone())),
             counts: Arc::default(),
-            asked_by: broadcast::Sender::new(MAX_BLOCKING),
+            greeted_by: broadcast::Sender::new(MAX_BLOCKING),
             sources: AtomicU64::new(server.source_count() as u64),
-            changing: Semaphore::new(MAX_BLOCKING),
-            calling: Semaphore::new(MAX_BLOCKING),
+            change_permits: Semaphore::new(MAX_BLOCKING),
+            call_permits: Semaphore::new(MAX_BLOCKING),
         })
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
-        !self.keeper.current().registers.is_present(self.here)
+        !self.config.current().entries.is_present(self.here)
     }
 
-    /// The other members; nobody's for a server that is none itself.
+    /// The other members. A server that is no member itself has none.
     pub(crate) fn others(&self) -> Vec<SocketAddr> {
-        let kept = self.keeper.current();
-        if !kept.registers.is_present(self.here) {
+        let current = self.config.current();
+        if !current.entries.is_present(self.here) {
             return Vec::new();
         }
-        kept.registers.present().filter(|member| *member != self.here).collect()
+        current.entries.present().filter(|member| *member != self.here).collect()
     }
 
     pub(crate) fn active_others(&self) -> Vec<SocketAddr> {
         self.others().into_iter().filter(|member| self.liveness.is_active(*member)).collect()
     }
 
-    /// What this server says of itself.
-    pub(crate) fn hello(&self, registers: Option<&Registers>) -> Hello {
+    /// This server's greeting, with its replicated entries if they are given.
+    pub(crate) fn hello(&self, entries: Option<&LwwMap>) -> Hello {
         Hello {
             from: self.here,
             protocol: self.protocol,
@@ -91,15 +93,15 @@ impl State {
             sql_port: self.engine.server().sql_port(),
             sources: self.sources.load(Relaxed),
             started_at_millis: millis(self.started_at),
-            digest: self.keeper.current().digest.clone(),
-            registers: registers.and_then(|registers| serde_json::to_value(registers).ok()),
+            digest: self.config.current().digest.clone(),
+            entries: entries.and_then(|entries| serde_json::to_value(entries).ok()),
         }
     }
 
     pub(crate) fn roster(&self) -> Roster {
         let mut roster = Roster { members: vec![self.here], absent: Vec::new() };
         for member in self.others() {
-            match self.liveness.of(member).why {
+            match self.liveness.peer(member).why {
                 None => roster.members.push(member),
                 Some(why) => roster.absent.push((member, why)),
             }
@@ -110,7 +112,7 @@ impl State {
 
     pub(crate) fn servers(&self) -> Vec<ServerLine> {
         let line = |address| {
-            let peer = self.liveness.of(address);
+            let peer = self.liveness.peer(address);
             ServerLine {
                 address,
                 zone: ZONE.to_owned(),
@@ -146,31 +148,31 @@ impl State {
         }
     }
 
-    /// Once in a while: reads files.
+    /// Counts sources again and applies settings that could not be applied before. Reads files.
     pub(crate) fn refresh(&self) {
         self.sources.store(self.engine.server().source_count() as u64, Relaxed);
-        self.keeper.catch_up();
+        self.config.catch_up();
     }
 
-    /// Changes what is kept, on a thread that may block. Cancelling does not stop it.
+    /// Runs a change of the replicated configuration on a blocking thread. Dropping the future does not stop the change.
     pub(crate) async fn change<T: Send + 'static>(
-        self: &Arc<State>,
-        work: impl FnOnce(&State) -> Result<T, Failure> + Send + 'static,
+        self: &Arc<NodeState>,
+        work: impl FnOnce(&NodeState) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.block(&self.changing, work).await
+        self.block(&self.change_permits, work).await
     }
 
-    /// Answers a call of another server's catalog.
-    pub(crate) async fn call(self: &Arc<State>, call: Bytes) -> Result<Vec<u8>, Failure> {
-        self.block(&self.calling, move |state| heapql_tables::answer(state.engine.server(), &call)).await
+    /// Answers a call of another server's SQL side, on a blocking thread.
+    pub(crate) async fn call(self: &Arc<NodeState>, call: Bytes) -> Result<Vec<u8>, Failure> {
+        self.block(&self.call_permits, move |state| heapql_tables::answer(state.engine.server(), &call)).await
     }
 
     async fn block<T: Send + 'static>(
-        self: &Arc<State>,
-        places: &Semaphore,
-        work: impl FnOnce(&State) -> Result<T, Failure> + Send + 'static,
+        self: &Arc<NodeState>,
+        permits: &Semaphore,
+        work: impl FnOnce(&NodeState) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let _place = places.acquire().await;
+        let _permit = permits.acquire().await;
         let state = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || work(&state)).await;
         done.unwrap_or_else(|defect| Err(Failure::new(FailureKind::Internal, format!("a defect: {defect}"))))

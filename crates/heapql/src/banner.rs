@@ -1,30 +1,31 @@
-//! What `run` and `serve` print first: how to connect, and the next statement, filled in and copyable.
+//! The first lines of `run` and `serve`: commands that connect, and the next statement, filled in so that they can be pasted.
 //!
-//! On stderr. Called by those verbs.
+//! They go to stderr. Called by those verbs.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::service::{Service, reachable};
-use crate::shell::quoted;
-use crate::talk::say;
+use crate::addresses::reachable;
+use crate::service::Service;
+use crate::shell::quote;
+use crate::stderr::say;
 
-/// What to ask: what holds the heap, and when there is a history of it, what leaks.
+/// Prints the next statements: what holds the heap, and, once there is a history of it, what leaks.
 fn next() {
     say!("next       SELECT app_frame, est_bytes FROM live_by_callsite ORDER BY est_bytes DESC LIMIT 10;");
     say!("in 2 min   SELECT * FROM leak_suspects;");
 }
 
-/// Of `run`. `how` is how it samples.
+/// Prints the banner of `run`. `how` describes the sampling.
 pub(crate) fn recording(service: &Service, title: &str, pid: u32, how: &str) {
     say!("recording  {title}  pid {pid}  tenant sys  {how}");
     clients(service);
     next();
 }
 
-/// Of `serve`. `is_default` is whether `heapql env` finds the directory by itself.
+/// Prints the banner of `serve`. `is_default` tells that `heapql env` finds the directory by itself.
 pub(crate) fn serving(service: &Service, root: &Path, is_default: bool) {
-    let root = quoted(&root.to_string_lossy());
+    let root = quote(&root.to_string_lossy());
     say!("serving    every process recorded in {root}  pid {}", std::process::id());
     clients(service);
     let dir = if is_default { String::new() } else { format!(" --dir {root}") };

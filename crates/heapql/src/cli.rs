@@ -1,17 +1,22 @@
-//! The command line: verbs and flags, as clap parses them.
+//! The command line: the verbs and their arguments, as clap parses them. Flags that several verbs share are in `flags`, the values of
+//! flags in `values`.
 //!
-//! Names and meanings are fixed by the design, so that scripts can rely on them. No verb is carried out here (`verbs`).
-//! Called by `main` and by `completions`.
+//! Names and meanings are fixed, so that scripts can rely on them. The verbs are carried out by `verbs`. `main` and `completions` use it.
+
+mod flags;
+mod values;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
+use clap::{Args, Parser, Subcommand, ValueHint, value_parser};
 use clap_complete::Shell;
 use tracing::level_filters::LevelFilter;
 
-use crate::listen::ListenAddress;
+pub(crate) use flags::{ClusterFlags, DirArgument, EndpointFlags, ListenFlags, SelectionArguments};
+pub(crate) use values::{Allocator, Api, ExportFormat, FlameFormat, LOOPBACK, ListenAddress, OutputFormat, TopView};
+use values::{VALUES, interval, query};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,7 +77,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// What is logged when HEAPQL_LOG does not say.
+    /// The log level without HEAPQL_LOG.
     pub(crate) fn log_level(&self) -> LevelFilter {
         match self {
             Verb::Serve(_) => LevelFilter::INFO,
@@ -128,60 +133,6 @@ pub(crate) struct ServeArguments {
     pub(crate) listen: ListenFlags,
 }
 
-/// Where to listen, and who may come in.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Listen flags")]
-pub(crate) struct ListenFlags {
-    /// MySQL protocol: host:port, port 0 = the kernel picks, `off` = none [default: 127.0.0.1:2881]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) mysql: Option<ListenAddress>,
-    /// PostgreSQL protocol [default: 127.0.0.1:2883]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) postgres: Option<ListenAddress>,
-    /// HTTP: flame graphs, pprof, metrics, SQL [default: 127.0.0.1:2884]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) http: Option<ListenAddress>,
-    /// When all listeners are ready, write their addresses to this file, as JSON
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) endpoints: Option<PathBuf>,
-    /// File whose first line is the password of root@sys; without it only loopback may be bound
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) password_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterFlags,
-}
-
-/// The servers that answer together.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Cluster flags")]
-pub(crate) struct ClusterFlags {
-    /// Be one of several servers that answer as one: host:port for the others [default: off]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) cluster: Option<ListenAddress>,
-    /// Another server of the cluster (repeatable); one that answers is enough to join
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) peer: Vec<String>,
-    /// File whose first line is the secret of the cluster; without it only loopback may be bound
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) cluster_secret_file: Option<PathBuf>,
-    /// TLS between servers: the certificate, for the name heapql (PEM; all three or none)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) cluster_tls_cert: Option<PathBuf>,
-    /// Its key
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) cluster_tls_key: Option<PathBuf>,
-    /// The authority that every server's certificate is of
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) cluster_tls_ca: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DirArgument {
-    /// Where ledgers lie [default: HEAPQL_DIR]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) dir: Option<PathBuf>,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct EnvArguments {
     #[command(flatten)]
@@ -191,31 +142,6 @@ pub(crate) struct EnvArguments {
     pub(crate) api: Option<Api>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Allocator {
-    System,
-    Mimalloc,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Api {
-    C,
-    Python,
-}
-
-/// Whom to ask.
-#[derive(Debug, Args)]
-pub(crate) struct AskFlags {
-    /// Ask this server (host:port of its PostgreSQL protocol), not the one found; `off` = read the ledgers
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) server: Option<ListenAddress>,
-    /// File whose first line is the password of root@sys on that server
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) password_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) dir: DirArgument,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct SqlArguments {
     /// One or several statements; without them they are read from stdin, a terminal gets a prompt
@@ -223,40 +149,22 @@ pub(crate) struct SqlArguments {
     #[arg(allow_hyphen_values = true, value_parser = query)]
     pub(crate) query: Option<String>,
     /// How rows are printed
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
     #[command(flatten)]
-    pub(crate) ask: AskFlags,
+    pub(crate) ask: EndpointFlags,
 }
-
-/// Of which allocations, and where to.
-#[derive(Debug, Args)]
-pub(crate) struct Picked {
-    /// Write to this file, not to stdout
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) output: Option<PathBuf>,
-    /// Of this process only [default: all that live]
-    #[arg(long)]
-    pub(crate) pid: Option<i64>,
-    /// Of this label only
-    #[arg(long)]
-    pub(crate) label: Option<String>,
-    #[command(flatten)]
-    pub(crate) ask: AskFlags,
-}
-
-const VALUES: [&str; 4] = ["live_bytes", "live_count", "total_bytes", "total_count"];
 
 #[derive(Debug, Args)]
 pub(crate) struct FlameArguments {
     /// [default: html for a file of that name, else svg]
     #[arg(short, long, value_enum)]
     pub(crate) format: Option<FlameFormat>,
-    /// What widths are
+    /// Quantity that widths show
     #[arg(long, value_parser = VALUES, default_value = VALUES[0])]
     pub(crate) value: String,
     #[command(flatten)]
-    pub(crate) picked: Picked,
+    pub(crate) selection: SelectionArguments,
 }
 
 #[derive(Debug, Args)]
@@ -268,11 +176,11 @@ pub(crate) struct DiffArguments {
     /// [default: html for a file of that name, else svg]
     #[arg(short, long, value_enum)]
     pub(crate) format: Option<FlameFormat>,
-    /// What widths are (total_bytes is not kept over time)
+    /// Quantity that widths show (total_bytes is not kept over time)
     #[arg(long, value_parser = VALUES, default_value = VALUES[0])]
     pub(crate) value: String,
     #[command(flatten)]
-    pub(crate) picked: Picked,
+    pub(crate) selection: SelectionArguments,
 }
 
 #[derive(Debug, Args)]
@@ -284,19 +192,7 @@ pub(crate) struct ExportArguments {
     #[arg(long, value_parser = VALUES, default_value = VALUES[0])]
     pub(crate) value: String,
     #[command(flatten)]
-    pub(crate) picked: Picked,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FlameFormat {
-    Svg,
-    Html,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportFormat {
-    Pprof,
-    Folded,
+    pub(crate) selection: SelectionArguments,
 }
 
 #[derive(Debug, Args)]
@@ -307,68 +203,23 @@ pub(crate) struct TopArguments {
     /// Between two looks: 500ms, 2s, 1m
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
     pub(crate) interval: Duration,
-    /// What is listed first
-    #[arg(long, value_enum, default_value_t = By::Functions)]
-    pub(crate) by: By,
+    /// Groups that are listed first
+    #[arg(long, value_enum, default_value_t = TopView::Functions)]
+    pub(crate) by: TopView,
     /// Print one table and end, as without a terminal
     #[arg(long)]
     pub(crate) once: bool,
     #[command(flatten)]
-    pub(crate) ask: AskFlags,
-}
-
-/// What `top` adds up live memory by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum By {
-    Functions,
-    Labels,
-    Processes,
-    Callsites,
-}
-
-/// A comment that is all of the query is a misspelt flag.
-fn query(text: &str) -> Result<String, String> {
-    if text.starts_with('-') && !text.contains(char::is_whitespace) {
-        return Err("there is no such flag".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-/// A number and its unit; seconds without one.
-fn interval(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a time from 100ms to 1h, such as 500ms, 2s or 1m".to_owned();
-    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let unit = match &text[digits..] {
-        "ms" => 1,
-        "" | "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(wrong()),
-    };
-    let interval = number.checked_mul(unit).map(Duration::from_millis).ok_or_else(wrong)?;
-    if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval) {
-        Ok(interval)
-    } else {
-        Err(wrong())
-    }
+    pub(crate) ask: EndpointFlags,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PsArguments {
     /// How rows are printed
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
     #[command(flatten)]
     pub(crate) dir: DirArgument,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Table,
-    Csv,
-    Json,
-    Md,
 }
 
 #[derive(Debug, Args)]
@@ -377,7 +228,7 @@ pub(crate) struct SetArguments {
     #[arg(value_name = "NAME=VALUE", required = true)]
     pub(crate) assignments: Vec<String>,
     #[command(flatten)]
-    pub(crate) ask: AskFlags,
+    pub(crate) ask: EndpointFlags,
 }
 
 #[derive(Debug, Args)]
@@ -433,18 +284,6 @@ mod tests {
             assert_eq!(arguments.query.as_deref(), Some("-- one\nSELECT 1"));
         }
         assert!(Cli::try_parse_from(["heapql", "sql", "--no-such-flag"]).is_err());
-    }
-
-    #[test]
-    fn intervals_have_units() {
-        let millis = |text: &str| interval(text).ok().map(|interval| interval.as_millis());
-        assert_eq!(
-            (millis("500ms"), millis("2s"), millis("2"), millis("1m")),
-            (Some(500), Some(2000), Some(2000), Some(60_000))
-        );
-        for wrong in ["", "s", "1d", "99ms", "2h", "-1s", "1.5s", "99999999999999999999h"] {
-            assert_eq!(millis(wrong), None, "{wrong}");
-        }
     }
 
     #[test]

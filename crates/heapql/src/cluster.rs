@@ -1,28 +1,27 @@
-//! Cluster flags: what they accept, the socket for other servers, and the node that serves it.
+//! The cluster flags: their check, the socket for other servers, and the node that serves it.
 //!
-//! What servers say to each other is `heapql_cluster`'s. Called by `service`, and by verbs for the check.
+//! The protocol between servers is `heapql_cluster`'s. Called by `service`, and by verbs for the check.
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use heapql_cluster::{Config, Node, Secret, Tls};
+use heapql_cluster::{ClusterConfig, ClusterNode, Secret, TlsFiles};
 use heapql_sql::Engine;
 use heapql_wire::is_loopback;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::lookup_host;
 
-use crate::cli::ClusterFlags;
+use crate::addresses::{reachable, source_of_route};
+use crate::cli::{ClusterFlags, ListenAddress};
 use crate::error::Error;
-use crate::listen::ListenAddress;
 use crate::password;
-use crate::service::reachable;
 
 const EXAMPLE: &str = "for example --cluster 10.0.0.2:2882 --peer 10.0.0.1:2882";
 
-/// Refuses flags that say nothing together, or nothing at all, before anything is started.
+/// Refuses flags that contradict each other or have no effect, before anything is started.
 pub(crate) fn check(flags: &ClusterFlags) -> Result<(), Error> {
     for peer in &flags.peer {
         let port =
@@ -54,14 +53,14 @@ pub(crate) fn check(flags: &ClusterFlags) -> Result<(), Error> {
     }
 }
 
-/// The bound socket, before anything is served on it: its address is part of all rows.
+/// The bound socket, before anything is served on it. Binding comes first because its address is part of all rows.
 pub(crate) struct ClusterListener {
     listener: TcpListener,
-    config: Config,
+    config: ClusterConfig,
 }
 
 impl ClusterListener {
-    /// None without --cluster.
+    /// Binds the socket. Returns None without --cluster.
     pub(crate) async fn bind(flags: &ClusterFlags, file: Option<PathBuf>) -> Result<Option<ClusterListener>, Error> {
         check(flags)?;
         let Some(ListenAddress::At(wanted)) = &flags.cluster else {
@@ -77,18 +76,18 @@ impl ClusterListener {
         let tls = tls(flags)?;
         let listener = listen(wanted, secret.is_some()).await?;
         let bound = listener.local_addr().map_err(|error| cannot(wanted, &error))?;
-        let mut config = Config::new(advertised(bound, &flags.peer).await);
+        let mut config = ClusterConfig::new(advertised(bound, &flags.peer).await);
         (config.peers, config.file, config.secret, config.tls) = (flags.peer.clone(), file, secret, tls);
         Ok(Some(ClusterListener { listener, config }))
     }
 
-    /// By which the others reach this server.
+    /// The address by which other servers reach this one.
     pub(crate) fn address(&self) -> SocketAddr {
         self.config.address
     }
 
-    /// Two descriptors go to each other server, and the usual soft limit is for some 500 of them. For `serve`: what `run` starts
-    /// would inherit it.
+    /// Raises the soft limit of descriptors. A server needs two for each other server, and the usual limit allows some 500. Only
+    /// `serve` does it, because a program under `run` would inherit the limit.
     pub(crate) fn raise_descriptor_limit() {
         let limit = getrlimit(Resource::Nofile);
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -97,8 +96,8 @@ impl ClusterListener {
         }
     }
 
-    pub(crate) fn serve(self, engine: &Arc<Engine>) -> Result<Arc<Node>, Error> {
-        Ok(Node::start(self.config, self.listener, engine)?)
+    pub(crate) fn serve(self, engine: &Arc<Engine>) -> Result<Arc<ClusterNode>, Error> {
+        Ok(ClusterNode::start(self.config, self.listener, engine)?)
     }
 }
 
@@ -130,7 +129,7 @@ fn cannot(wanted: &str, error: &io::Error) -> Error {
     failed
 }
 
-fn tls(flags: &ClusterFlags) -> Result<Option<Tls>, Error> {
+fn tls(flags: &ClusterFlags) -> Result<Option<TlsFiles>, Error> {
     let (Some(certificate), Some(key), Some(authority)) =
         (&flags.cluster_tls_cert, &flags.cluster_tls_key, &flags.cluster_tls_ca)
     else {
@@ -139,7 +138,7 @@ fn tls(flags: &ClusterFlags) -> Result<Option<Tls>, Error> {
     let read = |path: &PathBuf, flag: &str| {
         fs::read(path).map_err(|error| Error::usage(format!("cannot read {flag} '{}': {error}", path.display())))
     };
-    let tls = Tls {
+    let tls = TlsFiles {
         certificate: read(certificate, "--cluster-tls-cert")?,
         key: password::bytes(key, "--cluster-tls-key")?,
         authority: read(authority, "--cluster-tls-ca")?,
@@ -151,13 +150,13 @@ fn tls(flags: &ClusterFlags) -> Result<Option<Tls>, Error> {
     Ok(Some(tls))
 }
 
-/// The address that others use: if all are listened on, that of the route to the first peer.
+/// The address that other servers use. If it listens on all addresses, that of the route to the first peer.
 async fn advertised(bound: SocketAddr, peers: &[String]) -> SocketAddr {
     let mut shown = bound;
     if bound.ip().is_unspecified() {
         for peer in peers {
             let found = lookup_host(peer).await.into_iter().flatten();
-            if let Some(ip) = found.filter_map(route_to).next() {
+            if let Some(ip) = found.filter_map(source_of_route).next() {
                 shown.set_ip(ip);
                 break;
             }
@@ -167,16 +166,9 @@ async fn advertised(bound: SocketAddr, peers: &[String]) -> SocketAddr {
     SocketAddr::new(shown.ip().to_canonical(), shown.port())
 }
 
-/// Connecting a datagram socket sends nothing.
-fn route_to(peer: SocketAddr) -> Option<IpAddr> {
-    let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect(peer).ok()?;
-    socket.local_addr().ok().map(|address| address.ip())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -194,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn flags_that_say_nothing_are_refused() {
+    async fn flags_without_an_effect_are_refused() {
         assert!(refused(&flags("off", &["10.0.0.1:2882"])).await.contains("--peer needs --cluster"));
         for peer in ["", "2882", ":2882", "host", "host:0", "host:x"] {
             assert!(refused(&flags("127.0.0.1:0", &[peer])).await.contains("expected host:port"), "{peer}");

@@ -1,20 +1,19 @@
 //! `serve --config FILE`: the flags of `serve` as TOML, for units and containers.
 //!
-//! Keys are the flags' names; a flag on the command line wins. System parameters do not belong here: they are set by ALTER
-//! SYSTEM and kept in the data directory. Called by `serve`.
+//! Keys are the flags' names; a flag on the command line wins. System parameters are not here: ALTER SYSTEM sets them, and the data
+//! directory keeps them. Called by `serve`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::cli::{ClusterFlags, ListenFlags, ServeArguments};
+use crate::cli::{ClusterFlags, ListenAddress, ListenFlags, ServeArguments};
 use crate::error::Error;
-use crate::listen::ListenAddress;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct Config {
+struct ConfigFile {
     mysql: Option<ListenAddress>,
     postgres: Option<ListenAddress>,
     http: Option<ListenAddress>,
@@ -30,7 +29,7 @@ struct Config {
     data_dir: Option<PathBuf>,
 }
 
-/// The arguments of `serve` with what its configuration file adds to them.
+/// Completes the arguments of `serve` from its configuration file.
 pub(crate) fn complete(arguments: ServeArguments) -> Result<ServeArguments, Error> {
     let Some(path) = &arguments.config else {
         return Ok(arguments);
@@ -60,7 +59,7 @@ pub(crate) fn complete(arguments: ServeArguments) -> Result<ServeArguments, Erro
     })
 }
 
-fn read(path: &Path) -> Result<Config, Error> {
+fn read(path: &Path) -> Result<ConfigFile, Error> {
     let name = path.display();
     let text =
         fs::read_to_string(path).map_err(|error| Error::usage(format!("cannot read --config '{name}': {error}")))?;

@@ -1,4 +1,4 @@
-//! Where a server listens: for the banner, and for `--endpoints FILE`, from which scripts learn it.
+//! The addresses that a server listens on, for the banner and for the file of `--endpoints`, which scripts read.
 //!
 //! It binds nothing (`listen`). Called by `service`.
 
@@ -20,20 +20,20 @@ pub(crate) struct Endpoints {
     pub(crate) postgres: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<SocketAddr>,
-    /// By which other servers reach it.
+    /// The address by which other servers reach it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cluster: Option<SocketAddr>,
     pub(crate) pid: u32,
 }
 
-/// The file named by `--endpoints`: there exactly while the server is ready.
+/// The file of `--endpoints`. It exists exactly while the server is ready.
 pub(crate) struct EndpointsFile {
     path: PathBuf,
     contents: String,
 }
 
 impl EndpointsFile {
-    /// Removes one that an earlier server left, so that nobody takes it for this one's.
+    /// Removes a file that an earlier server left, so that scripts do not take it for this server's.
     pub(crate) fn claim(path: &Path) -> Result<EndpointsFile, Error> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot(path, &error)),
@@ -41,7 +41,7 @@ impl EndpointsFile {
         }
     }
 
-    /// Whole, by rename.
+    /// Writes the file in one step.
     pub(crate) fn write(&mut self, endpoints: &Endpoints) -> Result<(), Error> {
         let json = serde_json::to_string(endpoints).map_err(|error| cannot(&self.path, &error.into()))?;
         self.contents = json + "\n";
@@ -57,7 +57,7 @@ impl EndpointsFile {
 
 impl Drop for EndpointsFile {
     fn drop(&mut self) {
-        // Unless another server, given the same name, has written its own over it.
+        // Another server with the same flag may have written its own over it.
         if fs::read_to_string(&self.path).is_ok_and(|contents| contents == self.contents) {
             let _ = fs::remove_file(&self.path);
         }

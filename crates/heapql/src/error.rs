@@ -1,18 +1,17 @@
-//! Why a verb failed: a sentence, what to do about it, and the exit status.
+//! The error of a verb: a sentence, a hint, and the exit status.
 //!
-//! Not the errors of SQL: those are the catalog's `Failure`, which becomes one of these at the edge. Every verb ends in
-//! one of these or in an exit status.
+//! Errors of SQL are the server's `Failure`, which becomes an `Error` at the edge. Every verb ends in one or in an exit status.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use heapql_server::Failure;
 
-use crate::talk::say;
+use crate::stderr::say;
 
-/// Something went wrong.
+/// Exit status of a failure.
 const FAILED: u8 = 1;
-/// The command line or a configuration file is wrong.
+/// Exit status for a wrong command line or configuration file.
 const USAGE: u8 = 2;
 
 #[derive(Debug)]

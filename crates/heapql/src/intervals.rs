@@ -1,6 +1,6 @@
-//! Sampling intervals as the command line sees them: flags, words, and those in force before a server starts.
+//! Sampling intervals on the command line: from flags and environment, in words, and those in force before a server starts.
 //!
-//! Their meaning is the sampler's, their rules the catalog's. Called by the verbs.
+//! Their meaning is the sampler's, the rules of the parameters are the server's. Called by the verbs.
 
 use std::fs;
 
@@ -8,9 +8,9 @@ use heapql_ledger::{DEFAULT_DEPTH, Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
 use heapql_registry::{INTERVALS_FILE, Registry, SourceState};
 
 use crate::error::Error;
-use crate::talk::say;
+use crate::stderr::say;
 
-/// A bound that the environment sets, as it would for a program that is recorded without us.
+/// A bound from the environment, which also sets it for programs that are recorded without a server.
 pub(crate) fn from_environment(name: &str) -> Option<u32> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
     let bound = value.parse().ok().filter(|bound| (Intervals::LEAST..=Intervals::MOST).contains(bound));
@@ -24,7 +24,7 @@ pub(crate) fn from_environment(name: &str) -> Option<u32> {
     bound
 }
 
-/// From `--min` and `--max`, each already in range.
+/// The intervals of `--min` and `--max`, each of which is in range.
 pub(crate) fn from_flags(min: Option<u32>, max: Option<u32>) -> Result<Intervals, Error> {
     let default = Intervals::DEFAULT;
     // One flag alone moves the other's default out of its way.
@@ -42,7 +42,7 @@ pub(crate) fn from_flags(min: Option<u32>, max: Option<u32>) -> Result<Intervals
     })
 }
 
-/// For the banner.
+/// The intervals in words, for the banner.
 pub(crate) fn words(intervals: Intervals) -> String {
     match intervals {
         intervals if intervals.is_zero() => "no samples".to_owned(),
@@ -52,7 +52,7 @@ pub(crate) fn words(intervals: Intervals) -> String {
     }
 }
 
-/// What the recorded processes sample by now: those of the live ones, else what later ones will start from.
+/// The sampling in force: that of the newest live process, else the one that later processes start with.
 pub(crate) fn in_force(registry: &Registry) -> Sampling {
     let mut live = registry.sources();
     live.retain(|source| source.state() == SourceState::Alive);

@@ -1,7 +1,7 @@
-//! The server's own memory by label: spans of the reader wing become scopes of the recorder.
+//! Labels the server's own memory: spans of the reader wing become scopes of the recorder.
 //!
-//! The wings do not know each other: `wire`, `catalog` and `registry` open `tracing` spans, and this layer enters a scope of
-//! tenant 500 while a thread is inside one. It writes no log (`logging`). Used by `logging::start`.
+//! The crates of the reader wing open `tracing` spans, and this layer enters a scope of tenant 500 while a thread is inside one, so that
+//! the wings do not depend on each other. It writes no log (`logging`). Used by `logging::start`.
 
 use std::cell::RefCell;
 
@@ -11,9 +11,9 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Rows of the server itself, and of everything that belongs to no tenant.
+/// The tenant of the server itself, and of memory without a tenant.
 const SERVER: u64 = 500;
-/// DEFAULT_CTX_ID.
+/// OceanBase's DEFAULT_CTX_ID.
 const DEFAULT: u64 = 0;
 
 static SQL: Label = Label::new(SERVER, DEFAULT, "sql");
@@ -25,12 +25,12 @@ thread_local! {
     static INSIDE: RefCell<Vec<Option<Scope>>> = const { RefCell::new(Vec::new()) };
 }
 
-pub(crate) struct Labels;
+pub(crate) struct LabelLayer;
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Labels {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LabelLayer {
     fn on_enter(&self, span: &Id, context: Context<'_, S>) {
         let label = context.metadata(span).and_then(|metadata| label_of(metadata.target()));
-        // Gone at the end of a thread: what it allocates then has no label.
+        // The stack is gone at the end of a thread. Its last allocations have no label.
         let _ = INSIDE.try_with(|inside| inside.borrow_mut().push(label.map(Label::enter)));
     }
 
@@ -40,7 +40,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Labels {
     }
 }
 
-/// By the crate that opened the span.
+/// The label of a span, by the crate that opened it.
 fn label_of(target: &str) -> Option<&'static Label> {
     match target.split("::").next()? {
         "heapql_server" | "heapql_tables" | "heapql_sql" => Some(&SQL),

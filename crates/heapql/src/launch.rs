@@ -1,7 +1,7 @@
 //! The target: its environment, its start, its signals, its end.
 //!
-//! Apart from two environment variables it runs as if it had been started without us: same streams, same process group,
-//! same signal dispositions, and it goes on when we are killed. Called by `run` and `demo`.
+//! Apart from two environment variables it runs as if it had been started without heapql: with the same streams, process group and
+//! signal dispositions. It continues when heapql is killed. Called by `run` and `demo`.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -16,12 +16,12 @@ use rustix::process::{Pid, kill_process};
 use tokio::process::{Child, Command};
 
 use crate::error::Error;
-use crate::place::LIBRARY_PREFIX;
+use crate::paths::LIBRARY_PREFIX;
 use crate::signals::{self, Signals};
-use crate::talk::say;
+use crate::stderr::say;
 use crate::target::{self, Recordability};
 
-/// What a shell answers when there is no such program, and when there is one that it may not run.
+/// Exit statuses of a shell for a program that does not exist, and for one that cannot be run.
 const NOT_FOUND: u8 = 127;
 const NOT_RUNNABLE: u8 = 126;
 
@@ -29,13 +29,13 @@ pub(crate) struct Launch<'a> {
     /// The program and its arguments; not empty.
     pub(crate) command: &'a [OsString],
     pub(crate) library: &'a Path,
-    /// Where it writes its ledger.
+    /// The directory for its ledger.
     pub(crate) dir: &'a Path,
-    /// Another allocator's library, which the recorder goes on to.
+    /// The library of another allocator, which the recorder forwards to.
     pub(crate) allocator: Option<&'a Path>,
 }
 
-/// The environment variable that has the loader map the recorder: first in the list, and only once.
+/// The value of LD_PRELOAD that maps the recorder: first in the list, and only once.
 pub(crate) fn preload_list(library: &Path, existing: Option<&OsStr>) -> OsString {
     let mut list = library.as_os_str().as_bytes().to_vec();
     let separators = |byte: &u8| matches!(byte, b':' | b' ');
@@ -59,7 +59,7 @@ impl Launch<'_> {
         &self.command[1..]
     }
 
-    /// Starts the target, and says so first if it cannot be recorded. Returns whether it is, as well.
+    /// Starts the target, after a warning if it cannot be recorded. Returns the process, and whether it is recorded.
     pub(crate) fn start(&self) -> Result<(Child, bool), Error> {
         let Some(path) = target::find(self.program()) else {
             return Err(self.cannot("there is no such program", NOT_FOUND));
@@ -80,7 +80,7 @@ impl Launch<'_> {
 
     fn prepare(&self, program: &OsStr, verdict: &Recordability) -> Command {
         let mut command = Command::new(program);
-        // The server has put the intervals into the directory; these would come before them.
+        // These would override the intervals that the server has put into the directory.
         command.env("HEAPQL_DIR", self.dir).env_remove("HEAPQL_MIN").env_remove("HEAPQL_MAX");
         if !matches!(verdict, Recordability::Breaks(_)) {
             let mut list = preload_list(self.library, env::var_os("LD_PRELOAD").as_deref());
@@ -113,7 +113,7 @@ impl Launch<'_> {
     }
 }
 
-/// Waits for the target's end, and passes on what we are sent meanwhile.
+/// Waits for the target's end, and forwards signals meanwhile.
 pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
     loop {
         tokio::select! {
@@ -131,21 +131,21 @@ pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result
     }
 }
 
-/// The exit status that stands for how the target ended: its own, or 128 and the signal, as in a shell.
+/// The exit status that represents the target's end: its own, or 128 and the signal, as in a shell.
 pub(crate) fn exit_status(ended: ExitStatus) -> u8 {
     let status = ended.code().or_else(|| ended.signal().map(|signal| 128 + signal));
     status.and_then(|status| u8::try_from(status).ok()).unwrap_or(u8::MAX)
 }
 
-/// In words.
-pub(crate) fn how(ended: ExitStatus) -> String {
+/// The target's end in words.
+pub(crate) fn describe_end(ended: ExitStatus) -> String {
     match ended.signal() {
         Some(signal) => format!("killed by {}", signals::name(signal)),
         None => format!("exit status {}", exit_status(ended)),
     }
 }
 
-/// The name under which the target is spoken of.
+/// The target's name in messages.
 pub(crate) fn title(command: &[OsString]) -> String {
     PathBuf::from(&command[0]).display().to_string()
 }
@@ -191,7 +191,7 @@ mod tests {
     fn statuses_are_those_of_a_shell() {
         assert_eq!(exit_status(ExitStatus::from_raw(3 << 8)), 3);
         assert_eq!(exit_status(ExitStatus::from_raw(9)), 137);
-        assert_eq!(how(ExitStatus::from_raw(9)), "killed by SIGKILL");
-        assert_eq!(how(ExitStatus::from_raw(3 << 8)), "exit status 3");
+        assert_eq!(describe_end(ExitStatus::from_raw(9)), "killed by SIGKILL");
+        assert_eq!(describe_end(ExitStatus::from_raw(3 << 8)), "exit status 3");
     }
 }

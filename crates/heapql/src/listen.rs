@@ -1,68 +1,29 @@
-//! Listen flags: what they accept, which sockets they become, and what happens when a port is taken.
+//! Binds the listeners that the flags ask for, at a default port or another one when that is taken.
 //!
-//! The sockets and the rule about loopback are the wire's; the cluster's listener is `cluster`'s. Called by `service`.
+//! The sockets and the rule about loopback are the wire crate's; the cluster's listener is `cluster`'s. Called by `service`.
 
 use std::net::SocketAddr;
-use std::str::FromStr;
 
 use heapql_wire::{Listeners, Protocol};
-use serde::Deserialize;
 
-use crate::cli::ListenFlags;
+use crate::cli::{LOOPBACK, ListenAddress, ListenFlags};
 use crate::endpoints::Endpoints;
 use crate::error::Error;
 
-const LOOPBACK: &str = "127.0.0.1";
 pub(crate) const MYSQL_PORT: u16 = 2881;
 pub(crate) const POSTGRES_PORT: u16 = 2883;
 pub(crate) const HTTP_PORT: u16 = 2884;
 
-/// The value of a listen flag.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) enum ListenAddress {
-    Off,
-    /// `host:port`; the host is resolved when it is bound.
-    At(String),
-}
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ListenAddress, String> {
-        if text == "off" {
-            return Ok(ListenAddress::Off);
-        }
-        let wrong = || "expected host:port (port 0: the kernel picks) or off, for example 127.0.0.1:0".to_owned();
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        port.parse::<u16>().map_err(|_| wrong())?;
-        // A colon in the host is an IPv6 address, which stands in brackets.
-        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
-            return Err("an IPv6 address needs brackets, for example [::1]:0".to_owned());
-        }
-        let host = if host.is_empty() { LOOPBACK } else { host };
-        Ok(ListenAddress::At(format!("{host}:{port}")))
-    }
-}
-
-impl TryFrom<String> for ListenAddress {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<ListenAddress, String> {
-        text.parse().map_err(|why| format!("'{text}': {why}"))
-    }
-}
-
-/// What to do when a default port is taken.
+/// The action when a default port is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum IfTaken {
-    /// `run` and `demo`: the kernel picks another.
+    /// The kernel picks another port, for `run` and `demo`.
     PickAnother,
-    /// `serve`: clients expect it at its port.
+    /// It is an error, for `serve`: clients expect the server at its port.
     Fail,
 }
 
-/// Binds what the flags ask for, for clients.
+/// Binds the listeners for clients.
 pub(crate) async fn bind(
     flags: &ListenFlags,
     if_taken: IfTaken,
@@ -121,23 +82,6 @@ fn cannot(protocol: Protocol, error: &heapql_wire::BindError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(text: &str) -> Option<ListenAddress> {
-        text.parse().ok()
-    }
-
-    #[test]
-    fn addresses() {
-        let address = |text: &str| Some(ListenAddress::At(text.to_owned()));
-        assert_eq!(at("off"), Some(ListenAddress::Off));
-        assert_eq!(at("127.0.0.1:2881"), address("127.0.0.1:2881"));
-        assert_eq!(at(":0"), address("127.0.0.1:0"));
-        assert_eq!(at("localhost:1"), address("localhost:1"));
-        assert_eq!(at("[::1]:0"), address("[::1]:0"));
-        for wrong in ["", "2881", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536", "::1:0", "on"] {
-            assert_eq!(at(wrong), None, "{wrong}");
-        }
-    }
 
     #[tokio::test]
     async fn a_taken_port_is_an_error_that_names_the_flag() {

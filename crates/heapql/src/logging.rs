@@ -1,6 +1,6 @@
 //! The log: tracing, on stderr, filtered by HEAPQL_LOG.
 //!
-//! Not what verbs tell their user (`talk`). Called once by `main`.
+//! Messages of verbs to their user are `stderr`'s. Called once by `main`.
 
 use std::io::{self, IsTerminal};
 
@@ -10,16 +10,16 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::labels::Labels;
-use crate::talk::say;
+use crate::labels::LabelLayer;
+use crate::stderr::say;
 
-/// As in `HEAPQL_LOG=debug` or `HEAPQL_LOG=heapql_wire=trace`.
+/// The variable, for example `HEAPQL_LOG=debug` or `HEAPQL_LOG=heapql_wire=trace`.
 const VARIABLE: &str = "HEAPQL_LOG";
 
 pub(crate) fn start(default: LevelFilter) {
     let filter = EnvFilter::builder().with_default_directive(default.into()).with_env_var(VARIABLE);
     let filter = filter.try_from_env().unwrap_or_else(|error| {
-        // An unset variable is the rule, not an error.
+        // An unset variable is no error.
         if std::env::var_os(VARIABLE).is_some() {
             say!("warning: {VARIABLE} is ignored: {error}");
         }
@@ -33,6 +33,6 @@ pub(crate) fn start(default: LevelFilter) {
         .log_internal_errors(false)
         .with_filter(filter);
     let labels =
-        Labels.with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("heapql_")));
+        LabelLayer.with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("heapql_")));
     tracing_subscriber::registry().with(lines).with(labels).init();
 }

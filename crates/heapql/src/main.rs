@@ -1,17 +1,18 @@
 //! `heapql`, the one binary: records programs and answers SQL about their heaps.
 //!
-//! Here: the command line, the packaging of the preload library, and the life of the processes that a verb starts. Not
-//! here: SQL (`catalog`), protocols (`wire`), ledgers (`registry`), recording (`sampler`, `preload`). Called by people.
+//! This crate has the command line, the packaging of the preload library, and the life of the processes that a verb starts. SQL,
+//! protocols (`wire`), ledgers (`registry`) and recording (`sampler`, `preload`) are other crates'.
 //!
 //! ```text
 //! cli  ->  verbs::{run, demo, serve, env, sql, top, ps, set, doctor, completions}
 //!                 |-> service   listeners + server, from start to stop; cluster, when it is one of several
-//!                 |-> client    asks a server, or one inside this process: prompt, top
+//!                 |-> client    asks a server, or one inside this process: statement, prompt, top
 //!                 |-> launch    the target and its environment, signals, its end
-//!                 `-> place     directories: ledgers, one per run, the unpacked library
+//!                 `-> paths     directories: ledgers, one per run, the unpacked library
 //! ```
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod banner;
 mod cli;
 mod client;
@@ -26,13 +27,14 @@ mod launch;
 mod listen;
 mod logging;
 mod password;
-mod place;
+mod paths;
 mod prompt;
 mod rows;
 mod service;
 mod shell;
 mod signals;
-mod talk;
+mod statement;
+mod stderr;
 mod target;
 mod top;
 mod verbs;
@@ -46,7 +48,7 @@ use heapql_sampler::SamplingAlloc;
 use cli::{Cli, Verb};
 use error::Error;
 
-/// A server records itself too; other verbs do not.
+/// The allocator of this process. A server records itself with it; other verbs do not.
 #[global_allocator]
 static ALLOCATOR: SamplingAlloc<System> = SamplingAlloc::held(System);
 

@@ -1,21 +1,21 @@
 //! Files of secrets: `--password-file`, `--cluster-secret-file`, and keys.
 //!
-//! What they hold is not checked here (the wire does challenge and response, the cluster its proofs) and never printed.
-//! Called by `service` and `cluster`.
+//! The secrets are not checked here (the wire crate and the cluster crate do that) and are never printed. Called by `service` and
+//! `cluster`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::talk::say;
+use crate::stderr::say;
 
-/// The first line of --password-file, without its end.
+/// Reads the first line of --password-file, without its line end.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
     first_line(path, "--password-file", "write the password of root@sys into it, or leave the flag out to have none")
 }
 
-/// The first line of the file that a flag names, without its end. Warns when others may read the file.
+/// Reads the first line of the file that a flag names, without its line end. Warns when other users can read the file.
 pub(crate) fn first_line(path: &Path, flag: &str, hint: &str) -> Result<String, Error> {
     let text = String::from_utf8(bytes(path, flag)?);
     let text = text.map_err(|_| Error::usage(format!("{flag} '{}' is not text", path.display())).hint(hint))?;
@@ -25,7 +25,7 @@ pub(crate) fn first_line(path: &Path, flag: &str, hint: &str) -> Result<String, 
     }
 }
 
-/// All of the file that a flag names. Warns when others may read it.
+/// Reads the file that a flag names. Warns when other users can read it.
 pub(crate) fn bytes(path: &Path, flag: &str) -> Result<Vec<u8>, Error> {
     let name = path.display();
     let bytes = fs::read(path).map_err(|error| Error::usage(format!("cannot read {flag} '{name}': {error}")))?;

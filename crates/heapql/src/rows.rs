@@ -1,24 +1,24 @@
-//! Rows on stdout: an aligned table, CSV, JSON or Markdown.
+//! Prints rows to stdout: as an aligned table, CSV, JSON or Markdown.
 //!
-//! Not the wire's encodings: this is for people and pipes. Called by `sql`, `ps` and `top`.
+//! The output is for people and pipes; encodings of protocols are the wire crate's. Called by `sql`, `ps` and `top`.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::mem;
 
-use crate::cli::Format;
+use crate::cli::OutputFormat;
 
-/// One cell, already in words.
+/// The text of one cell.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Cell {
     Null,
-    /// A number or a truth value: unquoted in JSON, and to the right in a table.
+    /// A number or a truth value, which is unquoted in JSON and aligned to the right in a table.
     Bare(String),
     Text(String),
 }
 
 impl Cell {
-    /// `null` is what stands for no value.
+    /// The text, or `null` for no value.
     pub(crate) fn words<'a>(&'a self, null: &'a str) -> &'a str {
         match self {
             Cell::Null => null,
@@ -35,76 +35,78 @@ impl Cell {
     }
 }
 
-/// How a result is printed.
+/// The form of a printed result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Layout {
-    pub(crate) format: Format,
-    /// A table with one line per cell.
+pub(crate) struct TableLayout {
+    pub(crate) format: OutputFormat,
+    /// A table has one line per cell.
     pub(crate) vertical: bool,
-    /// A table that is wider becomes vertical.
+    /// Width beyond which a table becomes vertical.
     pub(crate) columns: Option<usize>,
-    /// Columns that are printed; empty: all.
+    /// Columns that are printed. Empty for all.
     pub(crate) only: &'static [&'static str],
 }
 
-impl From<Format> for Layout {
-    fn from(format: Format) -> Layout {
-        Layout { format, vertical: false, columns: None, only: &[] }
+impl From<OutputFormat> for TableLayout {
+    fn from(format: OutputFormat) -> TableLayout {
+        TableLayout { format, vertical: false, columns: None, only: &[] }
     }
 }
 
-/// What the first rows of a table decide its widths on. Later ones that are wider stand out.
+/// Maximum number and size of the rows that decide the widths of a table. Wider cells in later rows are not aligned.
 const KEPT_ROWS: usize = 1000;
 const KEPT_BYTES: usize = 4 << 20;
 
-/// The most of the rule under the last column's heading.
-const LAST_RULE: usize = 60;
+/// Maximum length of the rule under the last column's heading.
+const MAX_LAST_RULE: usize = 60;
 
-/// What was printed.
+/// The number of printed rows, and a note about their form.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Printed {
+pub(crate) struct PrintSummary {
     pub(crate) count: usize,
-    /// What is not as it was asked for, or as it looks.
+    /// A difference between the table and its requested form.
     pub(crate) note: Option<String>,
 }
 
-/// Prints one result row by row. A table begins when its first rows have come, since they tell its widths.
-pub(crate) struct Rows<W> {
+/// Prints one result row by row. A table begins after its first rows, because they decide its widths.
+pub(crate) struct RowPrinter<W> {
     out: W,
-    layout: Layout,
+    layout: TableLayout,
     columns: Vec<String>,
-    /// Of a table whose widths are not known yet.
+    /// Rows of a table whose widths are not decided yet.
     kept: Vec<Vec<Cell>>,
     kept_bytes: usize,
-    /// Of a table that has begun.
+    /// Column widths of a table that has begun.
     widths: Option<Vec<usize>>,
     count: usize,
     note: Option<String>,
 }
 
-impl<W: Write> Rows<W> {
-    pub(crate) fn begin(mut out: W, layout: impl Into<Layout>, columns: Vec<String>) -> io::Result<Rows<W>> {
+impl<W: Write> RowPrinter<W> {
+    pub(crate) fn begin(mut out: W, layout: impl Into<TableLayout>, columns: Vec<String>) -> io::Result<RowPrinter<W>> {
         let layout = layout.into();
         match layout.format {
-            Format::Table => {}
-            Format::Csv => writeln!(out, "{}", joined(&columns, ",", |name| csv(name)))?,
-            Format::Json => out.write_all(b"[")?,
-            Format::Md => {
+            OutputFormat::Table => {}
+            OutputFormat::Csv => writeln!(out, "{}", joined(&columns, ",", |name| csv(name)))?,
+            OutputFormat::Json => out.write_all(b"[")?,
+            OutputFormat::Md => {
                 writeln!(out, "| {} |", joined(&columns, " | ", |name| markdown(name)))?;
                 writeln!(out, "|{}", "---|".repeat(columns.len()))?;
             }
         }
-        Ok(Rows { out, layout, columns, kept: Vec::new(), kept_bytes: 0, widths: None, count: 0, note: None })
+        Ok(RowPrinter { out, layout, columns, kept: Vec::new(), kept_bytes: 0, widths: None, count: 0, note: None })
     }
 
     pub(crate) fn row(&mut self, cells: Vec<Cell>) -> io::Result<()> {
         self.count += 1;
         match self.layout.format {
-            Format::Table if self.layout.vertical => self.vertical(self.count, &cells),
-            Format::Table => self.table_row(cells),
-            Format::Csv => writeln!(self.out, "{}", joined(&cells, ",", |cell| csv(cell.words("")))),
-            Format::Md => writeln!(self.out, "| {} |", joined(&cells, " | ", |cell| markdown(cell.words("NULL")))),
-            Format::Json => {
+            OutputFormat::Table if self.layout.vertical => self.vertical(self.count, &cells),
+            OutputFormat::Table => self.table_row(cells),
+            OutputFormat::Csv => writeln!(self.out, "{}", joined(&cells, ",", |cell| csv(cell.words("")))),
+            OutputFormat::Md => {
+                writeln!(self.out, "| {} |", joined(&cells, " | ", |cell| markdown(cell.words("NULL"))))
+            }
+            OutputFormat::Json => {
                 let separator = if self.count == 1 { "\n" } else { ",\n" };
                 let fields: Vec<_> = self.columns.iter().zip(&cells).collect();
                 let field = |(name, cell): &(&String, &Cell)| {
@@ -115,15 +117,15 @@ impl<W: Write> Rows<W> {
         }
     }
 
-    pub(crate) fn end(mut self) -> io::Result<Printed> {
+    pub(crate) fn end(mut self) -> io::Result<PrintSummary> {
         match self.layout.format {
-            Format::Table if self.layout.vertical => {}
-            Format::Table => self.settle()?,
-            Format::Json => self.out.write_all(if self.count == 0 { b"]\n" } else { b"\n]\n" })?,
-            Format::Csv | Format::Md => {}
+            OutputFormat::Table if self.layout.vertical => {}
+            OutputFormat::Table => self.settle()?,
+            OutputFormat::Json => self.out.write_all(if self.count == 0 { b"]\n" } else { b"\n]\n" })?,
+            OutputFormat::Csv | OutputFormat::Md => {}
         }
         self.out.flush()?;
-        Ok(Printed { count: self.count, note: self.note })
+        Ok(PrintSummary { count: self.count, note: self.note })
     }
 
     fn table_row(&mut self, cells: Vec<Cell>) -> io::Result<()> {
@@ -139,7 +141,7 @@ impl<W: Write> Rows<W> {
         Ok(())
     }
 
-    /// Prints the heading and the rows that were kept, unless that is done.
+    /// Prints the heading and the kept rows, unless the table has begun.
     fn settle(&mut self) -> io::Result<()> {
         if self.widths.is_some() || self.layout.vertical {
             return Ok(());
@@ -155,8 +157,9 @@ impl<W: Write> Rows<W> {
         let heading = self.columns.iter().zip(&widths).map(|(name, &most)| padded(name, most, false));
         let heading: Vec<_> = heading.collect();
         let last = widths.len().saturating_sub(1);
-        // Nothing stands to the right of the last column: a long name there needs no rule as long.
-        let ruled = |(at, &most): (usize, &usize)| "-".repeat(if at == last { most.min(LAST_RULE) } else { most } + 2);
+        // The last column needs no alignment, so its rule may be shorter than a long name.
+        let ruled =
+            |(at, &most): (usize, &usize)| "-".repeat(if at == last { most.min(MAX_LAST_RULE) } else { most } + 2);
         let rule: Vec<_> = widths.iter().enumerate().map(ruled).collect();
         writeln!(self.out, " {}", heading.join(" | ").trim_end())?;
         writeln!(self.out, "{}", rule.join("+"))?;
@@ -206,7 +209,7 @@ fn padded(text: &str, most: usize, to_the_right: bool) -> String {
     if to_the_right { fill + text } else { text.to_owned() + &fill }
 }
 
-/// A cell with line breaks would tear the table; one with escape sequences (a command line may hold any) would reach the
+/// Escapes control characters. A line break would break the table, and an escape sequence (a command line may hold any) would reach the
 /// terminal.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
@@ -217,7 +220,7 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     written.collect::<String>().into()
 }
 
-/// RFC 4180.
+/// Quotes a CSV field by RFC 4180.
 fn csv(text: &str) -> String {
     if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
@@ -230,10 +233,10 @@ fn markdown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn printed_with_note(layout: Layout, rows: &[&[Cell]]) -> (String, Option<String>) {
+    fn printed_with_note(layout: TableLayout, rows: &[&[Cell]]) -> (String, Option<String>) {
         let mut out = Vec::new();
         let columns = vec!["name".to_owned(), "count".to_owned()];
-        let mut printer = Rows::begin(&mut out, layout, columns).expect("begun");
+        let mut printer = RowPrinter::begin(&mut out, layout, columns).expect("begun");
         for row in rows {
             printer.row(row.to_vec()).expect("printed");
         }
@@ -242,7 +245,7 @@ mod tests {
         (String::from_utf8(out).expect("text"), printed.note)
     }
 
-    fn printed(format: Format, rows: &[&[Cell]]) -> String {
+    fn printed(format: OutputFormat, rows: &[&[Cell]]) -> String {
         printed_with_note(format.into(), rows).0
     }
 
@@ -259,23 +262,23 @@ mod tests {
         let rows: &[&[Cell]] = &[&[text("a"), number(7)], &[text("é\nb"), number(1234567)], &[Cell::Null, Cell::Null]];
         let lines = [" name | count", "------+---------", " a    |       7", " é\\nb | 1234567", " NULL | NULL", ""];
         let table = lines.join("\n");
-        assert_eq!(printed(Format::Table, rows), table);
-        assert_eq!(printed(Format::Table, &[]), " name | count\n------+-------\n");
+        assert_eq!(printed(OutputFormat::Table, rows), table);
+        assert_eq!(printed(OutputFormat::Table, &[]), " name | count\n------+-------\n");
     }
 
     #[test]
     fn a_table_that_does_not_fit_is_vertical_and_says_so() {
         let rows: &[&[Cell]] = &[&[text("a"), number(7)], &[text("b\x1b[2J"), Cell::Null]];
-        let fits = Layout { columns: Some(20), ..Format::Table.into() };
+        let fits = TableLayout { columns: Some(20), ..OutputFormat::Table.into() };
         let (table, note) = printed_with_note(fits, rows);
         assert!(table.starts_with(" name       | count\n"), "{table}");
         assert_eq!(note, None);
-        let narrow = Layout { columns: Some(10), ..Format::Table.into() };
+        let narrow = TableLayout { columns: Some(10), ..OutputFormat::Table.into() };
         let (vertical, note) = printed_with_note(narrow, rows);
         let lines = ["-[ 1 ]-", "name  | a", "count | 7", "-[ 2 ]-", "name  | b\\u{1b}[2J", "count | NULL", ""];
         assert_eq!(vertical, lines.join("\n"));
         assert!(note.expect("a note").contains("the terminal 10"));
-        let asked = Layout { vertical: true, ..Format::Table.into() };
+        let asked = TableLayout { vertical: true, ..OutputFormat::Table.into() };
         assert_eq!(printed_with_note(asked, rows), (vertical, None));
     }
 
@@ -283,9 +286,9 @@ mod tests {
     fn the_first_rows_decide_how_wide_a_long_table_is() {
         let (short, long) = ([text("a"), number(1)], [text("longer than before"), number(2)]);
         let mut rows: Vec<&[Cell]> = vec![&short; KEPT_ROWS];
-        assert_eq!(printed_with_note(Format::Table.into(), &rows[1..]).1, None);
+        assert_eq!(printed_with_note(OutputFormat::Table.into(), &rows[1..]).1, None);
         rows.push(&long);
-        let (table, note) = printed_with_note(Format::Table.into(), &rows);
+        let (table, note) = printed_with_note(OutputFormat::Table.into(), &rows);
         assert_eq!(table.lines().count(), KEPT_ROWS + 3);
         assert_eq!(table.lines().last(), Some(" longer than before |     2"));
         assert!(note.expect("a note").contains("1000"));
@@ -294,21 +297,21 @@ mod tests {
     #[test]
     fn csv_is_quoted_where_it_must_be() {
         let rows: &[&[Cell]] = &[&[text("a, \"b\""), number(7)], &[Cell::Null, Cell::Null]];
-        assert_eq!(printed(Format::Csv, rows), "name,count\n\"a, \"\"b\"\"\",7\n,\n");
+        assert_eq!(printed(OutputFormat::Csv, rows), "name,count\n\"a, \"\"b\"\"\",7\n,\n");
     }
 
     #[test]
     fn json_is_one_array() {
         let rows: &[&[Cell]] = &[&[text("a\"\n"), number(7)], &[Cell::Null, Cell::Null]];
-        let json = printed(Format::Json, rows);
+        let json = printed(OutputFormat::Json, rows);
         let parsed: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(parsed, serde_json::json!([{"name": "a\"\n", "count": 7}, {"name": null, "count": null}]));
-        assert_eq!(printed(Format::Json, &[]), "[]\n");
+        assert_eq!(printed(OutputFormat::Json, &[]), "[]\n");
     }
 
     #[test]
     fn markdown_keeps_its_bars() {
         let rows: &[&[Cell]] = &[&[text("a|b"), number(7)]];
-        assert_eq!(printed(Format::Md, rows), "| name | count |\n|---|---|\n| a\\|b | 7 |\n");
+        assert_eq!(printed(OutputFormat::Md, rows), "| name | count |\n|---|---|\n| a\\|b | 7 |\n");
     }
 }

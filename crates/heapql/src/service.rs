@@ -1,14 +1,14 @@
-//! A running server: listeners, the catalog behind them, and the regular look at the ledgers, from start to stop.
+//! A running server, from start to stop: listeners, the SQL behind them, and the regular tick that reads the ledgers.
 //!
 //! It starts no target (`launch`). Called by `run`, `demo` and `serve`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use heapql_cluster::Node;
+use heapql_cluster::ClusterNode;
 use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::{Registry, RegistrySettings};
 use heapql_server::{Server, ServerConfig};
@@ -18,23 +18,24 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::addresses::reachable;
 use crate::cli::ListenFlags;
 use crate::cluster::ClusterListener;
 use crate::endpoints::{Endpoints, EndpointsFile};
 use crate::error::Error;
 use crate::listen::{self, IfTaken};
 use crate::password;
-use crate::place::{ServerFile, forget_own_ledgers};
+use crate::paths::{ServerFile, forget_own_ledgers};
 
-/// The engine recurses over plans and expressions, unoptimised in the dev profile.
+/// Stack size of the runtime's threads. The engine recurses over plans and expressions, and needs more without optimisation.
 const STACK_BYTES: usize = 32 << 20;
-/// A profiler beside its target is to leave it the processors.
+/// Number of worker threads. The processors are the target's.
 const WORKERS: usize = 2;
-/// How often ledgers are looked at without being asked: snapshots are taken, and the dead beyond the bounds go.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Interval at which ledgers are read without a statement: snapshots are taken, and dead ledgers beyond the bounds are removed.
+const TICK_PERIOD: Duration = Duration::from_secs(1);
 
-/// How to set up a server.
-pub(crate) struct Plan<'a> {
+/// The options of a server.
+pub(crate) struct ServiceOptions<'a> {
     /// Directory of its registry.
     pub(crate) dir: &'a Path,
     pub(crate) listen: &'a ListenFlags,
@@ -42,21 +43,21 @@ pub(crate) struct Plan<'a> {
     pub(crate) initial: Sampling,
     pub(crate) parameter_file: Option<PathBuf>,
     pub(crate) history_folder: Option<PathBuf>,
-    /// Keeps the members of its cluster; None = memory only.
+    /// The file that keeps the members of its cluster. None keeps them in memory only.
     pub(crate) cluster_file: Option<PathBuf>,
 }
 
 pub(crate) struct Service {
     endpoints: Endpoints,
     has_password: bool,
-    /// Gone, with their files, when the service is.
+    /// Dropping them removes the files.
     _files: (Option<EndpointsFile>, Option<ServerFile>),
     registry: Arc<Registry>,
     server: Arc<Server>,
-    node: Option<Arc<Node>>,
+    node: Option<Arc<ClusterNode>>,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<()>,
-    looking: JoinHandle<()>,
+    ticking: JoinHandle<()>,
 }
 
 pub(crate) fn runtime() -> Result<Runtime, Error> {
@@ -66,44 +67,44 @@ pub(crate) fn runtime() -> Result<Runtime, Error> {
 }
 
 impl Service {
-    /// When it returns, clients can connect, the intervals are in force and the endpoints file is there.
-    pub(crate) async fn start(plan: Plan<'_>) -> Result<Service, Error> {
-        let flags = plan.listen;
+    /// Starts a server. When it returns, clients can connect, the intervals are in force and the endpoints file exists.
+    pub(crate) async fn start(options: ServiceOptions<'_>) -> Result<Service, Error> {
+        let flags = options.listen;
         let password = flags.password_file.as_deref().map(password::read).transpose()?;
         let has_password = password.is_some();
         let mut file = flags.endpoints.as_deref().map(EndpointsFile::claim).transpose()?;
-        let (listeners, mut endpoints) = listen::bind(flags, plan.if_taken, has_password).await?;
-        let cluster = ClusterListener::bind(&flags.cluster, plan.cluster_file).await?;
+        let (listeners, mut endpoints) = listen::bind(flags, options.if_taken, has_password).await?;
+        let cluster = ClusterListener::bind(&flags.cluster, options.cluster_file).await?;
         endpoints.cluster = cluster.as_ref().map(ClusterListener::address);
-        let registry = open(RegistrySettings::serving(plan.dir.to_owned()))?;
-        // What a server keeps for all its life it allocates now: recorded in full, until it serves.
-        heapql_sampler::start(plan.dir.as_os_str().as_bytes(), Intervals::new(1, 1));
+        let registry = open(RegistrySettings::serving(options.dir.to_owned()))?;
+        // The allocations until it serves live as long as the server, and are recorded in full.
+        heapql_sampler::start(options.dir.as_os_str().as_bytes(), Intervals::new(1, 1));
         let (svr_ip, svr_port, sql_port) = address(&endpoints);
         let server = Server::new(ServerConfig {
             registry: Arc::clone(&registry),
             svr_ip,
             svr_port,
             sql_port,
-            parameter_file: plan.parameter_file,
-            history_folder: plan.history_folder,
-            initial: plan.initial,
+            parameter_file: options.parameter_file,
+            history_folder: options.history_folder,
+            initial: options.initial,
             password,
             error_number: |kind| heapql_wire::codes::code(kind).mysql_errno,
         })?;
         let engine = Engine::new(Arc::clone(&server))?;
         let node = cluster.map(|cluster| cluster.serve(&engine)).transpose()?;
         server.put_in_force();
-        // For itself it goes on in full until it serves.
+        // It still records itself in full until it serves.
         Intervals::new(1, 1).into_iter().for_each(heapql_sampler::set_intervals);
-        let looking = tokio::spawn(look(Arc::clone(&server)));
+        let ticking = tokio::spawn(tick(Arc::clone(&server)));
         let (shutdown, stop) = watch::channel(false);
-        // Its accept loop is not Send: it gets a thread. Connections are tasks of the runtime.
+        // The accept loop is not Send, so it gets a thread. Connections are tasks of the runtime.
         let serving = tokio::task::spawn_blocking(|| Handle::current().block_on(listeners.serve(engine, stop)));
         if let Some(file) = &mut file {
             file.write(&endpoints)?;
         }
-        // Without it clients must be told where to connect, which is no reason to fail.
-        let found = ServerFile::write(plan.dir, &endpoints).inspect_err(|error| tracing::warn!("{error}")).ok();
+        // Without the file, clients must be given the address, which is no reason to fail.
+        let found = ServerFile::write(options.dir, &endpoints).inspect_err(|error| tracing::warn!("{error}")).ok();
         Ok(Service {
             endpoints,
             has_password,
@@ -113,7 +114,7 @@ impl Service {
             node,
             shutdown,
             serving,
-            looking,
+            ticking,
         })
     }
 
@@ -121,7 +122,7 @@ impl Service {
         &self.endpoints
     }
 
-    /// For `processes`: how the program under `run` has ended.
+    /// Records how the program under `run` has ended, for the table `processes`.
     pub(crate) fn set_exit(&self, pid: i32, how: String) {
         self.server.set_exit(pid, how);
     }
@@ -130,10 +131,10 @@ impl Service {
         self.has_password
     }
 
-    /// Tells clients, ends running statements (after 3 s at most), and forgets the server's own record.
+    /// Tells clients, ends running statements after 3 s at most, and removes the server's own ledger.
     pub(crate) async fn stop(self) {
         self.shutdown.send_replace(true);
-        self.looking.abort();
+        self.ticking.abort();
         if let Err(defect) = self.serving.await {
             tracing::error!("the server ended by a defect: {defect}");
         }
@@ -151,7 +152,7 @@ pub(crate) fn open(settings: RegistrySettings) -> Result<Arc<Registry>, Error> {
     Ok(Arc::new(registry))
 }
 
-/// What rows show of this server: its address, its port, and its MySQL port (0 = none).
+/// The server in its rows: its address, its port, and its MySQL port (0 = none).
 fn address(endpoints: &Endpoints) -> (String, u16, u16) {
     let shown = endpoints.cluster.or(endpoints.mysql).or(endpoints.postgres).or(endpoints.http);
     let ip = shown.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| reachable(address).ip());
@@ -159,29 +160,15 @@ fn address(endpoints: &Endpoints) -> (String, u16, u16) {
     (ip.to_canonical().to_string(), shown.map_or(0, |address| address.port()), sql_port)
 }
 
-/// The address that others would use: that of the route to the outside if all are listened on.
-pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
-    if !address.ip().is_unspecified() {
-        return address;
-    }
-    // Connecting a datagram socket sends nothing; the network is one that is reserved for documents (RFC 5737).
-    let outward = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
-        socket.connect("192.0.2.1:9")?;
-        socket.local_addr()
-    });
-    let ip = outward.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |outward| outward.ip());
-    SocketAddr::new(ip, address.port())
-}
-
-async fn look(server: Arc<Server>) {
-    let mut ticks = interval(LOOK_EVERY);
+async fn tick(server: Arc<Server>) {
+    let mut ticks = interval(TICK_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let server = Arc::clone(&server);
-        // It reads files: not on the threads that serve.
-        let looked = tokio::task::spawn_blocking(move || server.look()).await;
-        if let Err(defect) = looked {
+        // It reads files, which must not block the threads that serve.
+        let ticked = tokio::task::spawn_blocking(move || server.look()).await;
+        if let Err(defect) = ticked {
             tracing::error!("the ledgers could not be looked at: {defect}");
         }
     }
@@ -202,12 +189,5 @@ mod tests {
         let cluster = Some(([127, 0, 0, 3], 2882).into());
         let shown = address(&Endpoints { mysql, cluster, ..Endpoints::default() });
         assert_eq!(shown, ("127.0.0.3".to_owned(), 2882, 2881));
-    }
-
-    #[test]
-    fn an_unspecified_address_is_not_shown() {
-        let all = SocketAddr::from(([0, 0, 0, 0], 2881));
-        assert!(!reachable(all).ip().is_unspecified());
-        assert_eq!(reachable(all).port(), 2881);
     }
 }

@@ -1,14 +1,14 @@
-//! Signals that this process receives, each with who sent it.
+//! Signals that this process receives, each with its sender.
 //!
-//! What is done about them is the verbs'. Called by `run` (forwards them) and `serve` (ends).
+//! The verbs decide what they cause: `run` forwards them, `serve` ends.
 //!
-//! A key at the terminal (Ctrl-C, Ctrl-\) makes the kernel signal the whole foreground process group, and the target is in
-//! ours: it has the signal already. What a process sent, by kill(2), only we got. siginfo tells the two apart. One case it
-//! cannot: a signal that a process sends to the whole group reaches the target twice.
+//! A key at the terminal (Ctrl-C, Ctrl-\) makes the kernel signal the whole foreground process group. The target is in the same group
+//! and has the signal already. A signal that a process sends by kill(2) reaches only this process. siginfo tells the two apart, except for
+//! a signal that a process sends to the whole group, which reaches the target twice.
 //!
-//! Signals that were ignored when we started (nohup, background jobs of a shell without job control) stay ignored until the
-//! target is started, so that it inherits that; then they are caught and forwarded like the others, since the target may
-//! have changed its mind. SIGTSTP, SIGTTIN and SIGTTOU keep their default: job control stops us with the target.
+//! Signals that were ignored at the start (nohup, background jobs of a shell without job control) stay ignored until the target is
+//! started, so that it inherits that. Then they are caught and forwarded like the others, because the target may handle them. SIGTSTP,
+//! SIGTTIN and SIGTTOU keep their default: job control stops this process with the target.
 
 use std::fs;
 use std::io;
@@ -21,8 +21,8 @@ use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::{Cause, Origin};
 use tokio::sync::mpsc;
 
-/// What `run` forwards: every signal that has a name, that a process may send to another, and that can be caught without
-/// breaking our own working. Left out are those for faults, SIGPIPE, SIGCHLD and job control.
+/// Signals that `run` forwards: all named signals that processes send to each other, except those for faults, SIGPIPE, SIGCHLD and job
+/// control.
 pub(crate) const FORWARDED: [Signal; 14] = [
     Signal::HUP,
     Signal::INT,
@@ -40,23 +40,23 @@ pub(crate) const FORWARDED: [Signal; 14] = [
     Signal::POWER,
 ];
 
-/// Between a key's arrival at the target and at us.
-const SAME_MOMENT: Duration = Duration::from_millis(50);
+/// Maximum time between a key's arrival at the target and at this process.
+const SAME_KEY_WINDOW: Duration = Duration::from_millis(50);
 
-/// What ends a server.
+/// Signals that end a server.
 pub(crate) const ENDING: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Received {
+pub(crate) struct ReceivedSignal {
     pub(crate) signal: Signal,
-    /// By the kernel, on behalf of the terminal: the target got it as well.
+    /// The kernel sent it for the terminal. The target has received it too.
     pub(crate) is_from_terminal: bool,
-    /// Whoever started us wanted it ignored.
+    /// It was ignored when this process started.
     was_ignored: bool,
 }
 
-impl Received {
-    /// nohup means a hang-up from anybody; a background job means the keys of the terminal.
+impl ReceivedSignal {
+    /// An ignored hang-up never ends a server (nohup); another ignored signal does unless it comes from the terminal (background jobs).
     fn ends_server(self) -> bool {
         let is_wanted = !self.was_ignored || !(self.is_from_terminal || self.signal == Signal::HUP);
         ENDING.contains(&self.signal) && is_wanted
@@ -65,14 +65,14 @@ impl Received {
 
 /// The signals received since `catch`, in order.
 pub(crate) struct Signals {
-    received: mpsc::UnboundedReceiver<Received>,
+    received: mpsc::UnboundedReceiver<ReceivedSignal>,
     catcher: Handle,
-    /// Wanted, but not caught yet.
+    /// Signals to catch later, because they are ignored now.
     ignored: Vec<i32>,
 }
 
 impl Signals {
-    /// From now on these signals are events and no longer end this process, except for those that are ignored.
+    /// Catches these signals, except ignored ones. They no longer end this process.
     pub(crate) fn catch(wanted: &[Signal]) -> io::Result<Signals> {
         let mask = ignored_signals();
         let (ignored, wanted): (Vec<i32>, Vec<i32>) =
@@ -80,9 +80,9 @@ impl Signals {
         let mut incoming = SignalsInfo::<WithOrigin>::new(wanted)?;
         let catcher = incoming.handle();
         let (sender, received) = mpsc::unbounded_channel();
-        // It waits for ever, and ends with the process.
+        // The thread ends with the process.
         thread::Builder::new().name("heapql-signals".to_owned()).spawn(move || {
-            for signal in incoming.forever().filter_map(|origin| understood(&origin, mask)) {
+            for signal in incoming.forever().filter_map(|origin| received_signal(&origin, mask)) {
                 if sender.send(signal).is_err() {
                     break;
                 }
@@ -91,12 +91,12 @@ impl Signals {
         Ok(Signals { received, catcher, ignored })
     }
 
-    /// The ignored ones as well: to be called when there is nobody left to inherit that.
+    /// Catches the ignored signals too. Call it after the last process was started that must inherit them as ignored.
     pub(crate) fn catch_ignored(&mut self) -> io::Result<()> {
         self.ignored.drain(..).try_for_each(|signal| self.catcher.add_signal(signal))
     }
 
-    pub(crate) async fn next(&mut self) -> Received {
+    pub(crate) async fn next(&mut self) -> ReceivedSignal {
         match self.received.recv().await {
             Some(received) => received,
             // The thread never ends before this.
@@ -109,13 +109,13 @@ impl Signals {
         while !self.next().await.ends_server() {}
     }
 
-    /// The same after the target's end, but for the key that ended the target: we got that at the same moment and may see
-    /// it later.
+    /// Returns at the first signal that ends a server after the target's end. The key that ended the target does not count; it may arrive
+    /// here a little later.
     pub(crate) async fn ending_after_target(&mut self) {
         let ended = Instant::now();
         loop {
             let received = self.next().await;
-            let is_same_key = received.is_from_terminal && ended.elapsed() < SAME_MOMENT;
+            let is_same_key = received.is_from_terminal && ended.elapsed() < SAME_KEY_WINDOW;
             if received.ends_server() && !is_same_key {
                 return;
             }
@@ -123,15 +123,15 @@ impl Signals {
     }
 }
 
-fn understood(origin: &Origin, ignored: u64) -> Option<Received> {
-    Some(Received {
+fn received_signal(origin: &Origin, ignored: u64) -> Option<ReceivedSignal> {
+    Some(ReceivedSignal {
         signal: Signal::from_named_raw(origin.signal)?,
         is_from_terminal: matches!(origin.cause, Cause::Kernel),
         was_ignored: is_in(ignored, origin.signal),
     })
 }
 
-/// A bit per signal, the lowest for signal 1; none if /proc does not say.
+/// The ignored signals, one bit each, the lowest for signal 1. Empty if /proc cannot be read.
 fn ignored_signals() -> u64 {
     // The name in it may be no UTF-8.
     let status = fs::read("/proc/self/status").unwrap_or_default();
@@ -144,7 +144,7 @@ fn is_in(mask: u64, signal: i32) -> bool {
     mask >> (signal - 1) & 1 == 1
 }
 
-/// Such as `SIGSEGV`; a number if it has no name.
+/// The name of a signal, such as `SIGSEGV`, or its number.
 pub(crate) fn name(signal: i32) -> String {
     const NAMES: [(Signal, &str); 12] = [
         (Signal::HUP, "SIGHUP"),
@@ -173,14 +173,15 @@ mod tests {
     async fn a_signal_from_a_process_is_told_from_one_of_the_terminal() {
         let mut signals = Signals::catch(&[Signal::USR2]).expect("caught");
         kill_process(getpid(), Signal::USR2).expect("sent");
-        let expected = Received { signal: Signal::USR2, is_from_terminal: false, was_ignored: false };
+        let expected = ReceivedSignal { signal: Signal::USR2, is_from_terminal: false, was_ignored: false };
         assert_eq!(signals.next().await, expected);
     }
 
     #[test]
     fn what_was_ignored_ends_a_server_only_when_a_process_asks() {
-        let ends =
-            |signal, is_from_terminal, was_ignored| Received { signal, is_from_terminal, was_ignored }.ends_server();
+        let ends = |signal, is_from_terminal, was_ignored| {
+            ReceivedSignal { signal, is_from_terminal, was_ignored }.ends_server()
+        };
         assert!(ends(Signal::INT, true, false) && ends(Signal::HUP, true, false));
         assert!(ends(Signal::INT, false, true) && !ends(Signal::INT, true, true));
         assert!(!ends(Signal::HUP, false, true) && !ends(Signal::HUP, true, true));

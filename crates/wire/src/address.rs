@@ -1,5 +1,5 @@
-//! Where a listener may be bound, and what a user reads when it may not. It opens no socket; `listen` and the command
-//! line call it.
+//! The rule for the addresses that a listener may be bound to, and the errors of binding. It opens no socket; `listen` and the
+//! command line call it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,13 +9,16 @@ use thiserror::Error;
 /// The protocols this crate speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
+    /// The protocol of MySQL 4.1 and later.
     MySql,
+    /// The PostgreSQL protocol, version 3.
     Postgres,
+    /// HTTP/1.1.
     Http,
 }
 
 impl Protocol {
-    /// The name in logs; with two dashes before it, the flag of the command line.
+    /// The protocol's name in logs. With two dashes before it, it is the flag of the command line.
     pub fn name(self) -> &'static str {
         match self {
             Protocol::MySql => "mysql",
@@ -25,31 +28,51 @@ impl Protocol {
     }
 }
 
-/// Why a listener could not be opened.
+/// The reasons for which a listener cannot be opened.
 #[derive(Debug, Error)]
 pub enum BindError {
+    /// The address is reachable from other hosts, and there is no password.
     #[error(
         "cannot listen on '{address}' without a password: anybody who reaches it could read the heap's stacks (hint: \
          set a password with --password-file FILE, or bind a loopback address such as 127.0.0.1)"
     )]
-    NoPassword { address: SocketAddr },
+    NoPassword {
+        /// The address that was to be bound.
+        address: SocketAddr,
+    },
+    /// The address cannot be resolved.
     #[error(
         "cannot use '{address}' for --{}: {source} (hint: give host:port, for example 127.0.0.1:0)",
         protocol.name()
     )]
-    Resolve { protocol: Protocol, address: String, source: io::Error },
+    Resolve {
+        /// The protocol that was to be served.
+        protocol: Protocol,
+        /// The text that names no address.
+        address: String,
+        /// The resolver's error.
+        source: io::Error,
+    },
+    /// The socket cannot be bound.
     #[error("cannot listen on '{address}' for --{}: {source}", protocol.name())]
-    Listen { protocol: Protocol, address: SocketAddr, source: io::Error },
+    Listen {
+        /// The protocol that was to be served.
+        protocol: Protocol,
+        /// The address that was to be bound.
+        address: SocketAddr,
+        /// The kernel's error.
+        source: io::Error,
+    },
 }
 
 impl BindError {
-    /// Another process has the port: the caller may try port 0 instead.
+    /// Returns whether another process has the port. The caller may then try port 0.
     pub fn is_in_use(&self) -> bool {
         matches!(self, BindError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
     }
 }
 
-/// Without a password only loopback may be bound.
+/// Allows loopback addresses, and with a password all addresses.
 pub fn check_bind(address: SocketAddr, has_password: bool) -> Result<(), BindError> {
     if has_password || is_loopback(address.ip()) {
         return Ok(());
@@ -57,7 +80,7 @@ pub fn check_bind(address: SocketAddr, has_password: bool) -> Result<(), BindErr
     Err(BindError::NoPassword { address })
 }
 
-/// Reached from this host only.
+/// Returns whether an address is reachable from this host only. IPv4 addresses mapped into IPv6 count as IPv4.
 pub fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }

@@ -1,5 +1,5 @@
-//! The one table of error codes: what went wrong, and the number each protocol has for it. It formats no message and
-//! sends nothing; all protocols' `reply` modules call it. Also useful to whoever prints `SHOW WARNINGS`.
+//! The one table of error codes: each kind of failure, and the code that each protocol has for it. It formats no message and sends
+//! nothing. The `reply` modules of all protocols use it, and SHOW WARNINGS through the server.
 //!
 //! | kind | MySQL errno | MySQL SQLSTATE | PostgreSQL SQLSTATE | HTTP |
 //! |---|---|---|---|---|
@@ -22,25 +22,28 @@
 //! | Query | 1105 | HY000 | 22000 | 400 |
 //! | Internal | 1815 | HY000 | XX000 | 500 |
 //!
-//! 5099, 4147, 1210, 1227 and 1045 are OceanBase's choices (reference/oceanbase.md), the rest MySQL 5.7's and
-//! PostgreSQL's own. Below the kinds are the faults that only a protocol can have.
+//! 5099, 4147, 1210, 1227 and 1045 are OceanBase's choices, the rest are MySQL 5.7's and PostgreSQL's own. The constants below the
+//! kinds are for errors that only a protocol can have.
 
 use heapql_server::FailureKind;
 
-/// One row of the table.
+/// The codes of one kind of error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Code {
+pub struct ErrorCode {
+    /// MySQL's error number.
     pub mysql_errno: u16,
+    /// MySQL's SQLSTATE.
     pub mysql_state: &'static str,
+    /// PostgreSQL's SQLSTATE.
     pub postgres_state: &'static str,
 }
 
-const fn row(mysql_errno: u16, mysql_state: &'static str, postgres_state: &'static str) -> Code {
-    Code { mysql_errno, mysql_state, postgres_state }
+const fn row(mysql_errno: u16, mysql_state: &'static str, postgres_state: &'static str) -> ErrorCode {
+    ErrorCode { mysql_errno, mysql_state, postgres_state }
 }
 
 /// The codes of a kind of failure.
-pub const fn code(kind: FailureKind) -> Code {
+pub const fn code(kind: FailureKind) -> ErrorCode {
     match kind {
         FailureKind::Syntax => row(1064, "42000", "42601"),
         FailureKind::UnknownTable => row(1146, "42S02", "42P01"),
@@ -84,35 +87,35 @@ pub const fn status(kind: FailureKind) -> u16 {
 }
 
 /// A message longer than the limit.
-pub const TOO_LARGE: Code = row(1153, "08S01", "54000");
+pub const TOO_LARGE: ErrorCode = row(1153, "08S01", "54000");
 /// Bytes that are not the protocol.
-pub const MALFORMED: Code = row(1835, "HY000", "08P01");
+pub const MALFORMED: ErrorCode = row(1835, "HY000", "08P01");
 /// A command that this server does not know.
-pub const UNKNOWN_COMMAND: Code = row(1047, "08S01", "08P01");
+pub const UNKNOWN_COMMAND: ErrorCode = row(1047, "08S01", "08P01");
 /// The server is shutting down.
-pub const SHUTDOWN: Code = row(1053, "08S01", "57P01");
-/// Somebody killed this connection.
-pub const KILLED: Code = row(1317, "70100", "57P01");
+pub const SHUTDOWN: ErrorCode = row(1053, "08S01", "57P01");
+/// Another connection has killed this one.
+pub const KILLED: ErrorCode = row(1317, "70100", "57P01");
 /// The client asked for encryption that was not offered, or for a protocol version that is not spoken.
-pub const HANDSHAKE: Code = row(1043, "08S01", "0A000");
+pub const HANDSHAKE: ErrorCode = row(1043, "08S01", "0A000");
 /// A text of zero statements.
-pub const EMPTY_QUERY: Code = row(1065, "42000", "42601");
+pub const EMPTY_QUERY: ErrorCode = row(1065, "42000", "42601");
 /// An identifier of a prepared statement that does not exist.
-pub const UNKNOWN_STATEMENT: Code = row(1243, "HY000", "26000");
+pub const UNKNOWN_STATEMENT: ErrorCode = row(1243, "HY000", "26000");
 /// A portal that does not exist.
-pub const UNKNOWN_PORTAL: Code = row(1243, "HY000", "34000");
+pub const UNKNOWN_PORTAL: ErrorCode = row(1243, "HY000", "34000");
 /// More prepared statements or portals than one connection may hold.
-pub const TOO_MANY_STATEMENTS: Code = row(1461, "42000", "53400");
+pub const TOO_MANY_STATEMENTS: ErrorCode = row(1461, "42000", "53400");
 /// More parameters than the protocol can count.
-pub const TOO_MANY_PARAMETERS: Code = row(1390, "HY000", "54000");
+pub const TOO_MANY_PARAMETERS: ErrorCode = row(1390, "HY000", "54000");
 /// Parameters that do not fit the prepared statement: their number, or a value.
-pub const WRONG_ARGUMENTS: Code = row(1210, "HY000", "08P01");
+pub const WRONG_ARGUMENTS: ErrorCode = row(1210, "HY000", "08P01");
 /// A parameter value that is not of its type.
-pub const BAD_VALUE: Code = row(1366, "HY000", "22P02");
+pub const BAD_VALUE: ErrorCode = row(1366, "HY000", "22P02");
 /// Text that is not UTF-8.
-pub const BAD_TEXT: Code = row(1300, "HY000", "22021");
-/// Something slept in front of the log-in for too long.
-pub const LOGIN_TIMEOUT: Code = row(1159, "08S01", "08006");
+pub const BAD_TEXT: ErrorCode = row(1300, "HY000", "22021");
+/// The log-in took too long.
+pub const LOGIN_TIMEOUT: ErrorCode = row(1159, "08S01", "08006");
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,5 @@
-//! Values that a protocol has no type for, as text: the last resort of both encodings, so that whatever SQL makes can
-//! be shown. It also knows the calendar, which is all that is needed of a date library.
+//! Text forms of values that a protocol has no type for, and the calendar. It is the fallback of both encodings, so that every value
+//! of the engine can be sent; the encodings themselves are in `mysql` and `postgres`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
-/// Every value of a column as the engine prints it; NULL stays NULL.
+/// The values of a column as the engine prints them. NULL stays NULL.
 pub(crate) fn as_strings(array: &dyn Array) -> Result<StringArray, ArrowError> {
     let options = FormatOptions::default().with_display_error(true).with_null("NULL");
     let formatter = ArrayFormatter::try_new(array, &options)?;
@@ -24,7 +24,7 @@ pub(crate) fn as_strings(array: &dyn Array) -> Result<StringArray, ArrowError> {
     Ok(strings.finish())
 }
 
-/// Dictionaries and runs are how a column is stored, not what it is.
+/// The type of a column's values without dictionary or run encoding.
 pub(crate) fn plain_type(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => plain_type(values),
@@ -33,7 +33,7 @@ pub(crate) fn plain_type(data_type: &DataType) -> &DataType {
     }
 }
 
-/// The same values without dictionary or runs.
+/// Decodes dictionary and run encoding.
 pub(crate) fn plain(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let wanted = plain_type(array.data_type());
     if wanted == array.data_type() {
@@ -57,7 +57,7 @@ pub(crate) fn civil_from_days(days: i64) -> (i64, u8, u8) {
     (year, month as u8, day as u8)
 }
 
-/// The inverse; the month and day are taken as they are, however odd.
+/// The inverse of [`civil_from_days`]. Month and day are not checked.
 pub(crate) fn days_from_civil(year: i64, month: u8, day: u8) -> i64 {
     let year = year - i64::from(month <= 2);
     let era = year.div_euclid(400);

@@ -1,31 +1,31 @@
-//! HeapQL's wire protocols: MySQL and PostgreSQL in front of one `heapql_sql::Session` per connection, and HTTP for
-//! pictures, files and metrics.
+//! HeapQL's wire protocols: MySQL and PostgreSQL in front of one session per connection, and HTTP for pictures, files and metrics.
 //!
-//! What it is: sockets, log-in, framing, the two encodings of values, and the one table of error codes. What it is
-//! not: SQL. It never looks into a statement beyond its first word; splitting, planning, running, warnings and
-//! privileges are the catalog's. The `heapql` binary is the only caller:
+//! This crate has the sockets, log-in, framing, the encodings of values, and the one table of error codes. It has no SQL: splitting,
+//! planning, running, warnings and privileges are the session's. The `heapql` binary is the only caller:
 //!
 //! ```text
 //! Listeners::bind(..)  ->  bound addresses, printed by the CLI  ->  Listeners::serve(server, shutdown)
-//! converse(server, pipe)                                            a verb that asks without a server
+//! serve_pipe(server, pipe)                                          for a verb that asks without a server
 //! ```
 //!
-//! Whatever a client does, the process lives on and its memory is bounded: 256 connections (the catalog counts them),
-//! 10 s to log in, 64 KiB before and 16 MiB after log-in per message, 1,024 prepared statements per connection, rows
-//! streamed through a 64 KiB buffer. A message that breaks its protocol ends its own connection only.
+//! No client can end the process or exhaust its memory. The limits: 256 connections (the server counts them), 10 s to log in, 64 KiB
+//! per message before log-in and 16 MiB after it, 1,024 prepared statements per connection, a 64 KiB buffer for rows. A message that
+//! breaks its protocol ends its own connection only.
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod address;
 pub mod codes;
+mod coerce_parameters;
 mod cursor;
 mod display;
-mod fit;
 mod http;
-mod link;
+mod keywords;
+mod limits;
 mod listen;
 mod mysql;
 mod postgres;
-mod verb;
+mod transport;
 
 pub use address::{BindError, Protocol, check_bind, is_loopback};
-pub use listen::{Listeners, converse};
+pub use listen::{Listeners, serve_pipe};

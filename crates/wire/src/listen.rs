@@ -1,5 +1,5 @@
-//! The accept loop of all protocols: binding, the bound on connections, one task each, and the orderly end. It speaks
-//! no protocol itself. The command line calls it.
+//! The accept loop of all protocols: binding, the limit on connections, one task per connection, and the shutdown. It speaks no
+//! protocol itself. The command line calls it.
 
 use std::future::pending;
 use std::io;
@@ -19,23 +19,20 @@ use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::address::{BindError, Protocol, check_bind};
 use crate::http::Http;
-use crate::link::{Halves, Link};
 use crate::mysql::Mysql;
 use crate::postgres::Postgres;
+use crate::transport::{StreamHalves, Transport};
 
-/// From accept to a session.
-pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client is given to read why it was not let in.
+/// Time that a refused client gets to read the reason.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// Clients being refused at a time; those beyond are dropped without a word.
+/// Maximum number of clients that are being refused at a time. Further ones are dropped without an answer.
 const MAX_REFUSALS: usize = 32;
-/// How long running statements are given to end at shutdown.
+/// Time that running statements get to end at shutdown.
 const GRACE: Duration = Duration::from_secs(3);
-/// Idle clients that vanished without a word are noticed by the kernel.
+/// Idle time after which the kernel probes whether a client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// The bound sockets, before anything is served on them: the server's own address is part of its rows, so binding comes
-/// first.
+/// The bound sockets, before anything is served on them. Binding comes first because the server's address is part of its rows.
 #[derive(Default)]
 pub struct Listeners {
     mysql: Option<TcpListener>,
@@ -44,8 +41,8 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds one protocol to `host:port` (port 0: the kernel picks) and returns the address it got. Refuses anything
-    /// but loopback unless there is a password.
+    /// Binds one protocol to `host:port` (port 0: the kernel picks) and returns the bound address. Refuses all but loopback
+    /// addresses unless there is a password.
     pub async fn bind(
         &mut self,
         protocol: Protocol,
@@ -65,25 +62,25 @@ impl Listeners {
         Ok(bound)
     }
 
-    /// Where the MySQL protocol is served.
+    /// The bound address of the MySQL protocol.
     pub fn mysql(&self) -> Option<SocketAddr> {
         self.mysql.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Where the PostgreSQL protocol is served.
+    /// The bound address of the PostgreSQL protocol.
     pub fn postgres(&self) -> Option<SocketAddr> {
         self.postgres.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Where HTTP is served.
+    /// The bound address of HTTP.
     pub fn http(&self) -> Option<SocketAddr> {
         self.http.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until `shutdown` becomes true or its sender is dropped; then idle clients are told, running statements
-    /// are cancelled, and after 3 s at most everything is closed.
+    /// Serves until `shutdown` becomes true or its sender is dropped. Then idle clients are told, running statements are cancelled,
+    /// and every connection is closed after 3 s at most.
     pub async fn serve(self, engine: Arc<Engine>, mut shutdown: watch::Receiver<bool>) {
-        let mut hall = info_span!("listen").in_scope(|| Hall {
+        let mut acceptor = info_span!("listen").in_scope(|| Acceptor {
             mysql: Arc::new(Mysql::new(Arc::clone(&engine))),
             postgres: Arc::new(Postgres::new(Arc::clone(&engine))),
             http: Arc::new(Http::new(Arc::clone(&engine), self.http())),
@@ -92,37 +89,37 @@ impl Listeners {
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
             tasks: JoinSet::new(),
         });
-        // The server has recorded its own start in full.
-        hall.engine.server().put_in_force();
+        // Until here the server has recorded its own allocations in full.
+        acceptor.engine.server().put_in_force();
         loop {
             tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop) => break,
-                Some(ended) = hall.tasks.join_next() => report(ended),
-                accepted = accept(self.mysql.as_ref()) => hall.enter(Protocol::MySql, accepted).await,
-                accepted = accept(self.postgres.as_ref()) => hall.enter(Protocol::Postgres, accepted).await,
-                accepted = accept(self.http.as_ref()) => hall.enter(Protocol::Http, accepted).await,
+                Some(ended) = acceptor.tasks.join_next() => report(ended),
+                accepted = accept(self.mysql.as_ref()) => acceptor.handle(Protocol::MySql, accepted).await,
+                accepted = accept(self.postgres.as_ref()) => acceptor.handle(Protocol::Postgres, accepted).await,
+                accepted = accept(self.http.as_ref()) => acceptor.handle(Protocol::Http, accepted).await,
             }
         }
         drop(self);
-        hall.leave().await;
+        acceptor.drain().await;
     }
 }
 
-/// One conversation in the PostgreSQL protocol over a pipe inside this process, until its other end is closed. No socket
-/// is involved, so that nobody else can take part.
-pub async fn converse(engine: Arc<Engine>, stream: DuplexStream) {
+/// Serves one client in the PostgreSQL protocol over a pipe inside this process, until the client closes it. No other process can
+/// reach the pipe.
+pub async fn serve_pipe(engine: Arc<Engine>, stream: DuplexStream) {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let Ok(slot) = engine.server().connections().admit(&peer.to_string()) else {
         return;
     };
     let (_never, shutdown) = watch::channel(false);
     let (read, write) = split(stream);
-    let link = Link::new((Box::new(read), Box::new(write)), peer, Some(slot), shutdown);
-    Postgres::new(engine).serve(link).await;
+    let transport = Transport::new((Box::new(read), Box::new(write)), peer, Some(slot), shutdown);
+    Postgres::new(engine).serve(transport).await;
 }
 
-fn halves(stream: TcpStream) -> Halves {
+fn halves(stream: TcpStream) -> StreamHalves {
     let (read, write) = stream.into_split();
     (Box::new(read), Box::new(write))
 }
@@ -140,8 +137,8 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-/// Who is inside.
-struct Hall {
+/// The tasks of all connections, and what new ones need.
+struct Acceptor {
     engine: Arc<Engine>,
     mysql: Arc<Mysql>,
     postgres: Arc<Postgres>,
@@ -151,12 +148,12 @@ struct Hall {
     tasks: JoinSet<()>,
 }
 
-impl Hall {
-    async fn enter(&mut self, protocol: Protocol, accepted: io::Result<(TcpStream, SocketAddr)>) {
+impl Acceptor {
+    async fn handle(&mut self, protocol: Protocol, accepted: io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
             Ok((stream, peer)) => self.admit(protocol, stream, peer),
             Err(error) => {
-                // Out of descriptors, most likely: accept would fail again at once, for ever.
+                // Most likely the process is out of descriptors, and accept would fail again at once.
                 warn!(protocol = protocol.name(), %error, "cannot accept a connection");
                 sleep(Duration::from_millis(50)).await;
             }
@@ -184,8 +181,8 @@ impl Hall {
         let (mysql, postgres, http) = (Arc::clone(&self.mysql), Arc::clone(&self.postgres), Arc::clone(&self.http));
         let work = async move {
             match protocol {
-                Protocol::MySql => mysql.serve(Link::new(halves(stream), peer, Some(slot), shutdown)).await,
-                Protocol::Postgres => postgres.serve(Link::new(halves(stream), peer, Some(slot), shutdown)).await,
+                Protocol::MySql => mysql.serve(Transport::new(halves(stream), peer, Some(slot), shutdown)).await,
+                Protocol::Postgres => postgres.serve(Transport::new(halves(stream), peer, Some(slot), shutdown)).await,
                 Protocol::Http => http.serve(stream, peer, slot, shutdown).await,
             }
         };
@@ -200,10 +197,10 @@ impl Hall {
         let engine = Arc::clone(&self.engine);
         self.tasks.spawn(async move {
             let refusal = async {
-                let link = |stream| Link::new(halves(stream), peer, None, shutdown);
+                let transport = |stream| Transport::new(halves(stream), peer, None, shutdown);
                 match protocol {
-                    Protocol::MySql => Mysql::refuse(link(stream), &message).await,
-                    Protocol::Postgres => Postgres::refuse(link(stream), &engine, &message).await,
+                    Protocol::MySql => Mysql::refuse(transport(stream), &message).await,
+                    Protocol::Postgres => Postgres::refuse(transport(stream), &engine, &message).await,
                     Protocol::Http => Http::refuse(stream, &message).await,
                 }
             };
@@ -212,7 +209,8 @@ impl Hall {
         });
     }
 
-    async fn leave(mut self) {
+    /// Waits for the connections to end, and drops those that do not.
+    async fn drain(mut self) {
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
                 report(ended);
@@ -230,7 +228,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
-/// A panic is a defect of ours and ends its own connection only.
+/// Logs a panic. It is a defect of this crate and ends its own connection only.
 fn report(ended: Result<(), JoinError>) {
     if let Err(defect) = ended
         && defect.is_panic()

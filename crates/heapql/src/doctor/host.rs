@@ -15,7 +15,7 @@ use super::Report;
 use crate::error::Error;
 use crate::launch::preload_list;
 use crate::listen::{MYSQL_PORT, POSTGRES_PORT};
-use crate::place::{self, RunDir};
+use crate::paths::{self, RunDir};
 use crate::service;
 use crate::target;
 
@@ -24,7 +24,7 @@ const ROOMY_BYTES: u64 = 256 << 20;
 
 /// The place of the ledgers, and whether a program can be recorded at all.
 pub(super) fn recorder(report: &mut Report, dir: Option<&Path>) {
-    let root = place::ledger_root(dir);
+    let root = paths::ledger_root(dir);
     match &root {
         Ok(root) => {
             report.line("directory", Fine(format!("ledgers lie in '{}'", root.display())));
@@ -33,7 +33,7 @@ pub(super) fn recorder(report: &mut Report, dir: Option<&Path>) {
         }
         Err(error) => report.line("directory", Fail(error.to_string())),
     }
-    match root.and_then(|root| Ok((place::unpack(&root)?, root))) {
+    match root.and_then(|root| Ok((paths::unpack(&root)?, root))) {
         Ok((library, root)) => {
             report.line("library", Fine(format!("programs map '{}'", library.display())));
             report.line("recording", recording(&root, &library).unwrap_or_else(|error| Fail(error.to_string())));

@@ -12,9 +12,9 @@ use rustix::process::geteuid;
 
 use super::Finding::{Fail, Fine, Warn};
 use super::{Finding, Report, program};
-use crate::place::{self, LIBRARY_PREFIX};
+use crate::paths::{self, LIBRARY_PREFIX};
 use crate::service;
-use crate::shell::quoted;
+use crate::shell::quote;
 
 /// auxv(5): the loader is in secure mode.
 const AT_SECURE: u64 = 23;
@@ -43,7 +43,7 @@ pub(super) fn check(report: &mut Report, pid: u32, dir: Option<&Path>) {
             return;
         }
     }
-    let root = place::ledger_root(dir);
+    let root = paths::ledger_root(dir);
     let is_mapped = process.is_mapped();
     let ledger = root.as_deref().map(|root| (root, process.ledger(root, is_mapped)));
     // Programs may have heapql's allocator linked in, as heapql has.
@@ -97,7 +97,7 @@ impl Process {
     /// That can be pasted.
     fn command(&self) -> String {
         let line = self.text("cmdline");
-        let words = line.strip_suffix('\0').unwrap_or(&line).split('\0').map(quoted);
+        let words = line.strip_suffix('\0').unwrap_or(&line).split('\0').map(quote);
         words.collect::<Vec<_>>().join(" ")
     }
 
@@ -180,7 +180,7 @@ impl Process {
         let its_root = its.as_deref().unwrap_or(root);
         if !its_root.starts_with(root) {
             let words = format!("it writes to '{}', not to '{}'", its_root.display(), root.display());
-            return Fail(format!("{words} (hint: --dir {})", quoted(&its_root.to_string_lossy())));
+            return Fail(format!("{words} (hint: --dir {})", quote(&its_root.to_string_lossy())));
         }
         // Its own mounts decide what the name means to it.
         let seen = self.proc.join("root").join(its_root.strip_prefix("/").unwrap_or(its_root));

@@ -8,7 +8,7 @@ use heapql_symbols::{ProgramFacts, glibc_needed, glibc_version, hex};
 
 use super::Finding::{Fail, Fine, Warn};
 use super::{Finding, Report, symbols};
-use crate::place;
+use crate::paths;
 use crate::target::{self, Recordability};
 
 const SET_ID: u32 = 0o6000;
@@ -91,7 +91,7 @@ pub(super) fn host_libc() -> PathBuf {
 
 /// `None` if it cannot be told.
 pub(super) fn glibc(libc: &Path) -> Option<Finding> {
-    let (needed, found) = (glibc_needed(place::LIBRARY)?, glibc_version(libc)?);
+    let (needed, found) = (glibc_needed(paths::LIBRARY)?, glibc_version(libc)?);
     let words = |(major, minor): (u32, u32)| format!("{major}.{minor}");
     Some(if found < needed {
         let (found, needed) = (words(found), words(needed));

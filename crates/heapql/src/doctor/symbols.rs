@@ -6,7 +6,7 @@ use std::process::Command;
 use heapql_symbols::{ProgramFacts, build_id_path};
 
 use super::Finding::{self, Fine, Warn};
-use crate::shell::quoted;
+use crate::shell::quote;
 
 const DEBUG_ROOT: &str = "/usr/lib/debug";
 
@@ -61,7 +61,7 @@ fn package(path: &Path) -> Option<String> {
             Command::new("dpkg-query").args(["--search", name]).output().ok().filter(|ran| ran.status.success())?;
         let said = String::from_utf8(said.stdout).ok()?;
         let package = said.lines().next()?.split(':').next()?.trim().to_owned();
-        (!package.contains([' ', ','])).then(|| quoted(&package))
+        (!package.contains([' ', ','])).then(|| quote(&package))
     })
 }
 

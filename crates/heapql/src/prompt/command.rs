@@ -1,4 +1,4 @@
-//! What a line at the prompt means: a command, or statements.
+//! Parses a line of the prompt into a command or statements. It runs neither.
 
 use heapql_server::Dialect;
 use heapql_sql::statements;
@@ -20,7 +20,7 @@ const TABLES: &str = "SELECT n.nspname AS schema, c.relname AS name, obj_descrip
                       WHERE n.nspname IN ('oceanbase', 'heapql') ORDER BY 1, 2";
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Command {
+pub(super) enum PromptCommand {
     Ask(Vec<String>),
     /// The columns of a table.
     Describe(String),
@@ -30,19 +30,19 @@ pub(super) enum Command {
     Unknown(String),
 }
 
-impl Command {
-    pub(super) fn of(line: &str) -> Command {
+impl PromptCommand {
+    pub(super) fn parse(line: &str) -> PromptCommand {
         let words = line.trim().trim_end_matches(';').trim_end();
         let (verb, rest) = words.split_once(char::is_whitespace).unwrap_or((words, ""));
         let name = rest.trim();
         match verb {
-            "help" | "\\?" | "\\h" if name.is_empty() => Command::Help,
-            "exit" | "quit" | "\\q" if name.is_empty() => Command::Quit,
-            "\\x" if name.is_empty() => Command::Vertical,
-            "\\d" | "\\dt" | "\\d+" | "\\dt+" if name.is_empty() => Command::Ask(vec![TABLES.to_owned()]),
-            "\\d" | "\\d+" if is_name(name) => Command::Describe(name.to_owned()),
-            _ if verb.starts_with('\\') => Command::Unknown(one_line(words)),
-            _ => Command::Ask(statements(line, Dialect::Postgres)),
+            "help" | "\\?" | "\\h" if name.is_empty() => PromptCommand::Help,
+            "exit" | "quit" | "\\q" if name.is_empty() => PromptCommand::Quit,
+            "\\x" if name.is_empty() => PromptCommand::Vertical,
+            "\\d" | "\\dt" | "\\d+" | "\\dt+" if name.is_empty() => PromptCommand::Ask(vec![TABLES.to_owned()]),
+            "\\d" | "\\d+" if is_name(name) => PromptCommand::Describe(name.to_owned()),
+            _ if verb.starts_with('\\') => PromptCommand::Unknown(one_line(words)),
+            _ => PromptCommand::Ask(statements(line, Dialect::Postgres)),
         }
     }
 }
@@ -55,12 +55,15 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || "_.".contains(char))
 }
 
-/// Whether a line can be obeyed as it is: a command, or statements of which the last one has ended.
+/// Returns whether a line is complete: a command, or statements of which the last one has ended.
 pub(super) fn is_complete(text: &str) -> bool {
-    if !matches!(Command::of(text), Command::Ask(_)) || text.trim_start().starts_with('\\') || text.trim().is_empty() {
+    if !matches!(PromptCommand::parse(text), PromptCommand::Ask(_))
+        || text.trim_start().starts_with('\\')
+        || text.trim().is_empty()
+    {
         return true;
     }
-    // What follows an unended statement, quote or comment belongs to it.
+    // Text after an unended statement, quote or comment belongs to it.
     let count = |text: &str| statements(text, Dialect::Postgres).len();
     count(&format!("{text}\n1")) > count(text)
 }
@@ -71,16 +74,19 @@ mod tests {
 
     #[test]
     fn commands_are_told_from_statements() {
-        assert_eq!(Command::of("\\q"), Command::Quit);
-        assert_eq!(Command::of(" quit; "), Command::Quit);
-        assert_eq!(Command::of("\\x"), Command::Vertical);
-        assert_eq!(Command::of("help"), Command::Help);
-        assert_eq!(Command::of("\\dt;"), Command::of("\\d"));
-        assert_eq!(Command::of("\\d heapql.callsites"), Command::Describe("heapql.callsites".into()));
-        assert_eq!(Command::of("\\d a;DROP"), Command::Unknown("\\d a;DROP".into()));
-        assert_eq!(Command::of("\\nonsense\x1b"), Command::Unknown("\\nonsense\\u{1b}".into()));
-        assert_eq!(Command::of("select 1; select 2;"), Command::Ask(vec!["select 1".into(), "select 2".into()]));
-        assert_eq!(Command::of("quit smoking"), Command::Ask(vec!["quit smoking".into()]));
+        assert_eq!(PromptCommand::parse("\\q"), PromptCommand::Quit);
+        assert_eq!(PromptCommand::parse(" quit; "), PromptCommand::Quit);
+        assert_eq!(PromptCommand::parse("\\x"), PromptCommand::Vertical);
+        assert_eq!(PromptCommand::parse("help"), PromptCommand::Help);
+        assert_eq!(PromptCommand::parse("\\dt;"), PromptCommand::parse("\\d"));
+        assert_eq!(PromptCommand::parse("\\d heapql.callsites"), PromptCommand::Describe("heapql.callsites".into()));
+        assert_eq!(PromptCommand::parse("\\d a;DROP"), PromptCommand::Unknown("\\d a;DROP".into()));
+        assert_eq!(PromptCommand::parse("\\nonsense\x1b"), PromptCommand::Unknown("\\nonsense\\u{1b}".into()));
+        assert_eq!(
+            PromptCommand::parse("select 1; select 2;"),
+            PromptCommand::Ask(vec!["select 1".into(), "select 2".into()])
+        );
+        assert_eq!(PromptCommand::parse("quit smoking"), PromptCommand::Ask(vec!["quit smoking".into()]));
     }
 
     #[test]

@@ -1,35 +1,35 @@
-//! What was typed before, kept in a file of the user's own, within bounds.
+//! The history of the prompt, kept in a file of the user, within bounds. Editing is rustyline's.
 
 use std::path::PathBuf;
 
 use rustyline::Editor;
 use rustyline::history::FileHistory;
 
-use super::names::Names;
-use crate::place;
-use crate::talk::say;
+use super::completer::NameCompleter;
+use crate::paths;
+use crate::stderr::say;
 
 pub(super) const MAX_ENTRIES: usize = 1000;
-/// A longer statement was not typed.
+/// Maximum size of an entry. A longer statement was pasted, not typed.
 const MAX_BYTES: usize = 8 << 10;
 
-/// `None`: nothing is kept when the prompt ends.
-pub(super) struct History(Option<PathBuf>);
+/// The history file, or None to keep nothing when the prompt ends.
+pub(super) struct PromptHistory(Option<PathBuf>);
 
-impl History {
-    pub(super) fn open(editor: &mut Editor<Names, FileHistory>) -> History {
-        let Some(dir) = place::of_user("XDG_STATE_HOME", ".local/state") else { return History(None) };
-        if let Err(error) = place::private(&dir) {
+impl PromptHistory {
+    pub(super) fn open(editor: &mut Editor<NameCompleter, FileHistory>) -> PromptHistory {
+        let Some(dir) = paths::user_dir("XDG_STATE_HOME", ".local/state") else { return PromptHistory(None) };
+        if let Err(error) = paths::private(&dir) {
             say!("note: what you type is not remembered: {error}");
-            return History(None);
+            return PromptHistory(None);
         }
         let path = dir.join("history");
         // There is none yet, or it is damaged; either way a new one begins.
         let _ = editor.load_history(&path);
-        History(Some(path))
+        PromptHistory(Some(path))
     }
 
-    pub(super) fn add(&self, editor: &mut Editor<Names, FileHistory>, line: &str) {
+    pub(super) fn add(&self, editor: &mut Editor<NameCompleter, FileHistory>, line: &str) {
         if !is_kept(line) || !editor.add_history_entry(line).unwrap_or(false) {
             return;
         }

@@ -1,11 +1,10 @@
 //! The prompt of `heapql sql`: statements and a few commands of psql, edited, completed and remembered.
 //!
-//! Ctrl-C clears what is being typed, or has the server stop what is running; Ctrl-D ends. How a statement is carried out
-//! is `verbs::sql`'s.
+//! Ctrl-C clears the line, or cancels the running statement; Ctrl-D ends the prompt. Statements are run by `statement`.
 
 mod command;
+mod completer;
 mod history;
-mod names;
 
 use std::io;
 use std::process::{self, ExitCode};
@@ -18,33 +17,33 @@ use rustyline::{Config, Editor};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{AskFlags, Format};
-use crate::client::{self, Client, Whom};
+use crate::cli::{EndpointFlags, OutputFormat};
+use crate::client::{self, Client, Endpoint};
 use crate::error::Error;
-use crate::rows::Layout;
+use crate::rows::TableLayout;
 use crate::service;
-use crate::talk::say;
-use crate::verbs::sql::{Stopped, carry_out};
-use command::{Command, HELP};
-use history::History;
-use names::Names;
+use crate::statement::{Interruption, run_statement};
+use crate::stderr::say;
+use command::{HELP, PromptCommand};
+use completer::NameCompleter;
+use history::PromptHistory;
 
-pub(crate) fn run(flags: &AskFlags, layout: Layout) -> Result<ExitCode, Error> {
-    let whom = Whom::of(flags)?;
+pub(crate) fn run(flags: &EndpointFlags, layout: TableLayout) -> Result<ExitCode, Error> {
+    let endpoint = Endpoint::choose(flags)?;
     let password = client::password(flags)?;
     let runtime = service::runtime()?;
-    runtime.spawn(leave_in_order());
-    let client = runtime.block_on(Client::connect(&whom, password.as_deref()))?;
+    runtime.spawn(restore_at_signal());
+    let client = runtime.block_on(Client::connect(&endpoint, password.as_deref()))?;
     let mut editor = editor().map_err(|error| Error::new(format!("cannot use the terminal: {error}")))?;
-    editor.set_helper(Some(runtime.block_on(Names::of(&client))));
-    say!("asking {}; \\? lists commands, Ctrl-D ends", whom.words());
-    let history = History::open(&mut editor);
-    let mut prompt = Prompt { runtime, whom, password, client, is_lost: false, layout };
+    editor.set_helper(Some(runtime.block_on(NameCompleter::load(&client))));
+    say!("asking {}; \\? lists commands, Ctrl-D ends", endpoint.words());
+    let history = PromptHistory::open(&mut editor);
+    let mut prompt = Prompt { runtime, endpoint, password, client, is_lost: false, layout };
     loop {
         match editor.readline("heapql> ") {
             Ok(line) => {
                 history.add(&mut editor, &line);
-                if !prompt.obey(&line) {
+                if !prompt.execute(&line) {
                     return Ok(ExitCode::SUCCESS);
                 }
             }
@@ -55,7 +54,7 @@ pub(crate) fn run(flags: &AskFlags, layout: Layout) -> Result<ExitCode, Error> {
     }
 }
 
-fn editor() -> rustyline::Result<Editor<Names, FileHistory>> {
+fn editor() -> rustyline::Result<Editor<NameCompleter, FileHistory>> {
     let mut config = Config::builder().auto_add_history(false).completion_prompt_limit(100).build();
     config.set_completion_type(rustyline::CompletionType::List);
     let mut editor = Editor::with_config(config)?;
@@ -63,8 +62,8 @@ fn editor() -> rustyline::Result<Editor<Names, FileHistory>> {
     Ok(editor)
 }
 
-/// Whoever ends us by a signal gets the terminal back as it was.
-async fn leave_in_order() {
+/// Restores the terminal when a signal ends this process.
+async fn restore_at_signal() {
     let before = tcgetattr(io::stdin());
     let (Ok(mut term), Ok(mut hup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else { return };
     let status = tokio::select! {
@@ -79,30 +78,30 @@ async fn leave_in_order() {
 
 struct Prompt {
     runtime: Runtime,
-    whom: Whom,
+    endpoint: Endpoint,
     password: Option<String>,
     client: Client,
-    /// It waits for a statement that was given up.
+    /// The client still waits for an abandoned statement.
     is_lost: bool,
-    layout: Layout,
+    layout: TableLayout,
 }
 
 impl Prompt {
-    /// Returns whether there is more to come.
-    fn obey(&mut self, line: &str) -> bool {
-        match Command::of(line) {
-            Command::Quit => return false,
-            Command::Help => say!("{HELP}"),
-            Command::Vertical => {
+    /// Carries out a line. Returns false at the end of the prompt.
+    fn execute(&mut self, line: &str) -> bool {
+        match PromptCommand::parse(line) {
+            PromptCommand::Quit => return false,
+            PromptCommand::Help => say!("{HELP}"),
+            PromptCommand::Vertical => {
                 self.layout.vertical = !self.layout.vertical;
                 say!("one line per value: {}", if self.layout.vertical { "on" } else { "off" });
             }
-            Command::Unknown(words) => say!("error: there is no command '{words}'\nhint: \\? lists them"),
-            Command::Describe(table) => {
-                let layout = Layout { only: &["Field", "Type", "Comment"], ..self.layout() };
+            PromptCommand::Unknown(words) => say!("error: there is no command '{words}'\nhint: \\? lists them"),
+            PromptCommand::Describe(table) => {
+                let layout = TableLayout { only: &["Field", "Type", "Comment"], ..self.layout() };
                 self.ask(&format!("SHOW FULL COLUMNS FROM {table}"), layout);
             }
-            Command::Ask(statements) => {
+            PromptCommand::Ask(statements) => {
                 let layout = self.layout();
                 for statement in statements {
                     if !self.ask(&statement, layout) {
@@ -114,28 +113,28 @@ impl Prompt {
         true
     }
 
-    /// The terminal may have another size by now.
-    fn layout(&self) -> Layout {
+    /// The layout for the terminal's current width.
+    fn layout(&self) -> TableLayout {
         let columns = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
         match self.layout.format {
-            Format::Table => Layout { columns: columns.filter(|&columns| columns > 0), ..self.layout },
+            OutputFormat::Table => TableLayout { columns: columns.filter(|&columns| columns > 0), ..self.layout },
             _ => self.layout,
         }
     }
 
-    /// Returns whether the next one may run.
-    fn ask(&mut self, statement: &str, layout: Layout) -> bool {
+    /// Runs a statement. Returns whether the next one may run.
+    fn ask(&mut self, statement: &str, layout: TableLayout) -> bool {
         if (self.is_lost || self.client.is_gone()) && !self.connect_again() {
             return false;
         }
-        match self.runtime.block_on(carry_out(&self.client, statement, layout)) {
+        match self.runtime.block_on(run_statement(&self.client, statement, layout)) {
             Ok(()) => true,
-            Err(Stopped::Error(error)) => {
+            Err(Interruption::Error(error)) => {
                 error.print();
                 false
             }
-            Err(Stopped::Interrupted | Stopped::Reader) => false,
-            Err(Stopped::Abandoned) => {
+            Err(Interruption::Interrupted | Interruption::Reader) => false,
+            Err(Interruption::Abandoned) => {
                 self.is_lost = true;
                 false
             }
@@ -143,7 +142,7 @@ impl Prompt {
     }
 
     fn connect_again(&mut self) -> bool {
-        match self.runtime.block_on(Client::connect(&self.whom, self.password.as_deref())) {
+        match self.runtime.block_on(Client::connect(&self.endpoint, self.password.as_deref())) {
             Ok(client) => {
                 say!("note: connected again; what was SET before is gone");
                 self.client = client;

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_library_runs_on_this_host() {
-        let needed = heapql_symbols::glibc_needed(crate::place::LIBRARY).expect("versions");
+        let needed = heapql_symbols::glibc_needed(crate::paths::LIBRARY).expect("versions");
         let maps = fs::read_to_string("/proc/self/maps").expect("read");
         let libc = maps.split_whitespace().find(|word| word.ends_with("/libc.so.6")).expect("a libc");
         assert!(heapql_symbols::glibc_version(Path::new(libc)).expect("versions") >= needed);

@@ -1,6 +1,6 @@
-//! The screen: who is asked, the views, the lines, the keys. It fits whatever size the terminal has.
+//! Draws the screen: the endpoint, the views, the lines, the keys, for any size of the terminal. The state is `state`'s.
 //!
-//! Weight and inversion only, no colours: every terminal has them, and NO_COLOR holds.
+//! It uses bold and inverted text and no colours, so that every terminal shows it and NO_COLOR holds.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -9,19 +9,19 @@ use ratatui::text::{Line as Text, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
 use super::source::MAX_LINES;
-use super::state::{Grown, Sort, State, VIEWS};
-use crate::cli::By;
+use super::state::{LineGrowth, SortKey, TopState, VIEWS};
+use crate::cli::TopView;
 use crate::rows::one_line;
 
 const KEYS: &str = "q quit  Tab 1-4 view  s sort  / filter  Esc all  p pause  ↑↓ scroll";
 const FEW_KEYS: &str = "q Tab s / p ↑↓";
-/// Below it a terminal gets the short words.
+/// Width below which the short texts are shown.
 const NARROW: u16 = 70;
 
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const INVERTED: Style = Style::new().add_modifier(Modifier::REVERSED);
 
-pub(super) fn draw(frame: &mut Frame, state: &mut State) {
+pub(super) fn draw(frame: &mut Frame, state: &mut TopState) {
     let [head, views, body, keys] =
         Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)])
             .areas(frame.area());
@@ -32,8 +32,8 @@ pub(super) fn draw(frame: &mut Frame, state: &mut State) {
     frame.render_widget(Paragraph::new(Text::styled(words, BOLD)), keys);
 }
 
-/// What is wrong, or else what is going on.
-fn status(state: &State) -> String {
+/// The status line: the error of the last poll, else the endpoint and the interval.
+fn status(state: &TopState) -> String {
     if let Some(why) = &state.failed {
         return format!("{}; trying again", one_line(why));
     }
@@ -44,18 +44,18 @@ fn status(state: &State) -> String {
     if !state.filter.is_empty() {
         words.push(format!("/{}", state.filter));
     }
-    words.push(format!("heapql top  {}  every {:?}", state.whom, state.interval));
+    words.push(format!("heapql top  {}  every {:?}", state.endpoint, state.interval));
     words.join("  ")
 }
 
-fn tabs(state: &State, width: u16) -> Text<'static> {
+fn tabs(state: &TopState, width: u16) -> Text<'static> {
     let mut spans = Vec::new();
     for (index, &by) in VIEWS.iter().enumerate() {
         let name = match by {
-            By::Functions => "functions",
-            By::Labels => "labels",
-            By::Processes => "processes",
-            By::Callsites => "callsites",
+            TopView::Functions => "functions",
+            TopView::Labels => "labels",
+            TopView::Processes => "processes",
+            TopView::Callsites => "callsites",
         };
         let name = if width < 45 { name[..4].to_owned() } else { format!(" {} {name} ", index + 1) };
         spans.push(if by == state.by { Span::styled(name, INVERTED) } else { Span::raw(name) });
@@ -64,7 +64,7 @@ fn tabs(state: &State, width: u16) -> Text<'static> {
     Text::from(spans)
 }
 
-fn table(frame: &mut Frame, state: &mut State, area: Rect) {
+fn table(frame: &mut Frame, state: &mut TopState, area: Rect) {
     if state.is_waiting() {
         frame.render_widget(Paragraph::new("looking .."), area);
         return;
@@ -90,52 +90,52 @@ fn table(frame: &mut Frame, state: &mut State, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state.table);
 }
 
-/// What a column of numbers shows.
+/// The quantities of the columns of numbers.
 #[derive(Clone, Copy)]
-enum Number {
+enum NumberColumn {
     Bytes,
     Total,
     Growth,
     Count,
 }
 
-/// As many as there is room for, the name last.
-fn numbers(state: &State, width: u16) -> Vec<Number> {
-    let mut numbers = vec![Number::Bytes];
-    if width >= 70 && state.by == By::Functions {
-        numbers.push(Number::Total);
+/// The columns of numbers that fit beside the name.
+fn numbers(state: &TopState, width: u16) -> Vec<NumberColumn> {
+    let mut numbers = vec![NumberColumn::Bytes];
+    if width >= 70 && state.by == TopView::Functions {
+        numbers.push(NumberColumn::Total);
     }
     if width >= 40 {
-        numbers.push(Number::Growth);
+        numbers.push(NumberColumn::Growth);
     }
     if width >= 55 {
-        numbers.push(Number::Count);
+        numbers.push(NumberColumn::Count);
     }
     numbers
 }
 
-fn heading(state: &State, numbers: &[Number]) -> (Vec<String>, Vec<Constraint>) {
-    let mark = |sort: Sort, name: &str| format!("{name}{}", if state.sort == sort { "*" } else { "" });
+fn heading(state: &TopState, numbers: &[NumberColumn]) -> (Vec<String>, Vec<Constraint>) {
+    let mark = |sort: SortKey, name: &str| format!("{name}{}", if state.sort == sort { "*" } else { "" });
     let mut headings = Vec::new();
     for number in numbers {
         headings.push(match number {
-            Number::Bytes => (mark(Sort::Bytes, "est bytes"), Constraint::Length(10)),
-            Number::Total => (mark(Sort::Total, "with calls"), Constraint::Length(11)),
-            Number::Growth => (mark(Sort::Growth, "per minute"), Constraint::Length(11)),
-            Number::Count => (mark(Sort::Count, "est count"), Constraint::Length(10)),
+            NumberColumn::Bytes => (mark(SortKey::Bytes, "est bytes"), Constraint::Length(10)),
+            NumberColumn::Total => (mark(SortKey::Total, "with calls"), Constraint::Length(11)),
+            NumberColumn::Growth => (mark(SortKey::Growth, "per minute"), Constraint::Length(11)),
+            NumberColumn::Count => (mark(SortKey::Count, "est count"), Constraint::Length(10)),
         });
     }
-    headings.push((mark(Sort::Name, state.by.heading()), Constraint::Fill(1)));
+    headings.push((mark(SortKey::Name, state.by.heading()), Constraint::Fill(1)));
     headings.into_iter().unzip()
 }
 
-fn row(grown: &Grown, numbers: &[Number]) -> Row<'static> {
+fn row(grown: &LineGrowth, numbers: &[NumberColumn]) -> Row<'static> {
     let line = &grown.line;
-    let words = |number: &Number| match number {
-        Number::Bytes => size(line.bytes as f64),
-        Number::Total => line.total.map_or_else(|| "-".to_owned(), |total| size(total as f64)),
-        Number::Growth => grown.growth.map_or_else(|| "-".to_owned(), growth),
-        Number::Count => line.count.to_string(),
+    let words = |number: &NumberColumn| match number {
+        NumberColumn::Bytes => size(line.bytes as f64),
+        NumberColumn::Total => line.total.map_or_else(|| "-".to_owned(), |total| size(total as f64)),
+        NumberColumn::Growth => grown.growth.map_or_else(|| "-".to_owned(), growth),
+        NumberColumn::Count => line.count.to_string(),
     };
     let numbers = numbers.iter().map(|number| Cell::from(Text::from(words(number)).right_aligned()));
     numbers.chain([Cell::from(one_line(&line.name).into_owned())]).collect()
@@ -149,7 +149,7 @@ fn growth(bytes: f64) -> String {
     }
 }
 
-/// Three or four digits and a unit.
+/// Formats a size with three or four digits and a unit.
 fn size(bytes: f64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let (mut value, mut unit) = (bytes, 0);
@@ -169,22 +169,22 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
-    use super::super::Look;
-    use super::super::source::Line;
+    use super::super::Poll;
+    use super::super::source::TopLine;
 
-    fn screen(width: u16, height: u16, state: &mut State) -> String {
+    fn screen(width: u16, height: u16, state: &mut TopState) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
         terminal.draw(|frame| draw(frame, state)).expect("drawn");
         terminal.backend().to_string()
     }
 
-    fn state() -> State {
-        let mut state = State::new("127.0.0.1:1".to_owned(), By::Labels, Duration::from_secs(2));
+    fn state() -> TopState {
+        let mut state = TopState::new("127.0.0.1:1".to_owned(), TopView::Labels, Duration::from_secs(2));
         let line =
-            |name: &str, bytes| Line { key: name.to_owned(), name: name.to_owned(), bytes, count: 7, total: None };
+            |name: &str, bytes| TopLine { key: name.to_owned(), name: name.to_owned(), bytes, count: 7, total: None };
         let lines = vec![line("glibc_malloc", 5 << 20), line("evil\x1b[2J", 900), line("b", 0)];
-        let whom = "127.0.0.1:1".to_owned();
-        state.take(Look { by: By::Labels, whom, found: Ok(lines) });
+        let endpoint = "127.0.0.1:1".to_owned();
+        state.take(Poll { by: TopView::Labels, endpoint, found: Ok(lines) });
         state
     }
 

@@ -1,26 +1,24 @@
-//! How fast each line grows, from what earlier looks of this view have seen of it.
-//!
-//! Not the server's history, which knows more than the last minute.
+//! The growth of each line over the last minute, from earlier polls of its view. The server's history is not used.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::source::Line;
+use super::source::TopLine;
 
-/// Growth is that over this time, or over as much of it as there was.
+/// The time over which growth is measured, or less if the line is younger.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Looks that are closer to the last one kept are not kept: 31 numbers at most for a line.
-const APART: Duration = Duration::from_secs(2);
+/// Minimum time between two kept values, which limits them to 31 per line.
+const MIN_SPACING: Duration = Duration::from_secs(2);
 
-/// Of one view's lines; those that are not seen any more are forgotten.
+/// Tracks the growth of one view's lines. Lines that are missing in a poll are dropped.
 #[derive(Default)]
-pub(super) struct Growth {
+pub(super) struct GrowthTracker {
     seen: HashMap<String, VecDeque<(Instant, i64)>>,
 }
 
-impl Growth {
-    /// Bytes per minute of each line; `None` where there is nothing to compare with.
-    pub(super) fn of(&mut self, lines: &[Line], now: Instant) -> Vec<Option<f64>> {
+impl GrowthTracker {
+    /// Records a poll. Returns each line's growth in bytes per minute, or None without an earlier value.
+    pub(super) fn record(&mut self, lines: &[TopLine], now: Instant) -> Vec<Option<f64>> {
         let mut before = std::mem::take(&mut self.seen);
         let mut grown = Vec::with_capacity(lines.len());
         for line in lines {
@@ -29,7 +27,7 @@ impl Growth {
                 seen.pop_front();
             }
             grown.push(seen.front().and_then(|&(at, bytes)| per_minute(line.bytes - bytes, now.duration_since(at))));
-            if seen.back().is_none_or(|(at, _)| now.duration_since(*at) >= APART) {
+            if seen.back().is_none_or(|(at, _)| now.duration_since(*at) >= MIN_SPACING) {
                 seen.push_back((now, line.bytes));
             }
             self.seen.insert(line.key.clone(), seen);
@@ -46,32 +44,32 @@ fn per_minute(bytes: i64, within: Duration) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn line(bytes: i64) -> Line {
-        Line { key: "a".to_owned(), name: "a".to_owned(), bytes, count: 1, total: None }
+    fn line(bytes: i64) -> TopLine {
+        TopLine { key: "a".to_owned(), name: "a".to_owned(), bytes, count: 1, total: None }
     }
 
     #[test]
     fn it_is_that_of_the_last_minute() {
-        let mut growth = Growth::default();
+        let mut growth = GrowthTracker::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(growth.of(&[line(100)], start), [None]);
-        assert_eq!(growth.of(&[line(200)], at(30)), [Some(200.0)]);
-        assert_eq!(growth.of(&[line(200)], at(60)), [Some(100.0)]);
+        assert_eq!(growth.record(&[line(100)], start), [None]);
+        assert_eq!(growth.record(&[line(200)], at(30)), [Some(200.0)]);
+        assert_eq!(growth.record(&[line(200)], at(60)), [Some(100.0)]);
         // The first look is too long ago now.
-        assert_eq!(growth.of(&[line(200)], at(90)), [Some(0.0)]);
-        assert_eq!(growth.of(&[line(100)], at(91)), [Some(-100.0 * 60.0 / 31.0)]);
+        assert_eq!(growth.record(&[line(200)], at(90)), [Some(0.0)]);
+        assert_eq!(growth.record(&[line(100)], at(91)), [Some(-100.0 * 60.0 / 31.0)]);
     }
 
     #[test]
     fn it_is_bounded_and_forgets() {
-        let mut growth = Growth::default();
+        let mut growth = GrowthTracker::default();
         let start = Instant::now();
         for tenths in 0..1000 {
-            growth.of(&[line(1)], start + Duration::from_millis(100 * tenths));
+            growth.record(&[line(1)], start + Duration::from_millis(100 * tenths));
         }
         assert!(growth.seen["a"].len() <= 31, "{}", growth.seen["a"].len());
-        growth.of(&[], start);
+        growth.record(&[], start);
         assert!(growth.seen.is_empty());
     }
 }

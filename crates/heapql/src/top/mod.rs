@@ -1,11 +1,11 @@
 //! The live view of `heapql top`.
 //!
 //! ```text
-//! keys, signals  ->  State  <-  looks, from a task of their own (source, growth)
+//! keys, signals  ->  TopState  <-  polls, in a task of their own (source, growth)
 //!                      `-> draw
 //! ```
 //!
-//! It shows what its queries answer and computes nothing but the growth between two looks. Called by `verbs::top`.
+//! It shows the rows of its queries and computes only the growth between polls. Called by `verbs::top`.
 
 mod draw;
 mod growth;
@@ -22,54 +22,54 @@ use ratatui::crossterm::event::{self, Event};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-pub(crate) use source::Source;
+pub(crate) use source::LineSource;
 
-use crate::cli::By;
+use crate::cli::TopView;
 use crate::error::Error;
 use crate::signals::{ENDING, Signals};
-use source::Line;
-use state::{Asked, State};
+use source::TopLine;
+use state::{PollRequest, TopState};
 
-/// Keys that were typed ahead.
+/// Maximum number of keys that are typed ahead.
 const MAX_KEYS: usize = 64;
 
-/// What one look found, or why there was none.
-struct Look {
-    by: By,
-    /// Who was asked, in words.
-    whom: String,
-    found: Result<Vec<Line>, String>,
+/// The result of one poll.
+struct Poll {
+    by: TopView,
+    /// The endpoint that was asked, in words.
+    endpoint: String,
+    found: Result<Vec<TopLine>, String>,
 }
 
-/// Until a key or a signal ends it; then the terminal is as it was.
-pub(crate) async fn live(source: Source, by: By, interval: Duration) -> Result<ExitCode, Error> {
+/// Shows the view until a key or a signal ends it. Then the terminal is restored.
+pub(crate) async fn live(source: LineSource, by: TopView, interval: Duration) -> Result<ExitCode, Error> {
     let cannot = |error: io::Error| Error::new(format!("cannot use the terminal: {error}"));
     let mut signals = Signals::catch(&ENDING).map_err(cannot)?;
-    let state = State::new(source.words(), by, interval);
-    let (asked, wanted) = watch::channel(state.asked());
-    let (sender, looks) = mpsc::channel(1);
-    tokio::spawn(keep_looking(source, wanted, sender, interval));
+    let state = TopState::new(source.words(), by, interval);
+    let (asked, wanted) = watch::channel(state.request());
+    let (sender, polls) = mpsc::channel(1);
+    tokio::spawn(keep_polling(source, wanted, sender, interval));
     let terminal = ratatui::try_init().map_err(cannot)?;
     let keys = keys();
     let ended = tokio::select! {
-        ended = show(terminal, state, keys, looks, asked) => ended.map(|()| ExitCode::SUCCESS).map_err(cannot),
+        ended = show(terminal, state, keys, polls, asked) => ended.map(|()| ExitCode::SUCCESS).map_err(cannot),
         received = signals.next() => Ok(status(received.signal.as_raw())),
     };
     ratatui::restore();
     ended
 }
 
-/// As a shell has it.
+/// The exit status for a signal, as in a shell.
 fn status(signal: i32) -> ExitCode {
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }
 
 async fn show(
     mut terminal: DefaultTerminal,
-    mut state: State,
+    mut state: TopState,
     mut keys: mpsc::Receiver<Event>,
-    mut looks: mpsc::Receiver<Look>,
-    asked: watch::Sender<Asked>,
+    mut polls: mpsc::Receiver<Poll>,
+    asked: watch::Sender<PollRequest>,
 ) -> io::Result<()> {
     loop {
         terminal.draw(|frame| draw::draw(frame, &mut state))?;
@@ -80,17 +80,17 @@ async fn show(
                 // The terminal is gone.
                 None => return Ok(()),
             },
-            Some(look) = looks.recv() => state.take(look),
+            Some(poll) = polls.recv() => state.take(poll),
         }
         asked.send_if_modified(|before| {
-            let is_new = *before != state.asked();
-            *before = state.asked();
+            let is_new = *before != state.request();
+            *before = state.request();
             is_new
         });
     }
 }
 
-/// Reading them blocks, so that it has a thread, which ends with the process.
+/// Reads keys on a thread, because reading blocks. The thread ends with the process.
 fn keys() -> mpsc::Receiver<Event> {
     let (sender, keys) = mpsc::channel(MAX_KEYS);
     thread::spawn(move || {
@@ -103,19 +103,19 @@ fn keys() -> mpsc::Receiver<Event> {
     keys
 }
 
-/// Looks now, again after each interval, and at once when something else is asked for.
-async fn keep_looking(
-    mut source: Source,
-    mut wanted: watch::Receiver<Asked>,
-    looks: mpsc::Sender<Look>,
+/// Polls now, after each interval, and at once when the request changes.
+async fn keep_polling(
+    mut source: LineSource,
+    mut wanted: watch::Receiver<PollRequest>,
+    polls: mpsc::Sender<Poll>,
     interval: Duration,
 ) {
     loop {
-        let Asked { by, is_paused } = *wanted.borrow_and_update();
+        let PollRequest { by, is_paused } = *wanted.borrow_and_update();
         if !is_paused {
-            let found = source.look(by).await.map_err(|failed| failed.words());
-            let whom = source.words();
-            if looks.send(Look { by, whom, found }).await.is_err() {
+            let found = source.poll(by).await.map_err(|failed| failed.words());
+            let endpoint = source.words();
+            if polls.send(Poll { by, endpoint, found }).await.is_err() {
                 return;
             }
         }

@@ -1,46 +1,46 @@
-//! Where the lines come from: one query per look, over one connection, which is made again when it is lost.
+//! The source of the lines: one query per poll, over one connection, which is opened again when it is lost. It draws nothing.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::cli::{AskFlags, By};
-use crate::client::{Answer, Client, Failed, Whom};
+use crate::cli::{EndpointFlags, TopView};
+use crate::client::{Client, ClientError, Endpoint, RowStream};
 use crate::rows::Cell;
 
-/// Nobody reads further, and every look costs the server as much again.
+/// Maximum number of lines of a poll.
 pub(super) const MAX_LINES: usize = 500;
-/// A look that takes longer is given up, and its connection with it.
-const LOOK_WITHIN: Duration = Duration::from_secs(10);
+/// Timeout of a poll. A poll that times out drops its connection.
+const POLL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One line of the view.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Line {
-    /// What it is recognised by in the next look.
+pub(crate) struct TopLine {
+    /// The key by which the line is found in the next poll.
     pub(super) key: String,
     pub(super) name: String,
     pub(super) bytes: i64,
     pub(super) count: i64,
-    /// Of a function, with everything that it called.
+    /// Bytes of a function including its callees.
     pub(super) total: Option<i64>,
 }
 
-impl Line {
-    /// As printed without a terminal.
+impl TopLine {
+    /// The line's cells, as they are printed without a terminal.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let number = |number: i64| Cell::Bare(number.to_string());
         let mut cells = vec![number(self.bytes), number(self.count)];
         cells.extend(self.total.map(number));
-        // The last: a C++ name may be a thousand letters.
+        // The name is last, because a C++ name may have a thousand characters.
         cells.push(Cell::Text(self.name.clone()));
         cells
     }
 
-    fn of(row: &[Cell]) -> Option<Line> {
+    fn from_row(row: &[Cell]) -> Option<TopLine> {
         let [key, name, bytes, count, total] = row else { return None };
         let number = |cell: &Cell| cell.words("0").parse().unwrap_or(0);
         let text = |cell: &Cell| cell.words("").to_owned();
-        Some(Line {
+        Some(TopLine {
             key: text(key),
             name: text(name),
             bytes: number(bytes),
@@ -50,23 +50,24 @@ impl Line {
     }
 }
 
-impl By {
-    /// Of the table that is printed without a terminal.
+impl TopView {
+    /// Headings of the table that is printed without a terminal.
     pub(crate) fn headings(self) -> Vec<String> {
-        let total = (self == By::Functions).then_some("est_total_bytes");
+        let total = (self == TopView::Functions).then_some("est_total_bytes");
         ["est_bytes", "est_count"].into_iter().chain(total).chain([self.heading()]).map(str::to_owned).collect()
     }
 
     pub(crate) fn heading(self) -> &'static str {
         match self {
-            By::Functions => "function",
-            By::Labels => "label",
-            By::Processes => "process",
-            By::Callsites => "callsite",
+            TopView::Functions => "function",
+            TopView::Labels => "label",
+            TopView::Processes => "process",
+            TopView::Callsites => "callsite",
         }
     }
 
-    /// Columns: key, name, bytes, count, total bytes; the largest first. `only` is a condition on pid and state.
+    /// The query of a poll. Its columns are key, name, bytes, count and total bytes, the largest first. `only` is a condition on pid and
+    /// state.
     fn query(self, only: &str) -> String {
         const SUMS: &str = "sum(est_bytes) AS bytes, sum(est_count) AS count, NULL AS total";
         const WITH_COMMAND: &str = "callsites JOIN (SELECT svr_ip AS ip, svr_port AS port, pid AS process, started_at, \
@@ -76,7 +77,7 @@ impl By {
         const PROCESS: &str = "svr_ip || ':' || CAST(svr_port AS VARCHAR) || ' ' || CAST(pid AS VARCHAR)";
         let (columns, from, group) = match self {
             // By the code that asked the allocator, and with everything that it called.
-            By::Functions => (
+            TopView::Functions => (
                 "function || ' ' || module AS key, function AS name, \
                  sum(CASE WHEN is_self THEN est_bytes ELSE 0 END) AS bytes, \
                  sum(CASE WHEN is_self THEN est_count ELSE 0 END) AS count, \
@@ -85,8 +86,8 @@ impl By {
                 "frames",
                 "function, module",
             ),
-            By::Labels => (format!("label AS key, label AS name, {SUMS}"), "callsites", "label"),
-            By::Processes => (
+            TopView::Labels => (format!("label AS key, label AS name, {SUMS}"), "callsites", "label"),
+            TopView::Processes => (
                 format!(
                     "{PROCESS} AS key, CAST(pid AS VARCHAR) || ' ' || max(command) || CASE WHEN \
                      (SELECT count(*) FROM servers) > 1 THEN ' on ' || svr_ip || ':' || CAST(svr_port AS VARCHAR) \
@@ -96,7 +97,7 @@ impl By {
                 "svr_ip, svr_port, pid",
             ),
             // By the user's own code, where there is some on the stack.
-            By::Callsites => (
+            TopView::Callsites => (
                 format!(
                     "{PROCESS} || ' ' || CAST(callsite_id AS VARCHAR) AS key, \
                      coalesce(nullif(app_frame, ''), label) AS name, {SUMS}"
@@ -111,43 +112,48 @@ impl By {
     }
 }
 
-pub(crate) struct Source {
-    whom: Whom,
+pub(crate) struct LineSource {
+    endpoint: Endpoint,
     password: Option<String>,
     pid: Option<u32>,
-    flags: AskFlags,
+    flags: EndpointFlags,
     client: Option<Client>,
 }
 
-impl Source {
-    pub(crate) fn new(whom: Whom, password: Option<String>, pid: Option<u32>, flags: AskFlags) -> Source {
-        Source { whom, password, pid, flags, client: None }
+impl LineSource {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        password: Option<String>,
+        pid: Option<u32>,
+        flags: EndpointFlags,
+    ) -> LineSource {
+        LineSource { endpoint, password, pid, flags, client: None }
     }
 
     pub(super) fn words(&self) -> String {
-        self.whom.words()
+        self.endpoint.words()
     }
 
-    pub(crate) async fn look(&mut self, by: By) -> Result<Vec<Line>, Failed> {
-        let looked = timeout(LOOK_WITHIN, self.ask(by)).await;
-        let found = looked.unwrap_or_else(|_| Err(Failed::no_answer(&self.whom.words(), LOOK_WITHIN)));
-        // What SQL refused would be refused again, but what the connection lost is found again on a new one.
+    pub(crate) async fn poll(&mut self, by: TopView) -> Result<Vec<TopLine>, ClientError> {
+        let polled = timeout(POLL_TIMEOUT, self.ask(by)).await;
+        let found = polled.unwrap_or_else(|_| Err(ClientError::no_answer(&self.endpoint.words(), POLL_TIMEOUT)));
+        // A lost connection is replaced. An error of SQL comes again, at no harm.
         if found.is_err() {
             self.client = None;
         }
         found
     }
 
-    async fn ask(&mut self, by: By) -> Result<Vec<Line>, Failed> {
+    async fn ask(&mut self, by: TopView) -> Result<Vec<TopLine>, ClientError> {
         let client = match &mut self.client {
             Some(client) => client,
             none => {
-                // Another one may have been started since.
-                self.whom = self.whom.again(&self.flags)?;
-                none.insert(Client::connect(&self.whom, self.password.as_deref()).await?)
+                // Another server may have been started meanwhile.
+                self.endpoint = self.endpoint.again(&self.flags)?;
+                none.insert(Client::connect(&self.endpoint, self.password.as_deref()).await?)
             }
         };
-        // The servers' own memory is nobody's question unless they ask for it.
+        // The servers' own memory is left out unless its pid is given.
         let only = match self.pid {
             Some(pid) => format!("pid = {pid}"),
             None => "state = 'alive' AND NOT is_server".to_owned(),
@@ -159,10 +165,10 @@ impl Source {
     }
 }
 
-async fn lines(mut answer: Answer) -> Result<Vec<Line>, Failed> {
+async fn lines(mut answer: RowStream) -> Result<Vec<TopLine>, ClientError> {
     let mut lines = Vec::new();
     while let Some(row) = answer.next().await? {
-        lines.extend(Line::of(&row));
+        lines.extend(TopLine::from_row(&row));
     }
     Ok(lines)
 }

@@ -1,4 +1,4 @@
-//! What is looked at, and what each key changes about it.
+//! The state of the view, and the effect of each key on it. Drawing is `draw`'s.
 
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::widgets::TableState;
 
-use super::Look;
-use super::growth::Growth;
-use super::source::Line;
-use crate::cli::By;
+use super::Poll;
+use super::growth::GrowthTracker;
+use super::source::TopLine;
+use crate::cli::TopView;
 
-pub(super) const VIEWS: [By; 4] = [By::Functions, By::Labels, By::Processes, By::Callsites];
-/// Of a filter.
+pub(super) const VIEWS: [TopView; 4] = [TopView::Functions, TopView::Labels, TopView::Processes, TopView::Callsites];
+/// Maximum length of a filter.
 const MAX_FILTER_CHARS: usize = 64;
 const PAGE: usize = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sort {
+pub(super) enum SortKey {
     Bytes,
     Total,
     Growth,
@@ -25,46 +25,46 @@ pub(super) enum Sort {
     Name,
 }
 
-/// What the next look is to find.
+/// The view that the next poll is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Asked {
-    pub(super) by: By,
+pub(super) struct PollRequest {
+    pub(super) by: TopView,
     pub(super) is_paused: bool,
 }
 
-/// A line with what is computed here.
+/// A line with its growth.
 #[derive(Clone, Debug)]
-pub(super) struct Grown {
-    pub(super) line: Line,
+pub(super) struct LineGrowth {
+    pub(super) line: TopLine,
     /// Bytes per minute.
     pub(super) growth: Option<f64>,
 }
 
-pub(super) struct State {
-    /// Who is asked, in words.
-    pub(super) whom: String,
+pub(super) struct TopState {
+    /// The endpoint, in words.
+    pub(super) endpoint: String,
     pub(super) interval: Duration,
-    pub(super) by: By,
-    pub(super) sort: Sort,
+    pub(super) by: TopView,
+    pub(super) sort: SortKey,
     pub(super) is_paused: bool,
     pub(super) filter: String,
-    /// Keys go to the filter.
+    /// Keys are added to the filter.
     pub(super) is_typing: bool,
-    /// Why the last look failed; the lines are then those of an earlier one.
+    /// The error of the last poll. The lines are then those of an earlier one.
     pub(super) failed: Option<String>,
-    /// Of the view; `None` until it has been looked at.
-    lines: Option<Vec<Grown>>,
-    growth: [Growth; 4],
+    /// The lines of the view, or None before its first poll.
+    lines: Option<Vec<LineGrowth>>,
+    growth: [GrowthTracker; 4],
     pub(super) table: TableState,
 }
 
-impl State {
-    pub(super) fn new(whom: String, by: By, interval: Duration) -> State {
-        State {
-            whom,
+impl TopState {
+    pub(super) fn new(endpoint: String, by: TopView, interval: Duration) -> TopState {
+        TopState {
+            endpoint,
             interval,
             by,
-            sort: Sort::Bytes,
+            sort: SortKey::Bytes,
             is_paused: false,
             filter: String::new(),
             is_typing: false,
@@ -75,9 +75,9 @@ impl State {
         }
     }
 
-    pub(super) fn asked(&self) -> Asked {
-        // A view that has not been looked at is, even while nothing moves.
-        Asked { by: self.by, is_paused: self.is_paused && self.lines.is_some() }
+    pub(super) fn request(&self) -> PollRequest {
+        // A new view is polled once, even while paused.
+        PollRequest { by: self.by, is_paused: self.is_paused && self.lines.is_some() }
     }
 
     pub(super) fn view(&self) -> usize {
@@ -88,16 +88,17 @@ impl State {
         self.lines.is_none()
     }
 
-    pub(super) fn take(&mut self, look: Look) {
-        // One that was under way when another view was chosen.
-        if look.by != self.by {
+    pub(super) fn take(&mut self, poll: Poll) {
+        // The poll was running when another view was chosen.
+        if poll.by != self.by {
             return;
         }
-        self.whom = look.whom;
-        match look.found {
+        self.endpoint = poll.endpoint;
+        match poll.found {
             Ok(lines) => {
-                let grown = self.growth[self.view()].of(&lines, Instant::now());
-                self.lines = Some(lines.into_iter().zip(grown).map(|(line, growth)| Grown { line, growth }).collect());
+                let grown = self.growth[self.view()].record(&lines, Instant::now());
+                self.lines =
+                    Some(lines.into_iter().zip(grown).map(|(line, growth)| LineGrowth { line, growth }).collect());
                 self.failed = None;
             }
             Err(why) => self.failed = Some(why),
@@ -105,27 +106,27 @@ impl State {
     }
 
     /// The lines that pass the filter, in order.
-    pub(super) fn shown(&self) -> Vec<&Grown> {
+    pub(super) fn shown(&self) -> Vec<&LineGrowth> {
         let wanted = self.filter.to_lowercase();
-        let passes = |grown: &&Grown| wanted.is_empty() || grown.line.name.to_lowercase().contains(&wanted);
-        let mut shown: Vec<&Grown> = self.lines.iter().flatten().filter(passes).collect();
-        let size = |grown: &Grown| (grown.line.bytes, grown.line.total);
+        let passes = |grown: &&LineGrowth| wanted.is_empty() || grown.line.name.to_lowercase().contains(&wanted);
+        let mut shown: Vec<&LineGrowth> = self.lines.iter().flatten().filter(passes).collect();
+        let size = |grown: &LineGrowth| (grown.line.bytes, grown.line.total);
         shown.sort_by(|a, b| self.order(a, b).then_with(|| size(b).cmp(&size(a))));
         shown
     }
 
-    fn order(&self, a: &Grown, b: &Grown) -> Ordering {
-        let growth = |grown: &Grown| grown.growth.unwrap_or(f64::NEG_INFINITY);
+    fn order(&self, a: &LineGrowth, b: &LineGrowth) -> Ordering {
+        let growth = |grown: &LineGrowth| grown.growth.unwrap_or(f64::NEG_INFINITY);
         match self.sort {
-            Sort::Bytes => b.line.bytes.cmp(&a.line.bytes),
-            Sort::Total => b.line.total.cmp(&a.line.total),
-            Sort::Growth => growth(b).total_cmp(&growth(a)),
-            Sort::Count => b.line.count.cmp(&a.line.count),
-            Sort::Name => a.line.name.cmp(&b.line.name),
+            SortKey::Bytes => b.line.bytes.cmp(&a.line.bytes),
+            SortKey::Total => b.line.total.cmp(&a.line.total),
+            SortKey::Growth => growth(b).total_cmp(&growth(a)),
+            SortKey::Count => b.line.count.cmp(&a.line.count),
+            SortKey::Name => a.line.name.cmp(&b.line.name),
         }
     }
 
-    /// Returns whether to go on.
+    /// Handles a key. Returns false at the end of the view.
     pub(super) fn press(&mut self, key: KeyEvent) -> bool {
         if key.kind == KeyEventKind::Release {
             return true;
@@ -179,19 +180,19 @@ impl State {
             self.by = by;
             self.lines = None;
             self.table = TableState::default();
-            if self.sort == Sort::Total {
-                self.sort = Sort::Bytes;
+            if self.sort == SortKey::Total {
+                self.sort = SortKey::Bytes;
             }
         }
     }
 
     fn sort_by_the_next(&mut self) {
         self.sort = match self.sort {
-            Sort::Bytes if self.by == By::Functions => Sort::Total,
-            Sort::Bytes | Sort::Total => Sort::Growth,
-            Sort::Growth => Sort::Count,
-            Sort::Count => Sort::Name,
-            Sort::Name => Sort::Bytes,
+            SortKey::Bytes if self.by == TopView::Functions => SortKey::Total,
+            SortKey::Bytes | SortKey::Total => SortKey::Growth,
+            SortKey::Growth => SortKey::Count,
+            SortKey::Count => SortKey::Name,
+            SortKey::Name => SortKey::Bytes,
         };
         self.table.select(None);
     }
@@ -201,28 +202,28 @@ impl State {
 mod tests {
     use super::*;
 
-    fn line(name: &str, bytes: i64, count: i64) -> Line {
-        Line { key: name.to_owned(), name: name.to_owned(), bytes, count, total: None }
+    fn line(name: &str, bytes: i64, count: i64) -> TopLine {
+        TopLine { key: name.to_owned(), name: name.to_owned(), bytes, count, total: None }
     }
 
-    fn state() -> State {
-        let mut state = State::new("nobody".to_owned(), By::Labels, Duration::from_secs(2));
-        state.take(look(By::Labels, Ok(vec![line("b", 3, 1), line("a", 2, 2), line("Cache", 1, 3)])));
+    fn state() -> TopState {
+        let mut state = TopState::new("nobody".to_owned(), TopView::Labels, Duration::from_secs(2));
+        state.take(poll(TopView::Labels, Ok(vec![line("b", 3, 1), line("a", 2, 2), line("Cache", 1, 3)])));
         state
     }
 
-    fn look(by: By, found: Result<Vec<Line>, String>) -> Look {
-        Look { by, whom: "nobody".to_owned(), found }
+    fn poll(by: TopView, found: Result<Vec<TopLine>, String>) -> Poll {
+        Poll { by, endpoint: "nobody".to_owned(), found }
     }
 
-    fn press(state: &mut State, keys: &str) -> bool {
+    fn press(state: &mut TopState, keys: &str) -> bool {
         keys.chars().all(|char| {
             let code = if char == '\n' { KeyCode::Enter } else { KeyCode::Char(char) };
             state.press(code.into())
         })
     }
 
-    fn names(state: &State) -> Vec<&str> {
+    fn names(state: &TopState) -> Vec<&str> {
         state.shown().iter().map(|grown| grown.line.name.as_str()).collect()
     }
 
@@ -247,13 +248,13 @@ mod tests {
 
     #[test]
     fn only_functions_have_a_total_to_sort_by() {
-        let mut state = State::new("nobody".to_owned(), By::Functions, Duration::from_secs(2));
-        let of = |name: &str, bytes, total| Line { total: Some(total), ..line(name, bytes, 1) };
-        state.take(look(By::Functions, Ok(vec![of("allocates", 9, 9), of("main", 0, 10)])));
+        let mut state = TopState::new("nobody".to_owned(), TopView::Functions, Duration::from_secs(2));
+        let of = |name: &str, bytes, total| TopLine { total: Some(total), ..line(name, bytes, 1) };
+        state.take(poll(TopView::Functions, Ok(vec![of("allocates", 9, 9), of("main", 0, 10)])));
         press(&mut state, "s");
         assert_eq!(names(&state), ["main", "allocates"]);
         press(&mut state, "2");
-        assert_eq!(state.sort, Sort::Bytes);
+        assert_eq!(state.sort, SortKey::Bytes);
     }
 
     #[test]
@@ -261,29 +262,29 @@ mod tests {
         let mut state = state();
         press(&mut state, "3");
         assert!(state.is_waiting());
-        state.take(look(By::Labels, Ok(vec![line("b", 3, 1)])));
+        state.take(poll(TopView::Labels, Ok(vec![line("b", 3, 1)])));
         assert!(state.is_waiting());
         state.press(KeyCode::Left.into());
-        assert_eq!(state.by, By::Labels);
+        assert_eq!(state.by, TopView::Labels);
     }
 
     #[test]
     fn a_view_is_looked_at_once_even_when_paused() {
         let mut state = state();
         press(&mut state, "p");
-        assert!(state.asked().is_paused);
+        assert!(state.request().is_paused);
         press(&mut state, "4");
-        assert!(!state.asked().is_paused);
-        state.take(look(By::Callsites, Ok(vec![])));
-        assert!(state.asked().is_paused);
+        assert!(!state.request().is_paused);
+        state.take(poll(TopView::Callsites, Ok(vec![])));
+        assert!(state.request().is_paused);
     }
 
     #[test]
     fn what_failed_leaves_the_earlier_lines() {
         let mut state = state();
-        state.take(look(By::Labels, Err("gone".to_owned())));
+        state.take(poll(TopView::Labels, Err("gone".to_owned())));
         assert_eq!((state.failed.as_deref(), names(&state).len()), (Some("gone"), 3));
-        state.take(look(By::Labels, Ok(vec![])));
+        state.take(poll(TopView::Labels, Ok(vec![])));
         assert_eq!((state.failed.as_deref(), names(&state).len()), (None, 0));
     }
 }

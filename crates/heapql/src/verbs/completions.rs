@@ -1,4 +1,4 @@
-//! `heapql completions SHELL`: the script that a shell sources to complete our command line.
+//! `heapql completions SHELL`: prints the script that a shell sources to complete this command line. clap generates it.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,6 +1,4 @@
-//! `heapql demo`: the first look, without a program of one's own.
-//!
-//! `run` with `heapql demo-program` as the program, recorded through the preload like any other.
+//! `heapql demo`: `run` with a built-in program (`demo_program`), recorded through the preload library like any other.
 
 use std::env;
 use std::process::ExitCode;

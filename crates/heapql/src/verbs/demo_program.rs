@@ -1,7 +1,7 @@
 //! `heapql demo-program`: a small service that leaks, for `demo` to record. It runs until it is killed.
 //!
-//! Three kinds of memory, as a real program has them: a cache that fills up and then stays, requests that come and go, and
-//! sessions of which some are never given back (about 100 KiB/s). It does not know that it is recorded.
+//! It has three kinds of memory, as real programs have: a cache that fills up and then stays, requests that come and go, and sessions that
+//! are never freed (about 100 KiB/s). It does not know that it is recorded.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -10,26 +10,26 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::talk::say;
+use crate::stderr::say;
 
 const TICK: Duration = Duration::from_millis(10);
 const REPORT_EVERY: Duration = Duration::from_secs(10);
-/// So many of them are lost in a second that the leak is the first row after a few.
+/// The leak must be the first row after a few seconds.
 const SESSION_BYTES: usize = 256;
 const SESSIONS_PER_TICK: usize = 4;
 const CACHE_ENTRIES: usize = 100;
 const PAGE_BYTES: usize = 4000;
 const REQUESTS_PER_TICK: usize = 8;
 
-/// What the service believes it holds.
-struct Service {
+/// The memory of the service.
+struct DemoService {
     sessions: Vec<Vec<u8>>,
     cache: VecDeque<Vec<u8>>,
     served: u64,
 }
 
 pub(crate) fn run() -> Result<ExitCode, Error> {
-    let mut service = Service { sessions: Vec::new(), cache: VecDeque::new(), served: 0 };
+    let mut service = DemoService { sessions: Vec::new(), cache: VecDeque::new(), served: 0 };
     let mut reported = Instant::now();
     loop {
         for _ in 0..SESSIONS_PER_TICK {
@@ -51,19 +51,19 @@ pub(crate) fn run() -> Result<ExitCode, Error> {
 }
 
 #[inline(never)]
-fn open_session(service: &mut Service) {
+fn open_session(service: &mut DemoService) {
     service.sessions.push(leak_session());
 }
 
-/// The leak: opened all the time, closed by nobody.
+/// The leak: sessions are opened and never closed.
 #[inline(never)]
 fn leak_session() -> Vec<u8> {
     black_box(vec![1; SESSION_BYTES])
 }
 
-/// Steady work: everything it allocates is freed before it returns, but for a page now and then.
+/// Steady work: all allocations are freed before it returns, except an occasional page.
 #[inline(never)]
-fn serve_request(service: &mut Service) {
+fn serve_request(service: &mut DemoService) {
     let request = parse_request(service.served);
     let answer = render_answer(&request);
     service.served += u64::from(!black_box(answer).is_empty());
@@ -82,9 +82,9 @@ fn render_answer(request: &[String]) -> String {
     black_box(request.join("&"))
 }
 
-/// Bounded: the oldest page goes when it is full.
+/// Adds a page to the bounded cache. A full cache drops its oldest page.
 #[inline(never)]
-fn cache_page(service: &mut Service) {
+fn cache_page(service: &mut DemoService) {
     if service.cache.len() == CACHE_ENTRIES {
         service.cache.pop_front();
     }

@@ -1,4 +1,4 @@
-//! `heapql doctor`: why nothing is recorded, and what to do about it. It repairs nothing.
+//! `heapql doctor`: prints why nothing is recorded, and the remedy. It repairs nothing; the checks are `doctor`'s.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,7 +1,6 @@
 //! `heapql env`: shell assignments that have every program started from that shell recorded, for eval.
 //!
-//! It only prints them, or else the interfaces by which programs label their memory, so that the one binary is all that
-//! needs to be installed.
+//! It only prints them, or else the interfaces by which programs label their memory, so that the one binary is a complete installation.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -11,9 +10,9 @@ use std::process::ExitCode;
 use crate::cli::{Api, EnvArguments};
 use crate::error::Error;
 use crate::launch::preload_list;
-use crate::place;
-use crate::shell::quoted;
-use crate::talk::say;
+use crate::paths;
+use crate::shell::quote;
+use crate::stderr::say;
 
 pub(crate) fn run(arguments: EnvArguments) -> Result<ExitCode, Error> {
     let text = match arguments.api {
@@ -28,13 +27,13 @@ pub(crate) fn run(arguments: EnvArguments) -> Result<ExitCode, Error> {
 }
 
 fn assignments(dir: Option<&Path>) -> Result<String, Error> {
-    let root = place::ledger_root(dir)?;
-    let library = place::unpack(&root)?;
+    let root = paths::ledger_root(dir)?;
+    let library = paths::unpack(&root)?;
     let preload = preload_list(&library, env::var_os("LD_PRELOAD").as_deref());
     let mut lines = String::new();
     for (name, value) in [("HEAPQL_DIR", root.as_os_str()), ("LD_PRELOAD", &preload)] {
         let value = value.to_str().ok_or_else(|| Error::new(format!("'{}' is not UTF-8", value.display())))?;
-        lines += &format!("export {name}={}\n", quoted(value));
+        lines += &format!("export {name}={}\n", quote(value));
     }
     if io::stdout().is_terminal() {
         say!("hint: this is for a shell: eval \"$(heapql env)\"");

@@ -1,44 +1,43 @@
-//! `heapql flame`, `export` and `diff`: the heap as a picture or a file. Each is one statement, `SELECT flamegraph_svg(..)`
-//! or its like, to the running server or to the ledgers; what it gives is written as it is.
+//! `heapql flame`, `export` and `diff`: the heap as a picture or a file. Each runs one statement, such as `SELECT flamegraph_svg(..)`, on
+//! the running server or on the ledgers, and writes its value. Drawing is the server's.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{DiffArguments, ExportArguments, ExportFormat, FlameArguments, FlameFormat, Picked};
-use crate::client::Answer;
+use crate::cli::{DiffArguments, ExportArguments, ExportFormat, FlameArguments, FlameFormat, SelectionArguments};
+use crate::client::{Client, RowStream};
 use crate::error::Error;
 use crate::rows::Cell;
 use crate::service;
-use crate::talk::say;
-use crate::verbs::sql;
+use crate::stderr::say;
 
 pub(crate) fn flame(arguments: FlameArguments) -> Result<ExitCode, Error> {
-    let FlameArguments { format, value, picked } = arguments;
-    let format = chosen(format, picked.output.as_deref());
-    let statement = call(function(format), &[text(&value), pid(&picked), label(&picked)]);
-    written(&picked, &statement, Content::Picture)
+    let FlameArguments { format, value, selection } = arguments;
+    let format = chosen(format, selection.output.as_deref());
+    let statement = call(function(format), &[text(&value), pid(&selection), label(&selection)]);
+    write_value(&selection, &statement, Content::Picture)
 }
 
 pub(crate) fn diff(arguments: DiffArguments) -> Result<ExitCode, Error> {
-    let DiffArguments { from, to, format, value, picked } = arguments;
-    let format = chosen(format, picked.output.as_deref());
+    let DiffArguments { from, to, format, value, selection } = arguments;
+    let format = chosen(format, selection.output.as_deref());
     let to = to.as_deref().map_or_else(null, text);
-    let statement = call(function(format), &[text(&value), pid(&picked), label(&picked), text(&from), to]);
-    written(&picked, &statement, Content::Picture)
+    let statement = call(function(format), &[text(&value), pid(&selection), label(&selection), text(&from), to]);
+    write_value(&selection, &statement, Content::Picture)
 }
 
 pub(crate) fn export(arguments: ExportArguments) -> Result<ExitCode, Error> {
-    let ExportArguments { format, value, picked } = arguments;
+    let ExportArguments { format, value, selection } = arguments;
     match format {
         ExportFormat::Pprof => {
-            let statement = call("pprof", &[pid(&picked), label(&picked)]);
-            written(&picked, &statement, Content::Binary)
+            let statement = call("pprof", &[pid(&selection), label(&selection)]);
+            write_value(&selection, &statement, Content::Binary)
         }
         ExportFormat::Folded => {
-            let statement = call("folded", &[text(&value), pid(&picked), label(&picked)]);
-            written(&picked, &statement, Content::Text)
+            let statement = call("folded", &[text(&value), pid(&selection), label(&selection)]);
+            write_value(&selection, &statement, Content::Text)
         }
     }
 }
@@ -50,7 +49,7 @@ enum Content {
     Binary,
 }
 
-/// What was asked for, else what the file's name says, else SVG.
+/// The requested format, else that of the file's name, else SVG.
 fn chosen(format: Option<FlameFormat>, output: Option<&Path>) -> FlameFormat {
     let extension = output.and_then(Path::extension).and_then(|extension| extension.to_str());
     format.unwrap_or(match extension {
@@ -70,7 +69,7 @@ fn call(function: &str, arguments: &[String]) -> String {
     format!("SELECT {function}({})", arguments.join(", "))
 }
 
-/// A literal; a backslash is none of PostgreSQL's escapes.
+/// A SQL literal. A backslash is no escape in PostgreSQL.
 fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -79,21 +78,21 @@ fn null() -> String {
     "NULL".to_owned()
 }
 
-fn pid(picked: &Picked) -> String {
-    picked.pid.map_or_else(null, |pid| pid.to_string())
+fn pid(selection: &SelectionArguments) -> String {
+    selection.pid.map_or_else(null, |pid| pid.to_string())
 }
 
-fn label(picked: &Picked) -> String {
-    picked.label.as_deref().map_or_else(null, text)
+fn label(selection: &SelectionArguments) -> String {
+    selection.label.as_deref().map_or_else(null, text)
 }
 
-fn written(picked: &Picked, statement: &str, content: Content) -> Result<ExitCode, Error> {
-    if picked.output.is_none() && content != Content::Text && io::stdout().is_terminal() {
+fn write_value(selection: &SelectionArguments, statement: &str, content: Content) -> Result<ExitCode, Error> {
+    if selection.output.is_none() && content != Content::Text && io::stdout().is_terminal() {
         return Err(Error::usage("this would fill the terminal with what no person reads")
             .hint("name a file with -o, for example -o heap.html, or pipe it on"));
     }
     let bytes = service::runtime()?.block_on(async {
-        let client = sql::connect(&picked.ask).await?;
+        let client = Client::open(&selection.ask).await?;
         let answer = client.ask(statement).await?;
         let bytes = match answer {
             Some(answer) => value(answer, content).await,
@@ -102,14 +101,14 @@ fn written(picked: &Picked, statement: &str, content: Content) -> Result<ExitCod
         client.take_notices().iter().for_each(|notice| say!("{notice}"));
         bytes
     })?;
-    match &picked.output {
+    match &selection.output {
         Some(path) => {
             let cannot = |error| Error::new(format!("cannot write '{}': {error}", path.display()));
             fs::write(path, &bytes).map_err(cannot)?;
             say!("wrote {} ({} bytes)", path.display(), bytes.len());
         }
         None => match io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()) {
-            // Whoever reads has enough of it.
+            // The reader is gone.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             wrote => wrote.map_err(|error| Error::new(format!("cannot write to stdout: {error}")))?,
         },
@@ -117,7 +116,7 @@ fn written(picked: &Picked, statement: &str, content: Content) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-async fn value(mut answer: Answer, content: Content) -> Result<Vec<u8>, Error> {
+async fn value(mut answer: RowStream, content: Content) -> Result<Vec<u8>, Error> {
     let missing = || Error::new("the server gave no value");
     let row = answer.next().await?.ok_or_else(missing)?;
     let Some(Cell::Text(text) | Cell::Bare(text)) = row.into_iter().next() else { return Err(missing()) };
@@ -127,7 +126,7 @@ async fn value(mut answer: Answer, content: Content) -> Result<Vec<u8>, Error> {
     unhexed(&text).ok_or_else(|| Error::new("the server gave a value that is no bytea"))
 }
 
-/// PostgreSQL's text form of bytes: `\x0aff`.
+/// Decodes PostgreSQL's text form of bytes: `\x0aff`.
 fn unhexed(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x")?.as_bytes();
     let digit = |byte: u8| (byte as char).to_digit(16);

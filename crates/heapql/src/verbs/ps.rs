@@ -1,6 +1,6 @@
 //! `heapql ps`: the recorded processes, dead and unreadable ones included, without an engine.
 //!
-//! What is live in them by label or stack is a question for SQL.
+//! Live memory by label or stack is for SQL.
 
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
@@ -11,23 +11,23 @@ use heapql_registry::{RegistrySettings, Source, SourceState};
 
 use crate::cli::PsArguments;
 use crate::error::Error;
-use crate::place;
-use crate::rows::{Cell, Rows};
+use crate::paths;
+use crate::rows::{Cell, RowPrinter};
 use crate::service;
-use crate::talk::say;
+use crate::stderr::say;
 
 const COLUMNS: [&str; 8] =
     ["pid", "state", "started_at", "intervals", "sampled_count", "sampled_bytes", "ledger_bytes", "command"];
 
 pub(crate) fn run(arguments: PsArguments) -> Result<ExitCode, Error> {
-    let root = place::ledger_root(arguments.dir.dir.as_deref())?;
+    let root = paths::ledger_root(arguments.dir.dir.as_deref())?;
     let sources = service::open(RegistrySettings::read_only(root.clone()))?.sources();
     if sources.is_empty() {
         say!("no process is recorded in '{}' (hint: heapql run -- CMD)", root.display());
     }
     let print = || {
         let out = BufWriter::new(io::stdout().lock());
-        let mut rows = Rows::begin(out, arguments.format, COLUMNS.map(str::to_owned).into())?;
+        let mut rows = RowPrinter::begin(out, arguments.format, COLUMNS.map(str::to_owned).into())?;
         for source in &sources {
             rows.row(cells(source))?;
         }

@@ -1,7 +1,7 @@
 //! `heapql run`: a program with a server beside it, for as long as the program runs.
 //!
-//! The server is this process and the program its child; if this process is killed the program goes on. `demo` is this
-//! verb with a program of its own.
+//! The server is this process and the program its child. If this process is killed, the program continues. `demo` is this verb with a
+//! program of its own. SQL and listeners are `service`'s.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,15 +20,15 @@ use crate::error::Error;
 use crate::intervals;
 use crate::launch::{self, Launch};
 use crate::listen::IfTaken;
-use crate::place::{self, RunDir};
-use crate::service::{self, Plan, Service};
+use crate::paths::{self, RunDir};
+use crate::service::{self, Service, ServiceOptions};
 use crate::signals::{self, Signals};
-use crate::talk::say;
+use crate::stderr::say;
 
-/// What blocking work may take of the time after the end: none of it matters any more.
-const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+/// Time that blocking work gets after the end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What to run and how to talk about it.
+/// A program to run with a server beside it.
 pub(super) struct Recording {
     pub(super) command: Vec<OsString>,
     pub(super) title: String,
@@ -60,21 +60,21 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, Error> {
 }
 
 impl Recording {
-    /// Returns the program's exit status.
+    /// Runs the program and returns its exit status.
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         cluster::check(&self.listen.cluster)?;
-        let root = place::ledger_root(None)?;
-        clear_away(&root);
-        let library = place::unpack(&root)?;
+        let root = paths::ledger_root(None)?;
+        remove_old_runs(&root);
+        let library = paths::unpack(&root)?;
         let dir = RunDir::create(&root)?;
         let runtime = service::runtime()?;
         let ended = runtime.block_on(self.beside_a_server(dir.path(), &library));
-        runtime.shutdown_timeout(LEAVE_WITHIN);
+        runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
         ended.map(|ended| ExitCode::from(launch::exit_status(ended)))
     }
 
     async fn beside_a_server(&self, dir: &Path, library: &Path) -> Result<ExitStatus, Error> {
-        let service = Service::start(Plan {
+        let service = Service::start(ServiceOptions {
             dir,
             listen: &self.listen,
             if_taken: IfTaken::PickAnother,
@@ -85,14 +85,14 @@ impl Recording {
         })
         .await?;
         let ended = self
-            .attend(&service, Launch { command: &self.command, library, dir, allocator: self.allocator.as_deref() })
+            .supervise(&service, Launch { command: &self.command, library, dir, allocator: self.allocator.as_deref() })
             .await;
         service.stop().await;
         ended
     }
 
-    /// From the program's start to its end; with `--keep` until somebody ends the server.
-    async fn attend(&self, service: &Service, launch: Launch<'_>) -> Result<ExitStatus, Error> {
+    /// Attends the program from its start to its end, and with `--keep` until a signal ends the server.
+    async fn supervise(&self, service: &Service, launch: Launch<'_>) -> Result<ExitStatus, Error> {
         let failed = |what: &str, error: io::Error| Error::new(format!("cannot {what}: {error}"));
         let not_caught = |error| failed("catch signals", error);
         let mut signals = Signals::catch(&signals::FORWARDED).map_err(not_caught)?;
@@ -103,7 +103,7 @@ impl Recording {
         let ended = launch::wait(&mut child, &mut signals).await;
         let ended = ended.map_err(|error| failed(&format!("wait for '{}'", self.title), error))?;
         if self.keep {
-            pid.into_iter().for_each(|pid| service.set_exit(pid, launch::how(ended)));
+            pid.into_iter().for_each(|pid| service.set_exit(pid, launch::describe_end(ended)));
             self.announce_end(ended);
             signals.ending_after_target().await;
         }
@@ -120,13 +120,17 @@ impl Recording {
 
     fn announce_end(&self, ended: ExitStatus) {
         if !self.quiet {
-            say!("ended      {}  {}  its samples stay until this server stops", self.title, launch::how(ended));
+            say!(
+                "ended      {}  {}  its samples stay until this server stops",
+                self.title,
+                launch::describe_end(ended)
+            );
             say!("stop       Ctrl-C, or kill {}", std::process::id());
         }
     }
 }
 
-/// Where Debian, and others, install the library that stands in for malloc.
+/// The library of mimalloc, in the directories that Debian and other distributions use.
 fn mimalloc() -> Result<PathBuf, Error> {
     let triple = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
     let dirs = [triple.as_str(), "/usr/lib64", "/usr/lib", "/usr/local/lib"];
@@ -138,11 +142,11 @@ fn mimalloc() -> Result<PathBuf, Error> {
     })
 }
 
-/// What earlier runs left beyond the bounds, and their empty directories.
-fn clear_away(root: &Path) {
+/// Removes ledgers of earlier runs beyond the bounds, and empty directories.
+fn remove_old_runs(root: &Path) {
     match service::open(RegistrySettings::serving(root.to_owned())) {
         Ok(registry) => drop(registry.sources()),
         Err(error) => tracing::warn!("{error}"),
     }
-    place::remove_finished_runs(root);
+    paths::remove_finished_runs(root);
 }

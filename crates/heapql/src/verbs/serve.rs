@@ -1,6 +1,6 @@
 //! `heapql serve`: SQL about every recorded process of this host, until it is stopped.
 //!
-//! It starts nothing and records nothing: processes record themselves, by the environment that `env` prints or by `run`.
+//! It starts no program and records none: processes record themselves, through the environment that `env` prints or through `run`.
 //! Parameters, history and the members of its cluster are kept in its data directory.
 
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use crate::cluster::{self, ClusterListener};
 use crate::config;
 use crate::error::Error;
 use crate::listen::IfTaken;
-use crate::place;
-use crate::service::{self, Plan, Service};
+use crate::paths;
+use crate::service::{self, Service, ServiceOptions};
 use crate::signals::{self, Signals};
 
 const PARAMETER_FILE: &str = "parameters.toml";
@@ -28,11 +28,11 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
     if arguments.listen.cluster.cluster.is_some() {
         ClusterListener::raise_descriptor_limit();
     }
-    let root = place::ledger_root(arguments.dir.as_deref())?;
+    let root = paths::ledger_root(arguments.dir.as_deref())?;
     let data_dir = arguments.data_dir.clone().map_or_else(default_data_dir, Ok)?;
-    place::private(&data_dir)?;
-    place::remove_finished_runs(&root);
-    let plan = Plan {
+    paths::private(&data_dir)?;
+    paths::remove_finished_runs(&root);
+    let options = ServiceOptions {
         dir: &root,
         listen: &arguments.listen,
         if_taken: IfTaken::Fail,
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
             Ok(signals)
         });
         let mut signals = caught.map_err(|error| Error::new(format!("cannot catch signals: {error}")))?;
-        let service = Service::start(plan).await?;
+        let service = Service::start(options).await?;
         banner::serving(&service, &root, arguments.dir.is_none());
         signals.ending().await;
         tracing::info!("stopping");
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
 }
 
 fn default_data_dir() -> Result<PathBuf, Error> {
-    place::of_user("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+    paths::user_dir("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
         Error::new("there is no place to keep parameters: neither XDG_STATE_HOME nor HOME is set")
             .hint("name a directory with --data-dir")
     })

@@ -1,23 +1,23 @@
 //! `heapql set NAME=VALUE..`: ALTER SYSTEM SET without a client.
 //!
-//! Every server that runs over the ledgers is told, so that what it shows, and keeps in its parameter file, is what the
-//! processes do. Names, values and ranges are the catalog's to check.
+//! The statement goes to every server that runs over the ledgers, so that the values that a server shows and keeps are those of the
+//! processes. The servers check names, values and ranges.
 
 use std::process::ExitCode;
 
-use crate::cli::{AskFlags, SetArguments};
-use crate::client::{self, Client, Whom};
+use crate::cli::{EndpointFlags, SetArguments};
+use crate::client::{self, Client, Endpoint};
 use crate::error::Error;
-use crate::place;
+use crate::paths;
 use crate::service;
-use crate::talk::say;
+use crate::stderr::say;
 
 pub(crate) fn run(arguments: SetArguments) -> Result<ExitCode, Error> {
     let statement = statement(&arguments.assignments)?;
     let password = client::password(&arguments.ask)?;
     service::runtime()?.block_on(async {
-        for whom in told(&arguments.ask)? {
-            let client = Client::connect(&whom, password.as_deref()).await?;
+        for endpoint in servers_to_set(&arguments.ask)? {
+            let client = Client::connect(&endpoint, password.as_deref()).await?;
             client.ask(&statement).await?;
             client.take_notices().iter().for_each(|notice| say!("{notice}"));
         }
@@ -25,16 +25,16 @@ pub(crate) fn run(arguments: SetArguments) -> Result<ExitCode, Error> {
     })
 }
 
-fn told(flags: &AskFlags) -> Result<Vec<Whom>, Error> {
+fn servers_to_set(flags: &EndpointFlags) -> Result<Vec<Endpoint>, Error> {
     if flags.server.is_some() {
-        return Ok(vec![Whom::of(flags)?]);
+        return Ok(vec![Endpoint::choose(flags)?]);
     }
-    let root = place::ledger_root(flags.dir.dir.as_deref())?;
-    let (servers, is_one_left_out) = Whom::all(&root);
+    let root = paths::ledger_root(flags.dir.dir.as_deref())?;
+    let (servers, is_one_left_out) = Endpoint::all(&root);
     if is_one_left_out {
         say!("warning: a server without a PostgreSQL listener goes on showing the values it had");
     }
-    Ok(if servers.is_empty() { vec![Whom::Ledgers(root)] } else { servers })
+    Ok(if servers.is_empty() { vec![Endpoint::Ledgers(root)] } else { servers })
 }
 
 fn statement(assignments: &[String]) -> Result<String, Error> {
@@ -58,7 +58,7 @@ fn item(assignment: &str) -> Result<String, Error> {
 mod tests {
     use super::*;
 
-    fn of(assignments: &[&str]) -> Option<String> {
+    fn statement_of(assignments: &[&str]) -> Option<String> {
         let assignments: Vec<_> = assignments.iter().map(|text| (*text).to_owned()).collect();
         statement(&assignments).ok()
     }
@@ -66,13 +66,13 @@ mod tests {
     #[test]
     fn several_become_one_statement() {
         let expected = "ALTER SYSTEM SET _min_malloc_sample_interval = '1', x = '16.5'";
-        assert_eq!(of(&["_min_malloc_sample_interval=1", "x=16.5"]).as_deref(), Some(expected));
+        assert_eq!(statement_of(&["_min_malloc_sample_interval=1", "x=16.5"]).as_deref(), Some(expected));
     }
 
     #[test]
     fn nothing_else_gets_into_it() {
         for wrong in ["x", "x=", "=1", "x y=1", "x=1'", "x=1\\", "x; DROP=1"] {
-            assert_eq!(of(&[wrong]), None, "{wrong}");
+            assert_eq!(statement_of(&[wrong]), None, "{wrong}");
         }
     }
 }

@@ -1,29 +1,30 @@
-//! `heapql top`: what is live and how fast it grows, on a terminal for as long as somebody looks, else once.
+//! `heapql top`: live memory and its growth, continuously on a terminal, else once. The view is `top`'s.
 
 use std::io::{self, BufWriter, IsTerminal};
 use std::process::ExitCode;
 
-use crate::cli::{Format, TopArguments};
-use crate::client::{self, Whom};
+use crate::cli::{OutputFormat, TopArguments};
+use crate::client::{self, Endpoint};
 use crate::error::Error;
-use crate::rows::Rows;
+use crate::rows::RowPrinter;
 use crate::service;
-use crate::top::{self, Source};
+use crate::top::{self, LineSource};
 
 pub(crate) fn run(arguments: TopArguments) -> Result<ExitCode, Error> {
-    let whom = Whom::of(&arguments.ask)?;
+    let endpoint = Endpoint::choose(&arguments.ask)?;
     let password = client::password(&arguments.ask)?;
-    let mut source = Source::new(whom, password, arguments.pid, arguments.ask);
+    let mut source = LineSource::new(endpoint, password, arguments.pid, arguments.ask);
     service::runtime()?.block_on(async {
         if !arguments.once && io::stdin().is_terminal() && io::stdout().is_terminal() {
             // What is wrong from the beginning is said before the screen is taken.
-            source.look(arguments.by).await?;
+            source.poll(arguments.by).await?;
             return top::live(source, arguments.by, arguments.interval).await;
         }
-        let look = source.look(arguments.by).await?;
+        let lines = source.poll(arguments.by).await?;
         let print = || {
-            let mut rows = Rows::begin(BufWriter::new(io::stdout()), Format::Table, arguments.by.headings())?;
-            look.iter().try_for_each(|line| rows.row(line.cells()))?;
+            let mut rows =
+                RowPrinter::begin(BufWriter::new(io::stdout()), OutputFormat::Table, arguments.by.headings())?;
+            lines.iter().try_for_each(|line| rows.row(line.cells()))?;
             rows.end()
         };
         match print() {

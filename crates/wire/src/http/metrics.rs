@@ -1,16 +1,16 @@
-//! `/metrics`: what Prometheus scrapes. Few series: one per live process, and the server's own cost.
+//! `/metrics` for Prometheus: one series per live process, and the server's own cost. Values come from SQL.
 
 use std::fmt::Write;
 
 use heapql_server::Failure;
 
-use super::query::Asker;
+use super::query::QueryClient;
 
-/// Of a command line that is a label.
-const MOST_LETTERS: usize = 120;
+/// Maximum number of characters of a label's value.
+const MAX_LABEL_CHARS: usize = 120;
 
-/// Of this server, not of its cluster. One metric: its name, its meaning, its type, and the statement whose last column is the
-/// value; the other columns are labels, by their names.
+/// Metrics of this server, not of its cluster: name, description, type, and a statement. The last column of its rows is the value, the
+/// others are labels under their names.
 const METRICS: &[(&str, &str, &str, &str)] = &[
     (
         "heapql_processes",
@@ -51,11 +51,11 @@ const METRICS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-pub(super) async fn exposed(asker: &Asker) -> Result<String, Failure> {
+pub(super) async fn render(client: &QueryClient) -> Result<String, Failure> {
     let mut text = String::new();
     for (name, help, kind, statement) in METRICS {
         head(&mut text, name, help, kind);
-        let table = asker.table_here(statement).await?;
+        let table = client.table_here(statement).await?;
         for row in &table.rows {
             let Some((Some(value), labels)) = row.split_last() else { continue };
             let label = |(column, value): (&String, &Option<String>)| {
@@ -74,11 +74,11 @@ fn head(text: &mut String, name: &str, help: &str, kind: &str) {
 }
 
 fn label(text: &str) -> String {
-    let text: String = text.chars().take(MOST_LETTERS).collect();
+    let text: String = text.chars().take(MAX_LABEL_CHARS).collect();
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// The server's process, under the names that Prometheus' own clients use.
+/// Appends the metrics of the server's process, under the names that Prometheus' own clients use.
 fn own(text: &mut String) {
     // The name in both files may be no UTF-8.
     let read = |name| String::from_utf8_lossy(&std::fs::read(name).unwrap_or_default()).into_owned();
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_label_stays_one() {
         assert_eq!(label("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
-        assert_eq!(label(&"é".repeat(500)).chars().count(), MOST_LETTERS);
+        assert_eq!(label(&"é".repeat(500)).chars().count(), MAX_LABEL_CHARS);
     }
 
     #[test]

@@ -1,20 +1,20 @@
-//! HTTP/1.1: pictures and files of the heap, metrics, and queries by URL. Everything it answers is SQL through a session
-//! of the catalog, so that guards, time limits and warnings are those of the other protocols.
+//! HTTP/1.1: pictures and files of the heap, metrics, and queries by URL. Every answer comes from SQL through a session, so that guards,
+//! time limits and warnings are those of the other protocols.
 //!
 //! ```text
-//! gate    who may ask         route   which answer         reply    status, headers, errors
-//! patient stalled clients     query   one statement's rows  page, metrics   what is made of them
+//! access         password, host names   route   paths and parameters    reply           status, headers, errors
+//! write_timeout  stalled clients        query   one statement's rows    page, metrics   pages made of rows
 //! ```
 //!
 //! hyper reads and writes the messages. Left out: TLS, HTTP/2, compression, cookies. Called by `listen`.
 
-mod gate;
+mod access;
 mod metrics;
 mod page;
-mod patient;
 mod query;
 mod reply;
 mod route;
+mod write_timeout;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -32,30 +32,30 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::{debug, info};
 
-use crate::listen::LOGIN_TIMEOUT;
-use gate::Gate;
-use patient::Patient;
-use query::Asker;
+use crate::limits::LOGIN_TIMEOUT;
+use access::AccessPolicy;
+use query::QueryClient;
 use reply::Body;
+use write_timeout::WriteTimeout;
 
-/// Of a request's line and headers.
+/// Maximum size of a request's line and headers.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 
 pub(crate) struct Http {
     engine: Arc<Engine>,
-    gate: Gate,
+    access: AccessPolicy,
 }
 
 impl Http {
-    /// `bound` is where it listens.
+    /// `bound` is the address that is listened on.
     pub(crate) fn new(engine: Arc<Engine>, bound: Option<SocketAddr>) -> Http {
         let is_local = bound.is_some_and(|address| address.ip().to_canonical().is_loopback());
-        let gate = Gate::new(engine.server().password().map(str::to_owned), is_local);
-        Http { engine, gate }
+        let access = AccessPolicy::new(engine.server().password().map(str::to_owned), is_local);
+        Http { engine, access }
     }
 
-    /// All requests of a connection, one after the other.
+    /// Answers the requests of a connection, one after the other.
     pub(crate) async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
@@ -76,7 +76,7 @@ impl Http {
             .header_read_timeout(LOGIN_TIMEOUT)
             .max_buf_size(MAX_HEAD)
             .max_headers(MAX_HEADERS)
-            .serve_connection(TokioIo::new(Patient::new(stream)), answer);
+            .serve_connection(TokioIo::new(WriteTimeout::new(stream)), answer);
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -94,10 +94,10 @@ impl Http {
 
     async fn answer(&self, request: Request<Incoming>, peer: String, connection_id: u32) -> Response<Body> {
         let line = format!("{} {}", request.method(), request.uri().path());
-        let answer = match self.gate.check(&request) {
+        let answer = match self.access.check(&request) {
             Ok(()) => {
-                let asker = Asker { engine: Arc::clone(&self.engine), peer, connection_id };
-                route::answer(request, asker).await
+                let client = QueryClient { engine: Arc::clone(&self.engine), peer, connection_id };
+                route::answer(request, client).await
             }
             Err(refusal) => *refusal,
         };
@@ -105,7 +105,7 @@ impl Http {
         answer
     }
 
-    /// Says why there is no place.
+    /// Refuses a client because there are too many.
     pub(crate) async fn refuse(mut stream: TcpStream, message: &str) {
         let head =
             "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n";
@@ -115,7 +115,7 @@ impl Http {
     }
 }
 
-/// A sender that is gone can never ask for a shutdown; its server is gone too.
+/// Waits for the shutdown. A sender that is gone has ended with its server.
 async fn stopping(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }

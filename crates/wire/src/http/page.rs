@@ -1,10 +1,11 @@
-//! `/`: what is recorded and what holds the heap, each table with the statement that made it, and where to go from there.
+//! The page `/`: recorded processes and what holds the heap, each table with its statement, and links to the other pages. Rows come from
+//! `query`.
 
 use std::fmt::Write;
 
 use heapql_profile::escaped;
 
-use super::query::Asker;
+use super::query::QueryClient;
 use super::reply::table;
 
 const STYLE: &str = "\
@@ -14,7 +15,7 @@ code,td,textarea{font:12px ui-monospace,monospace}code{user-select:all}p{margin:
 table{border-collapse:collapse;margin:4px 0}th,td{text-align:left;vertical-align:top;padding:2px 14px 2px 0;\
 overflow-wrap:break-word;max-width:60em}th{font-weight:600;font-size:12px}textarea{width:100%;max-width:70em}";
 
-/// Heading, statement. The servers' own heaps are not what was asked for.
+/// Heading and statement of each table. The servers' own heaps are left out.
 const SECTIONS: &[(&str, &str)] = &[
     (
         "Recorded processes",
@@ -37,14 +38,14 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-pub(super) async fn index(asker: &Asker) -> String {
+pub(super) async fn index(client: &QueryClient) -> String {
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>HeapQL</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>HeapQL</h1>\n{LINKS}"
     );
     for (heading, statement) in SECTIONS {
-        let body = match asker.table(statement).await {
+        let body = match client.table(statement).await {
             Ok(found) if found.rows.is_empty() => "<p>No rows.</p>\n".to_owned(),
             Ok(found) => table(&found.columns, &found.rows, linked),
             Err(failure) => format!("<p>error: {}</p>\n", escaped(&failure.message)),
@@ -54,7 +55,7 @@ pub(super) async fn index(asker: &Asker) -> String {
     html + FORM + "</body>\n</html>\n"
 }
 
-/// A process leads to its picture.
+/// Links a pid to the flame graph of its process.
 fn linked(column: &str, text: &str) -> Option<String> {
     let pid: i64 = text.parse().ok().filter(|_| column == "pid")?;
     Some(format!("<a href=\"/flamegraph?pid={pid}\">{pid}</a>"))

@@ -1,6 +1,6 @@
-//! One statement of one request, through a session of its own: as one value, as a few rows of text, or streamed.
+//! One statement of one request, through a session of its own: as one value, as a few rows of text, or as a stream.
 //!
-//! Only what reads is run: over HTTP a link or a form could be somebody else's.
+//! Only statements that read are run, because a link or a form could come from another site. Paths are `route`'s.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -24,38 +24,38 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use parking_lot::Mutex;
 
-use super::reply::{Body, Kind, with};
+use super::reply::{Body, ContentKind, with};
 use crate::display::as_strings;
-use crate::link::apart;
+use crate::transport::apart;
 
-/// Words that a statement over HTTP may begin with.
-const READING: [&str; 9] = ["select", "with", "show", "explain", "desc", "describe", "values", "table", "("];
-/// Rows of which a page or the metrics are made.
-const MOST_ROWS: usize = 10_000;
-/// Headers that tell of something.
-const MOST_WARNINGS: usize = 16;
+/// Keywords that a statement over HTTP may begin with.
+const READING_KEYWORDS: [&str; 9] = ["select", "with", "show", "explain", "desc", "describe", "values", "table", "("];
+/// Maximum number of rows of a table on a page or in the metrics.
+const MAX_ROWS: usize = 10_000;
+/// Maximum number of warning headers.
+const MAX_WARNINGS: usize = 16;
 
-/// Who asks.
-pub(super) struct Asker {
+/// A client that runs the statements of one request.
+pub(super) struct QueryClient {
     pub(super) engine: Arc<Engine>,
     pub(super) peer: String,
-    /// Where its connection stands in the list.
+    /// The connection's number in the server's list.
     pub(super) connection_id: u32,
 }
 
-/// Rows as text; NULL is none.
-pub(super) struct Table {
+/// Rows as text. None stands for NULL.
+pub(super) struct TextTable {
     pub(super) columns: Vec<String>,
     pub(super) rows: Vec<Vec<Option<String>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Format {
+pub(super) enum StreamFormat {
     Json,
     Csv,
 }
 
-impl Asker {
+impl QueryClient {
     fn session(&self) -> Result<Session, Failure> {
         let login = Login {
             user: "root@sys".to_owned(),
@@ -67,7 +67,7 @@ impl Asker {
         Session::open(&self.engine, login)
     }
 
-    /// The only value of a statement with a `?` for each of `arguments`.
+    /// Runs a statement with a `?` for each of `arguments`, and returns its only value.
     pub(super) async fn value(&self, statement: &str, arguments: Vec<ScalarValue>) -> Result<Vec<u8>, Failure> {
         let session = self.session()?;
         let types: Vec<_> = arguments.iter().map(|argument| Some(argument.data_type())).collect();
@@ -80,21 +80,21 @@ impl Asker {
         Ok(value.as_binary::<i64>().value(0).to_vec())
     }
 
-    /// Of this server only: who collects from all servers asks each of them.
-    pub(super) async fn table_here(&self, statement: &str) -> Result<Table, Failure> {
+    /// Runs a statement on this server only. A collector of metrics asks each server of a cluster.
+    pub(super) async fn table_here(&self, statement: &str) -> Result<TextTable, Failure> {
         let session = self.session()?;
         session.execute("SET cluster_local = 1").await?;
         Self::table_of(&session, statement).await
     }
 
-    pub(super) async fn table(&self, statement: &str) -> Result<Table, Failure> {
+    pub(super) async fn table(&self, statement: &str) -> Result<TextTable, Failure> {
         Self::table_of(&self.session()?, statement).await
     }
 
-    async fn table_of(session: &Session, statement: &str) -> Result<Table, Failure> {
+    async fn table_of(session: &Session, statement: &str) -> Result<TextTable, Failure> {
         let mut stream = rows(unhurried(session.execute(statement)).await?)?;
         let columns = stream.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let mut table = Table { columns, rows: Vec::new() };
+        let mut table = TextTable { columns, rows: Vec::new() };
         while let Some(batch) = unhurried(stream.next()).await {
             let batch = batch.map_err(Failure::from_datafusion)?;
             let columns = batch
@@ -106,14 +106,14 @@ impl Asker {
             let cell = |column: &datafusion::arrow::array::StringArray, row| {
                 (!column.is_null(row)).then(|| column.value(row).to_owned())
             };
-            let rows = (0..batch.num_rows()).take(MOST_ROWS - table.rows.len());
+            let rows = (0..batch.num_rows()).take(MAX_ROWS - table.rows.len());
             table.rows.extend(rows.map(|row| columns.iter().map(|column| cell(column, row)).collect()));
         }
         Ok(table)
     }
 
-    /// Rows as they come. A failure before the first is one of the whole answer.
-    pub(super) async fn stream(&self, text: &str, format: Format) -> Result<Response<Body>, Failure> {
+    /// Streams the rows of a statement. A failure before the first batch fails the request.
+    pub(super) async fn stream(&self, text: &str, format: StreamFormat) -> Result<Response<Body>, Failure> {
         let session = self.session()?;
         let statements = session.statements(text)?;
         let [statement] = statements.as_slice() else {
@@ -122,29 +122,31 @@ impl Asker {
         };
         check_reads(statement)?;
         let mut stream = rows(unhurried(session.execute(statement)).await?)?;
-        let encoder = Encoder::new(format);
+        let encoder = BatchEncoder::new(format);
         let first = match unhurried(stream.next()).await {
             Some(batch) => Some(batch.map_err(Failure::from_datafusion)?),
             None => None,
         };
         let kind = match format {
-            Format::Json => Kind::Json,
-            Format::Csv => Kind::Csv,
+            StreamFormat::Json => ContentKind::Json,
+            StreamFormat::Csv => ContentKind::Csv,
         };
         let first = first.unwrap_or_else(|| RecordBatch::new_empty(stream.schema()));
-        let told = told(&session);
+        let warnings = warning_headers(&session);
         let pieces = pieces(session, stream, encoder, first).map(|piece| piece.map(Frame::data));
         let mut answer = with(StatusCode::OK, kind, Body::new(StreamBody::new(pieces)));
-        answer.headers_mut().extend(told.into_iter().map(|told| (HeaderName::from_static("heapql-warning"), told)));
+        answer
+            .headers_mut()
+            .extend(warnings.into_iter().map(|warning| (HeaderName::from_static("heapql-warning"), warning)));
         Ok(answer)
     }
 }
 
-/// What the statement wants to be known, as far as it is known before the first row: who is missing from the answer is.
-fn told(session: &Session) -> Vec<HeaderValue> {
+/// The statement's warnings as headers, as far as they exist before the first row. Missing servers are known by then.
+fn warning_headers(session: &Session) -> Vec<HeaderValue> {
     let plain =
         |text: String| text.chars().map(|char| if char.is_ascii_graphic() { char } else { ' ' }).collect::<String>();
-    let warnings = session.warnings().into_iter().take(MOST_WARNINGS);
+    let warnings = session.warnings().into_iter().take(MAX_WARNINGS);
     warnings.filter_map(|warning| HeaderValue::from_str(&plain(warning.message)).ok()).collect()
 }
 
@@ -163,7 +165,7 @@ fn rows(outcome: Outcome) -> Result<SendableRecordBatchStream, Failure> {
 
 fn check_reads(statement: &str) -> Result<(), Failure> {
     let text = statement.trim_start().to_ascii_lowercase();
-    let reads = READING.iter().any(|word| {
+    let reads = READING_KEYWORDS.iter().any(|word| {
         let rest = text.strip_prefix(word);
         rest.is_some_and(|rest| *word == "(" || !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
     });
@@ -179,11 +181,11 @@ fn unwritable(error: ArrowError) -> Failure {
     Failure::new(FailureKind::Internal, error.to_string())
 }
 
-/// The session lives as long as its rows.
+/// Encodes the rows of a statement. The session lives as long as the stream.
 fn pieces(
     session: Session,
     stream: SendableRecordBatchStream,
-    encoder: Encoder,
+    encoder: BatchEncoder,
     first: RecordBatch,
 ) -> impl Stream<Item = Result<Bytes, Failure>> + Send {
     let state = Some((session, stream, encoder, Some(first)));
@@ -204,11 +206,11 @@ fn pieces(
     })
 }
 
-/// What a writer wrote since it was last asked.
+/// A buffer that a writer fills and that its owner empties.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Written {
+impl Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -219,40 +221,40 @@ impl Write for Written {
     }
 }
 
-struct Encoder {
-    /// None: CSV.
-    json: Option<JsonWriter<Written, JsonArray>>,
-    written: Written,
+struct BatchEncoder {
+    /// None for CSV.
+    json: Option<JsonWriter<SharedBuffer, JsonArray>>,
+    buffer: SharedBuffer,
     is_first: bool,
 }
 
-impl Encoder {
-    fn new(format: Format) -> Encoder {
-        let written = Written::default();
+impl BatchEncoder {
+    fn new(format: StreamFormat) -> BatchEncoder {
+        let buffer = SharedBuffer::default();
         let json = JsonBuilder::new().with_explicit_nulls(true);
-        let json = (format == Format::Json).then(|| json.build::<_, JsonArray>(written.clone()));
-        Encoder { json, written, is_first: true }
+        let json = (format == StreamFormat::Json).then(|| json.build::<_, JsonArray>(buffer.clone()));
+        BatchEncoder { json, buffer, is_first: true }
     }
 
     fn encode(&mut self, batch: &RecordBatch) -> Result<Bytes, ArrowError> {
         match &mut self.json {
             Some(json) => json.write(batch)?,
-            None => CsvBuilder::new().with_header(self.is_first).build(self.written.clone()).write(batch)?,
+            None => CsvBuilder::new().with_header(self.is_first).build(self.buffer.clone()).write(batch)?,
         }
         self.is_first = false;
-        Ok(self.taken())
+        Ok(self.take())
     }
 
     fn end(&mut self) -> Result<Bytes, ArrowError> {
         if let Some(json) = &mut self.json {
             json.finish()?;
-            self.written.write_all(b"\n")?;
+            self.buffer.write_all(b"\n")?;
         }
-        Ok(self.taken())
+        Ok(self.take())
     }
 
-    fn taken(&self) -> Bytes {
-        std::mem::take(&mut *self.written.0.lock()).into()
+    fn take(&self) -> Bytes {
+        std::mem::take(&mut *self.buffer.0.lock()).into()
     }
 }
 
@@ -261,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_reads_is_run() {
+    fn only_statements_that_read_are_run() {
         for statement in ["SELECT 1", " with a as (select 1) select * from a", "SHOW TABLES", "(select 1)", "desc t"] {
             assert!(check_reads(statement).is_ok(), "{statement}");
         }

@@ -1,4 +1,4 @@
-//! Answers: status, headers, and what a failure looks like. It asks nobody anything.
+//! HTTP answers: status, headers, and the form of failures. It runs no statement.
 
 use std::convert::Infallible;
 
@@ -15,56 +15,56 @@ use hyper::{Response, StatusCode};
 
 use crate::codes::status;
 
-/// Whole, or streamed. An error in it breaks the connection off, so that nobody takes a part for the whole.
+/// A complete or streamed body. An error in it breaks the connection, so that a client cannot take a part for the whole.
 pub(super) type Body = UnsyncBoxBody<Bytes, Failure>;
 
-/// What a body is.
+/// The content of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum ContentKind {
     Text,
     Json,
     Csv,
-    /// Of this crate: no script.
+    /// A page without a script.
     Page,
     /// A page that brings its own policy.
     Sealed,
     Svg,
-    /// gzip.
+    /// A profile in gzip.
     Pprof,
     Metrics,
 }
 
-impl Kind {
+impl ContentKind {
     fn content_type(self) -> &'static str {
         match self {
-            Kind::Text => "text/plain; charset=utf-8",
-            Kind::Json => "application/json",
-            Kind::Csv => "text/csv; charset=utf-8; header=present",
-            Kind::Page | Kind::Sealed => "text/html; charset=utf-8",
-            Kind::Svg => "image/svg+xml",
-            Kind::Pprof => "application/octet-stream",
-            Kind::Metrics => "text/plain; version=0.0.4; charset=utf-8",
+            ContentKind::Text => "text/plain; charset=utf-8",
+            ContentKind::Json => "application/json",
+            ContentKind::Csv => "text/csv; charset=utf-8; header=present",
+            ContentKind::Page | ContentKind::Sealed => "text/html; charset=utf-8",
+            ContentKind::Svg => "image/svg+xml",
+            ContentKind::Pprof => "application/octet-stream",
+            ContentKind::Metrics => "text/plain; version=0.0.4; charset=utf-8",
         }
     }
 
     fn policy(self) -> &'static str {
         match self {
-            Kind::Page => {
+            ContentKind::Page => {
                 "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
             }
-            Kind::Svg => "default-src 'none'; style-src 'unsafe-inline'",
-            Kind::Sealed => "frame-ancestors 'none'",
+            ContentKind::Svg => "default-src 'none'; style-src 'unsafe-inline'",
+            ContentKind::Sealed => "frame-ancestors 'none'",
             _ => "default-src 'none'",
         }
     }
 }
 
-pub(super) fn whole(kind: Kind, bytes: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn whole(kind: ContentKind, bytes: impl Into<Bytes>) -> Response<Body> {
     let body = Full::new(bytes.into()).map_err(|never: Infallible| match never {});
     with(StatusCode::OK, kind, body.boxed_unsync())
 }
 
-pub(super) fn with(status: StatusCode, kind: Kind, body: Body) -> Response<Body> {
+pub(super) fn with(status: StatusCode, kind: ContentKind, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers: [(HeaderName, &'static str); 7] = [
@@ -84,18 +84,18 @@ pub(super) fn with(status: StatusCode, kind: Kind, body: Body) -> Response<Body>
 
 pub(super) fn refused(status: StatusCode, why: &str, hint: Option<&str>) -> Response<Body> {
     let hint = hint.map_or_else(String::new, |hint| format!("hint: {hint}\n"));
-    let mut response = whole(Kind::Text, format!("error: {why}\n{hint}"));
+    let mut response = whole(ContentKind::Text, format!("error: {why}\n{hint}"));
     *response.status_mut() = status;
     response
 }
 
-/// By the one table of codes.
+/// The answer for a failure, with the status of its kind in `codes`.
 pub(super) fn failed(failure: &Failure) -> Response<Body> {
     let status = StatusCode::from_u16(status(failure.kind)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     refused(status, &failure.message, failure.hint.as_deref())
 }
 
-/// An HTML table.
+/// Renders an HTML table.
 pub(super) fn table(
     columns: &[String],
     rows: &[Vec<Option<String>>],

@@ -1,5 +1,5 @@
-//! Which answer a path gets, and what its parameters may be. An unknown parameter is an error: ignoring it would answer
-//! another question.
+//! The paths, their parameters and their answers. An unknown parameter is an error, because the answer would be to another question.
+//! Statements are run by `query`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use hyper::header::{ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::gate::{HEALTH, SQL};
-use super::query::{Asker, Format};
-use super::reply::{Body, Kind, failed, refused, whole};
+use super::access::{HEALTH, SQL};
+use super::query::{QueryClient, StreamFormat};
+use super::reply::{Body, ContentKind, failed, refused, whole};
 use super::{metrics, page};
 
-/// Of a statement that is sent as a body.
+/// Maximum size of a statement that is sent as a body.
 const MAX_BODY: usize = 1 << 20;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const PATHS: &str = "there is /, /flamegraph, /debug/pprof/heap, /folded, /sql, /metrics and /healthz";
 
-pub(super) async fn answer(request: Request<Incoming>, asker: Asker) -> Response<Body> {
+pub(super) async fn answer(request: Request<Incoming>, client: QueryClient) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let is_post = request.method() == Method::POST;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -34,27 +34,27 @@ pub(super) async fn answer(request: Request<Incoming>, asker: Asker) -> Response
         return refusal;
     }
     let answer = match path.as_str() {
-        HEALTH => Ok(whole(Kind::Text, "ok\n")),
-        SQL => sql(request, &asker).await,
-        _ => get(&path, Parameters::of(request.uri().query()), &asker).await,
+        HEALTH => Ok(whole(ContentKind::Text, "ok\n")),
+        SQL => sql(request, &client).await,
+        _ => get(&path, QueryParameters::new(request.uri().query()), &client).await,
     };
     answer.unwrap_or_else(|failure| failed(&failure))
 }
 
-async fn get(path: &str, mut parameters: Parameters, asker: &Asker) -> Result<Response<Body>, Failure> {
+async fn get(path: &str, mut parameters: QueryParameters, client: &QueryClient) -> Result<Response<Body>, Failure> {
     match path {
         "/" => {
             parameters.end()?;
-            Ok(whole(Kind::Page, page::index(asker).await))
+            Ok(whole(ContentKind::Page, page::index(client).await))
         }
-        "/flamegraph" => flamegraph(parameters, asker).await,
+        "/flamegraph" => flamegraph(parameters, client).await,
         "/debug/pprof/heap" => {
             let arguments = vec![parameters.pid()?, parameters.text("label")];
-            // What `go tool pprof` adds; it makes no difference to a heap that is there all the time.
+            // `go tool pprof` adds these. They do not matter for a heap that is always recorded.
             parameters.text("seconds");
             parameters.text("gc");
             parameters.end()?;
-            let mut answer = whole(Kind::Pprof, asker.value("SELECT pprof(?, ?)", arguments).await?);
+            let mut answer = whole(ContentKind::Pprof, client.value("SELECT pprof(?, ?)", arguments).await?);
             let name = HeaderValue::from_static("attachment; filename=\"heap.pb.gz\"");
             answer.headers_mut().insert(CONTENT_DISPOSITION, name);
             Ok(answer)
@@ -62,20 +62,20 @@ async fn get(path: &str, mut parameters: Parameters, asker: &Asker) -> Result<Re
         "/folded" => {
             let arguments = vec![parameters.value()?, parameters.pid()?, parameters.text("label")];
             parameters.end()?;
-            Ok(whole(Kind::Text, asker.value("SELECT folded(?, ?, ?)", arguments).await?))
+            Ok(whole(ContentKind::Text, client.value("SELECT folded(?, ?, ?)", arguments).await?))
         }
         "/metrics" => {
             parameters.end()?;
-            Ok(whole(Kind::Metrics, metrics::exposed(asker).await?))
+            Ok(whole(ContentKind::Metrics, metrics::render(client).await?))
         }
         _ => Ok(refused(StatusCode::NOT_FOUND, &format!("there is no '{path}'"), Some(PATHS))),
     }
 }
 
-async fn flamegraph(mut parameters: Parameters, asker: &Asker) -> Result<Response<Body>, Failure> {
+async fn flamegraph(mut parameters: QueryParameters, client: &QueryClient) -> Result<Response<Body>, Failure> {
     let (kind, statement) = match parameters.take("format").as_deref() {
-        None | Some("html") => (Kind::Sealed, "SELECT flamegraph_html(?, ?, ?, ?, ?)"),
-        Some("svg") => (Kind::Svg, "SELECT flamegraph_svg(?, ?, ?, ?, ?)"),
+        None | Some("html") => (ContentKind::Sealed, "SELECT flamegraph_html(?, ?, ?, ?, ?)"),
+        Some("svg") => (ContentKind::Svg, "SELECT flamegraph_svg(?, ?, ?, ?, ?)"),
         Some(other) => return Err(wrong(format!("format '{other}' is neither html nor svg"))),
     };
     let arguments = vec![
@@ -86,11 +86,11 @@ async fn flamegraph(mut parameters: Parameters, asker: &Asker) -> Result<Respons
         parameters.text("to"),
     ];
     parameters.end()?;
-    Ok(whole(kind, asker.value(statement, arguments).await?))
+    Ok(whole(kind, client.value(statement, arguments).await?))
 }
 
-async fn sql(request: Request<Incoming>, asker: &Asker) -> Result<Response<Body>, Failure> {
-    let mut parameters = Parameters::of(request.uri().query());
+async fn sql(request: Request<Incoming>, client: &QueryClient) -> Result<Response<Body>, Failure> {
+    let mut parameters = QueryParameters::new(request.uri().query());
     if request.method() == Method::POST {
         let is_form = request
             .headers()
@@ -102,34 +102,34 @@ async fn sql(request: Request<Incoming>, asker: &Asker) -> Result<Response<Body>
         let text = String::from_utf8(body.to_vec()).map_err(|_| wrong("the body is not UTF-8"))?;
         // curl -d calls a bare statement a form, too.
         if is_form && text.starts_with("q=") {
-            parameters.0.extend(Parameters::of(Some(&text)).0);
+            parameters.0.extend(QueryParameters::new(Some(&text)).0);
         } else {
             parameters.0.insert("q".to_owned(), text);
         }
     }
     let format = match parameters.take("format").as_deref() {
-        None | Some("json") => Format::Json,
-        Some("csv") => Format::Csv,
+        None | Some("json") => StreamFormat::Json,
+        Some("csv") => StreamFormat::Csv,
         Some(other) => return Err(wrong(format!("format '{other}' is neither json nor csv"))),
     };
     let text = parameters
         .take("q")
         .ok_or_else(|| wrong("there is no statement").hint("for example: /sql?q=SELECT+*+FROM+processes&format=csv"))?;
     parameters.end()?;
-    asker.stream(&text, format).await
+    client.stream(&text, format).await
 }
 
 fn wrong(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Query, message)
 }
 
-/// Of the URL, or of a form. Of two of one name the last counts; an empty one is none.
-struct Parameters(HashMap<String, String>);
+/// Query-string or form parameters. The last value of a name wins; an empty value counts as absent.
+struct QueryParameters(HashMap<String, String>);
 
-impl Parameters {
-    fn of(query: Option<&str>) -> Parameters {
+impl QueryParameters {
+    fn new(query: Option<&str>) -> QueryParameters {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        Parameters(pairs.into_owned().filter(|(_, value)| !value.is_empty()).collect())
+        QueryParameters(pairs.into_owned().filter(|(_, value)| !value.is_empty()).collect())
     }
 
     fn take(&mut self, name: &str) -> Option<String> {

@@ -1,6 +1,5 @@
-//! Proof of the password without the password: mysql_native_password, and caching_sha2_password's first step for
-//! clients that no longer have the former (MySQL 9). The server keeps the password itself, so the second step of
-//! the latter, which needs TLS, never happens. It sends nothing; `handshake` does.
+//! Password proofs: mysql_native_password, and the first step of caching_sha2_password for clients without the former (MySQL 9). The
+//! server knows the password itself, so the second step of the latter, which needs TLS, never happens. It sends nothing; `login` does.
 
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
@@ -26,7 +25,7 @@ impl Plugin {
         [Plugin::Native, Plugin::CachingSha2].into_iter().find(|plugin| plugin.name().as_bytes() == name)
     }
 
-    /// Whether `proof` shows knowledge of `password`. Without a password only an empty proof does.
+    /// Returns whether `proof` proves knowledge of `password`. Without a password, only an empty proof does.
     pub(super) fn proves(self, password: Option<&str>, salt: &Salt, proof: &[u8]) -> bool {
         match (password, is_empty(proof)) {
             (None, empty) => empty,
@@ -42,12 +41,12 @@ impl Plugin {
     }
 }
 
-/// No password was given. caching_sha2_password sends one zero byte for it.
+/// Returns whether the client gave no password. caching_sha2_password sends one zero byte then.
 pub(super) fn is_empty(proof: &[u8]) -> bool {
     matches!(proof, [] | [0])
 }
 
-/// A fresh salt. Zero would end it early and clients of old stumble over '$'.
+/// A random salt without zero, which would end it early, and without '$', which old clients cannot handle.
 pub(super) fn salt() -> Salt {
     rand::random::<Salt>().map(|byte| match byte % 127 {
         0 => 1,
@@ -76,7 +75,7 @@ fn xor(left: &[u8], right: &[u8]) -> Vec<u8> {
     left.iter().zip(right).map(|(left, right)| left ^ right).collect()
 }
 
-/// Takes the same time wherever the difference is.
+/// Compares in a time that does not depend on the position of a difference.
 fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && left.iter().zip(right).fold(0, |all, (left, right)| all | (left ^ right)) == 0
 }

@@ -1,14 +1,14 @@
-//! COM_CHANGE_USER: what a claim looks like after log-in. The check itself is `handshake::admit`.
+//! Reads the credentials of COM_CHANGE_USER. The check is `login::admit`.
 
 use bytes::Bytes;
 
-use super::handshake::Claim;
+use super::login::Credentials;
 use super::protocol::{CLIENT_PLUGIN_AUTH, CLIENT_SECURE_CONNECTION};
-use crate::cursor::{Cursor, Malformed};
+use crate::cursor::{DecodeError, MessageCursor};
 
 /// Reads the body after the command byte.
-pub(super) fn read_claim(body: &Bytes, capabilities: u32) -> Result<Claim, Malformed> {
-    let mut cursor = Cursor::new(body);
+pub(super) fn read_credentials(body: &Bytes, capabilities: u32) -> Result<Credentials, DecodeError> {
+    let mut cursor = MessageCursor::new(body);
     let user = cursor.text("user name")?;
     let proof = if capabilities & CLIENT_SECURE_CONNECTION != 0 {
         let length = cursor.u8("password proof")?;
@@ -27,5 +27,5 @@ pub(super) fn read_claim(body: &Bytes, capabilities: u32) -> Result<Claim, Malfo
             None
         }
     };
-    Ok(Claim { user, database, plugin, proof: body.slice_ref(proof) })
+    Ok(Credentials { user, database, plugin, proof: body.slice_ref(proof) })
 }

@@ -1,6 +1,6 @@
-//! The command loop after log-in: reads a command, answers it, until the client leaves. Prepared statements are in
-//! `statement`; what statements mean is the session's.
+//! The command loop after log-in. Prepared statements are in `statement`; the meaning of statements is the session's.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,72 +9,66 @@ use heapql_server::{Dialect, Failure};
 use heapql_sql::{Engine, Login, Outcome, Session};
 use tracing::debug;
 
-use super::column::{Shape, define};
-use super::handshake::{self, Guest};
-use super::packet::Wire;
+use super::column::{ColumnDefinition, define};
+use super::login::{self, LoggedIn};
+use super::packet::PacketStream;
 use super::protocol::*;
-use super::rows::{self, Form};
-use super::statement::Statements;
+use super::rows::{self, RowFormat};
+use super::statement::PreparedStatements;
 use super::{change_user, reply};
 use crate::codes;
-use crate::cursor::Cursor;
-use crate::link::LinkError;
-use crate::verb::{excerpt, is_diagnostic};
+use crate::cursor::MessageCursor;
+use crate::keywords::{excerpt, is_diagnostic};
+use crate::transport::TransportError;
 
-pub(super) struct Connection<'a> {
-    pub(super) wire: &'a mut Wire,
+pub(super) struct MysqlConnection<'a> {
+    pub(super) wire: &'a mut PacketStream,
     engine: Arc<Engine>,
-    guest: Guest,
-    /// The database at log-in, to which COM_RESET_CONNECTION returns.
-    home: String,
+    login: LoggedIn,
+    /// The database at log-in, which COM_RESET_CONNECTION restores.
+    login_database: String,
     multi_statements: bool,
     connected_at: Instant,
-    pub(super) statements: Statements,
+    pub(super) statements: PreparedStatements,
 }
 
-/// Whether the loop goes on.
-enum Next {
-    Command,
-    End,
-}
-
-impl<'a> Connection<'a> {
-    pub(super) fn new(wire: &'a mut Wire, engine: Arc<Engine>, guest: Guest) -> Connection<'a> {
-        Connection {
+impl<'a> MysqlConnection<'a> {
+    pub(super) fn new(wire: &'a mut PacketStream, engine: Arc<Engine>, login: LoggedIn) -> MysqlConnection<'a> {
+        MysqlConnection {
             wire,
             engine,
-            home: guest.session.database(),
-            multi_statements: guest.capabilities & CLIENT_MULTI_STATEMENTS != 0,
-            guest,
+            login_database: login.session.database(),
+            multi_statements: login.capabilities & CLIENT_MULTI_STATEMENTS != 0,
+            login,
             connected_at: Instant::now(),
-            statements: Statements::default(),
+            statements: PreparedStatements::default(),
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<(), LinkError> {
+    pub(super) async fn run(mut self) -> Result<(), TransportError> {
         loop {
-            self.wire.link.flush().await?;
+            self.wire.transport.flush().await?;
             let message = self.wire.read().await?;
             let Some(command) = message.first() else {
-                return Err(LinkError::Malformed("command"));
+                return Err(TransportError::Malformed("command"));
             };
             match self.answer(*command, message.slice(1..)).await? {
-                Next::Command => {}
-                Next::End => return Ok(()),
+                ControlFlow::Continue(()) => {}
+                ControlFlow::Break(()) => return Ok(()),
             }
         }
     }
 
-    async fn answer(&mut self, command: u8, body: Bytes) -> Result<Next, LinkError> {
+    async fn answer(&mut self, command: u8, body: Bytes) -> Result<ControlFlow<()>, TransportError> {
         match command {
-            COM_QUIT => return Ok(Next::End),
+            COM_QUIT => return Ok(ControlFlow::Break(())),
             COM_QUERY => self.query(&body).await?,
             COM_PING => self.ok(false, 0),
             COM_INIT_DB => self.use_database(&body),
             COM_FIELD_LIST => self.list_fields(&body).await?,
             COM_STATISTICS => self.statistics(),
             COM_PROCESS_KILL => {
-                let id = Cursor::new(&body).u32_le("connection id")?;
+                let id = MessageCursor::new(&body).u32_le("connection id")?;
                 self.query(format!("KILL {id}").as_bytes()).await?;
             }
             COM_SET_OPTION => self.set_option(&body)?,
@@ -87,19 +81,19 @@ impl<'a> Connection<'a> {
             COM_STMT_RESET => self.reset_statement(&body)?,
             other => reply::error(self.wire, codes::UNKNOWN_COMMAND, &format!("Unknown command 0x{other:02x}")),
         }
-        Ok(Next::Command)
+        Ok(ControlFlow::Continue(()))
     }
 
     pub(super) fn session(&self) -> Arc<Session> {
-        Arc::clone(&self.guest.session)
+        Arc::clone(&self.login.session)
     }
 
     pub(super) fn deprecate_eof(&self) -> bool {
-        self.guest.capabilities & CLIENT_DEPRECATE_EOF != 0
+        self.login.capabilities & CLIENT_DEPRECATE_EOF != 0
     }
 
     pub(super) fn status(&self, more: bool) -> u16 {
-        let transaction = if self.guest.session.in_transaction() { SERVER_STATUS_IN_TRANS } else { 0 };
+        let transaction = if self.login.session.in_transaction() { SERVER_STATUS_IN_TRANS } else { 0 };
         let more = if more { SERVER_MORE_RESULTS_EXISTS } else { 0 };
         SERVER_STATUS_AUTOCOMMIT | transaction | more
     }
@@ -109,7 +103,7 @@ impl<'a> Connection<'a> {
         reply::ok(self.wire, status, warnings);
     }
 
-    /// The text of a command; what is not UTF-8 has been answered.
+    /// The text of a command. Returns None for bytes that are not UTF-8, after it has answered them.
     pub(super) fn text<'b>(&mut self, body: &'b [u8]) -> Option<&'b str> {
         match std::str::from_utf8(body) {
             Ok(text) => Some(text),
@@ -120,7 +114,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    async fn query(&mut self, body: &[u8]) -> Result<(), LinkError> {
+    async fn query(&mut self, body: &[u8]) -> Result<(), TransportError> {
         let Some(text) = self.text(body) else {
             return Ok(());
         };
@@ -142,28 +136,28 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// One after the other, up to the first that fails.
-    async fn query_all(&mut self, session: &Session, statements: &[String]) -> Result<(), LinkError> {
+    /// Runs statements one after the other, up to the first that fails.
+    async fn query_all(&mut self, session: &Session, statements: &[String]) -> Result<(), TransportError> {
         for (index, statement) in statements.iter().enumerate() {
             debug!(statement = excerpt(statement), "query");
             let more = index + 1 < statements.len();
-            let outcome = self.wire.link.watch(session, session.execute(statement)).await?;
-            if !self.send(session, outcome, Form::Text, more, is_diagnostic(statement)).await? {
+            let outcome = self.wire.transport.watch(session, session.execute(statement)).await?;
+            if !self.send(session, outcome, RowFormat::Text, more, is_diagnostic(statement)).await? {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Sends what a statement came to; false when it failed.
+    /// Sends the outcome of a statement. Returns false when the statement failed.
     pub(super) async fn send(
         &mut self,
         session: &Session,
         outcome: Result<Outcome, Failure>,
-        form: Form,
+        format: RowFormat,
         more: bool,
         diagnostic: bool,
-    ) -> Result<bool, LinkError> {
+    ) -> Result<bool, TransportError> {
         let warnings = || match diagnostic {
             true => 0,
             false => u16::try_from(session.warnings().len()).unwrap_or(u16::MAX),
@@ -177,7 +171,7 @@ impl<'a> Connection<'a> {
             }
             Ok(Outcome::Rows { schema, stream }) => {
                 let status = self.status(more);
-                let sent = rows::send(self.wire, session, &schema, stream, form, deprecate_eof, status).await?;
+                let sent = rows::send(self.wire, session, &schema, stream, format, deprecate_eof, status).await?;
                 if sent.is_ok() {
                     reply::end_of_rows(self.wire, deprecate_eof, status, warnings());
                 }
@@ -195,24 +189,24 @@ impl<'a> Connection<'a> {
         let Some(name) = self.text(body) else {
             return;
         };
-        match self.guest.session.use_database(name) {
+        match self.login.session.use_database(name) {
             Ok(()) => self.ok(false, 0),
             Err(failure) => reply::failure(self.wire, &failure),
         }
     }
 
-    /// The columns of a table with empty defaults: how the mysql client learns names to complete.
-    async fn list_fields(&mut self, body: &[u8]) -> Result<(), LinkError> {
-        let table = Cursor::new(body).text("table name")?;
+    /// Lists the columns of a table with empty defaults. The mysql client uses them for completion.
+    async fn list_fields(&mut self, body: &[u8]) -> Result<(), TransportError> {
+        let table = MessageCursor::new(body).text("table name")?;
         let session = self.session();
         let query = format!("SELECT * FROM `{}`", table.replace('`', "``"));
-        let prepared = self.wire.link.watch(&session, session.prepare(&query, &[])).await?;
+        let prepared = self.wire.transport.watch(&session, session.prepare(&query, &[])).await?;
         match prepared {
             Ok(prepared) => {
                 for field in prepared.schema.iter().flat_map(|schema| schema.fields().iter()) {
-                    let shape = Shape::of(field);
+                    let definition = ColumnDefinition::new(field);
                     self.wire.write(|out| {
-                        define(out, field.name(), shape);
+                        define(out, field.name(), definition);
                         out.put_u8(0xfb);
                     });
                 }
@@ -224,7 +218,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// What the client's `status` command shows: a text without any header.
+    /// Answers the client's `status` command with a text without a header.
     fn statistics(&mut self) {
         let threads = self.engine.server().connections().list().len();
         let uptime = self.connected_at.elapsed().as_secs();
@@ -233,8 +227,8 @@ impl<'a> Connection<'a> {
         });
     }
 
-    fn set_option(&mut self, body: &[u8]) -> Result<(), LinkError> {
-        match Cursor::new(body).u16_le("option")? {
+    fn set_option(&mut self, body: &[u8]) -> Result<(), TransportError> {
+        match MessageCursor::new(body).u16_le("option")? {
             0 => self.multi_statements = true,
             1 => self.multi_statements = false,
             _ => {
@@ -247,40 +241,40 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// As after log-in: nothing set, nothing prepared.
+    /// Restores the state after log-in: nothing is set, nothing is prepared.
     fn reset(&mut self) {
         let login = Login {
-            user: self.guest.user.clone(),
-            database: Some(self.home.clone()),
+            user: self.login.user.clone(),
+            database: Some(self.login_database.clone()),
             dialect: Dialect::MySql,
-            peer: self.wire.link.peer(),
-            connection_id: self.wire.link.id(),
+            peer: self.wire.transport.peer(),
+            connection_id: self.wire.transport.id(),
         };
         match Session::open(&self.engine, login) {
             Ok(session) => {
-                self.become_new(session);
+                self.replace_session(session);
                 self.ok(false, 0);
             }
             Err(failure) => reply::failure(self.wire, &failure),
         }
     }
 
-    fn become_new(&mut self, session: Session) {
-        self.guest.session = Arc::new(session);
-        self.statements = Statements::default();
+    fn replace_session(&mut self, session: Session) {
+        self.login.session = Arc::new(session);
+        self.statements = PreparedStatements::default();
     }
 
-    async fn change_user(&mut self, body: &Bytes) -> Result<Next, LinkError> {
-        let claim = change_user::read_claim(body, self.guest.capabilities)?;
-        let salt = self.guest.salt;
-        match handshake::admit(self.wire, &self.engine, &salt, claim).await? {
+    async fn change_user(&mut self, body: &Bytes) -> Result<ControlFlow<()>, TransportError> {
+        let credentials = change_user::read_credentials(body, self.login.capabilities)?;
+        let salt = self.login.salt;
+        match login::admit(self.wire, &self.engine, &salt, credentials).await? {
             Some((session, user)) => {
-                self.home = session.database();
-                self.guest.user = user;
-                self.become_new(session);
-                Ok(Next::Command)
+                self.login_database = session.database();
+                self.login.user = user;
+                self.replace_session(session);
+                Ok(ControlFlow::Continue(()))
             }
-            None => Ok(Next::End),
+            None => Ok(ControlFlow::Break(())),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The MySQL protocol (4.1 and later), as OceanBase 5.7 speaks it. One file per part of a conversation:
+//! The MySQL protocol (4.1 and later), as OceanBase 5.7 speaks it. Statements are the session's. One file per part of a conversation:
 //!
 //! ```text
-//! packet   framing            handshake, auth   who is there        connection   the command loop
+//! packet   framing            login, auth       credentials         connection   the command loop
 //! reply    OK, EOF, errors    column, value     result sets         statement    prepared statements, parameter
 //! ```
 //!
@@ -14,7 +14,7 @@ mod auth;
 mod change_user;
 mod column;
 mod connection;
-mod handshake;
+mod login;
 mod packet;
 mod parameter;
 mod protocol;
@@ -30,11 +30,11 @@ use heapql_sql::Engine;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::codes::{self, Code};
-use crate::link::{Link, LinkError};
-use crate::listen::LOGIN_TIMEOUT;
-use connection::Connection;
-use packet::Wire;
+use crate::codes;
+use crate::limits::LOGIN_TIMEOUT;
+use crate::transport::{Transport, TransportError};
+use connection::MysqlConnection;
+use packet::PacketStream;
 
 pub(crate) struct Mysql {
     engine: Arc<Engine>,
@@ -45,14 +45,14 @@ impl Mysql {
         Mysql { engine }
     }
 
-    /// From the greeting to the last packet.
-    pub(crate) async fn serve(&self, link: Link) {
-        let mut wire = Wire::new(link);
-        let login = timeout(LOGIN_TIMEOUT, handshake::login(&mut wire, &self.engine)).await;
+    /// Serves one client, from the greeting to the last packet.
+    pub(crate) async fn serve(&self, transport: Transport) {
+        let mut wire = PacketStream::new(transport);
+        let login = timeout(LOGIN_TIMEOUT, login::login(&mut wire, &self.engine)).await;
         let ended = match login {
-            Ok(Ok(Some(guest))) => {
+            Ok(Ok(Some(login))) => {
                 info!("connected");
-                Connection::new(&mut wire, Arc::clone(&self.engine), guest).run().await
+                MysqlConnection::new(&mut wire, Arc::clone(&self.engine), login).run().await
             }
             Ok(Ok(None)) => Ok(()),
             Ok(Err(error)) => Err(error),
@@ -65,33 +65,21 @@ impl Mysql {
         if let Err(error) = ended {
             farewell(&mut wire, &error);
         }
-        wire.link.close().await;
+        wire.transport.close().await;
         debug!("disconnected");
     }
 
-    /// Says why there is no place, instead of a greeting.
-    pub(crate) async fn refuse(link: Link, message: &str) {
-        let mut wire = Wire::new(link);
+    /// Refuses a client with an error instead of a greeting.
+    pub(crate) async fn refuse(transport: Transport, message: &str) {
+        let mut wire = PacketStream::new(transport);
         reply::error(&mut wire, codes::code(FailureKind::TooManyConnections), message);
-        wire.link.close().await;
+        wire.transport.close().await;
     }
 }
 
-/// The last packet, when the client is still there to read it.
-fn farewell(wire: &mut Wire, error: &LinkError) {
-    let (code, message): (Code, String) = match error {
-        LinkError::Closed => return,
-        LinkError::Io(error) => {
-            debug!(%error, "the connection broke");
-            return;
-        }
-        LinkError::Malformed(what) => (codes::MALFORMED, format!("malformed packet: {what}")),
-        LinkError::TooLarge { bytes, limit } => {
-            (codes::TOO_LARGE, format!("got a packet of {bytes} bytes, the limit is {limit}"))
-        }
-        LinkError::Shutdown => (codes::SHUTDOWN, "Server shutdown in progress".to_owned()),
-        LinkError::Killed => (codes::KILLED, "connection was killed".to_owned()),
-    };
-    debug!("closing: {message}");
-    reply::error(wire, code, &message);
+/// Sends the last packet, if the client is still there to read it.
+fn farewell(wire: &mut PacketStream, error: &TransportError) {
+    if let Some((code, message)) = error.farewell("packet", "Server shutdown in progress") {
+        reply::error(wire, code, &message);
+    }
 }

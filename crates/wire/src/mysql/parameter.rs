@@ -6,35 +6,35 @@ use std::collections::BTreeMap;
 use datafusion::scalar::ScalarValue;
 
 use super::protocol::types;
-use crate::cursor::{Cursor, Malformed};
+use crate::cursor::{DecodeError, MessageCursor};
 use crate::display::days_from_civil;
 
-/// A type as the client announced it; it may announce it once and then execute many times.
+/// The type of a parameter, as the client has announced it. It may announce it once for several executions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(super) struct ParameterType {
     code: u8,
     unsigned: bool,
 }
 
-/// Reads the part of COM_STMT_EXECUTE that follows its fixed head. `long` are the values sent ahead by
-/// COM_STMT_SEND_LONG_DATA; `kinds` remembers the types for the next execution.
+/// Reads the part of COM_STMT_EXECUTE that follows its fixed head. `long` has the values that COM_STMT_SEND_LONG_DATA sent ahead, and
+/// `types` keeps the types for the next execution.
 pub(super) fn read(
-    body: &mut Cursor<'_>,
+    body: &mut MessageCursor<'_>,
     count: usize,
-    kinds: &mut Vec<Kind>,
+    types: &mut Vec<ParameterType>,
     long: &BTreeMap<u16, Vec<u8>>,
-) -> Result<Vec<ScalarValue>, Malformed> {
+) -> Result<Vec<ScalarValue>, DecodeError> {
     if count == 0 {
         return Ok(Vec::new());
     }
     let nulls = body.take(count.div_ceil(8), "bitmap of NULLs")?;
     if body.u8("flag of new types")? == 1 {
-        *kinds = (0..count).map(|_| read_kind(body)).collect::<Result<_, _>>()?;
+        *types = (0..count).map(|_| read_type(body)).collect::<Result<_, _>>()?;
     }
-    if kinds.len() != count {
-        return Err(Malformed("types of the parameters"));
+    if types.len() != count {
+        return Err(DecodeError("types of the parameters"));
     }
-    kinds
+    types
         .iter()
         .enumerate()
         .map(|(index, kind)| {
@@ -49,13 +49,13 @@ pub(super) fn read(
         .collect()
 }
 
-fn read_kind(body: &mut Cursor<'_>) -> Result<Kind, Malformed> {
+fn read_type(body: &mut MessageCursor<'_>) -> Result<ParameterType, DecodeError> {
     let code = body.u8("type of a parameter")?;
     let unsigned = body.u8("type of a parameter")? & 0x80 != 0;
-    Ok(Kind { code, unsigned })
+    Ok(ParameterType { code, unsigned })
 }
 
-fn read_value(body: &mut Cursor<'_>, kind: Kind) -> Result<ScalarValue, Malformed> {
+fn read_value(body: &mut MessageCursor<'_>, kind: ParameterType) -> Result<ScalarValue, DecodeError> {
     const WHAT: &str = "value of a parameter";
     let integer = |signed: i64, unsigned: u64| match kind.unsigned {
         true => ScalarValue::UInt64(Some(unsigned)),
@@ -81,14 +81,14 @@ fn read_value(body: &mut Cursor<'_>, kind: Kind) -> Result<ScalarValue, Malforme
         }
         types::FLOAT => ScalarValue::Float32(Some(f32::from_le_bytes(body.array(WHAT)?))),
         types::DOUBLE => ScalarValue::Float64(Some(f64::from_le_bytes(body.array(WHAT)?))),
-        types::DATE | types::DATETIME | types::TIMESTAMP => read_moment(body, kind.code)?,
+        types::DATE | types::DATETIME | types::TIMESTAMP => read_timestamp(body, kind.code)?,
         types::TIME => read_time(body)?,
         types::DECIMAL | types::NEWDECIMAL => decimal(body.lenenc(WHAT)?),
         _ => text_or_bytes(body.lenenc(WHAT)?),
     })
 }
 
-/// What is no text is bytes: clients send both as strings.
+/// UTF-8 becomes text, other content bytes. Clients send both as strings.
 fn text_or_bytes(bytes: &[u8]) -> ScalarValue {
     match std::str::from_utf8(bytes) {
         Ok(text) => ScalarValue::Utf8(Some(text.to_owned())),
@@ -96,7 +96,7 @@ fn text_or_bytes(bytes: &[u8]) -> ScalarValue {
     }
 }
 
-/// Compared with doubles by MySQL too.
+/// A decimal becomes a double, as MySQL compares it with doubles too.
 fn decimal(bytes: &[u8]) -> ScalarValue {
     match std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()) {
         Some(value) => ScalarValue::Float64(Some(value)),
@@ -104,14 +104,14 @@ fn decimal(bytes: &[u8]) -> ScalarValue {
     }
 }
 
-/// 0, 4, 7 or 11 bytes: nothing, a date, a time of day, microseconds. The zero date is NULL here.
-fn read_moment(body: &mut Cursor<'_>, code: u8) -> Result<ScalarValue, Malformed> {
+/// Reads 0, 4, 7 or 11 bytes: nothing, a date, a time of day, microseconds. The zero date becomes NULL.
+fn read_timestamp(body: &mut MessageCursor<'_>, code: u8) -> Result<ScalarValue, DecodeError> {
     const WHAT: &str = "date of a parameter";
     let length = body.u8(WHAT)?;
     if length == 0 {
         return Ok(ScalarValue::Null);
     }
-    let mut fields = Cursor::new(body.take(usize::from(length), WHAT)?);
+    let mut fields = MessageCursor::new(body.take(usize::from(length), WHAT)?);
     let (year, month, day) = (fields.u16_le(WHAT)?, fields.u8(WHAT)?, fields.u8(WHAT)?);
     let days = days_from_civil(i64::from(year), month, day);
     if code == types::DATE {
@@ -121,25 +121,25 @@ fn read_moment(body: &mut Cursor<'_>, code: u8) -> Result<ScalarValue, Malformed
     Ok(ScalarValue::TimestampMicrosecond(Some(micros), None))
 }
 
-/// 0, 8 or 12 bytes: sign, days, time of day, microseconds. Only times of a day exist in the engine.
-fn read_time(body: &mut Cursor<'_>) -> Result<ScalarValue, Malformed> {
+/// Reads 0, 8 or 12 bytes: sign, days, time of day, microseconds. The engine has times within a day only.
+fn read_time(body: &mut MessageCursor<'_>) -> Result<ScalarValue, DecodeError> {
     const WHAT: &str = "time of a parameter";
     let length = body.u8(WHAT)?;
     if length == 0 {
         return Ok(ScalarValue::Time64Microsecond(Some(0)));
     }
-    let mut fields = Cursor::new(body.take(usize::from(length), WHAT)?);
+    let mut fields = MessageCursor::new(body.take(usize::from(length), WHAT)?);
     let negative = fields.u8(WHAT)? != 0;
     let days = fields.u32_le(WHAT)?;
     let clock = read_clock(&mut fields)?;
     if negative || days > 0 {
-        return Err(Malformed("time of a parameter, which must be within one day"));
+        return Err(DecodeError("time of a parameter, which must be within one day"));
     }
     Ok(ScalarValue::Time64Microsecond(Some(clock)))
 }
 
-/// Microseconds since midnight, of the fields that are there.
-fn read_clock(fields: &mut Cursor<'_>) -> Result<i64, Malformed> {
+/// Reads microseconds since midnight from the fields that are present.
+fn read_clock(fields: &mut MessageCursor<'_>) -> Result<i64, DecodeError> {
     const WHAT: &str = "time of day of a parameter";
     if fields.is_empty() {
         return Ok(0);
@@ -154,8 +154,8 @@ fn read_clock(fields: &mut Cursor<'_>) -> Result<i64, Malformed> {
 mod tests {
     use super::*;
 
-    fn values(body: &[u8], count: usize) -> Result<Vec<ScalarValue>, Malformed> {
-        read(&mut Cursor::new(body), count, &mut Vec::new(), &BTreeMap::new())
+    fn values(body: &[u8], count: usize) -> Result<Vec<ScalarValue>, DecodeError> {
+        read(&mut MessageCursor::new(body), count, &mut Vec::new(), &BTreeMap::new())
     }
 
     #[test]
@@ -192,14 +192,14 @@ mod tests {
 
     #[test]
     fn types_are_remembered_and_long_values_win() {
-        let mut kinds = Vec::new();
+        let mut types = Vec::new();
         let long = BTreeMap::from([(0, b"long".to_vec())]);
         let first = [0, 1, types::VAR_STRING, 0];
-        let value = read(&mut Cursor::new(&first), 1, &mut kinds, &long);
+        let value = read(&mut MessageCursor::new(&first), 1, &mut types, &long);
         assert_eq!(value, Ok(vec![ScalarValue::Utf8(Some("long".to_owned()))]));
         let again = [0, 0, 1, b'x'];
-        let value = read(&mut Cursor::new(&again), 1, &mut kinds, &BTreeMap::new());
+        let value = read(&mut MessageCursor::new(&again), 1, &mut types, &BTreeMap::new());
         assert_eq!(value, Ok(vec![ScalarValue::Utf8(Some("x".to_owned()))]));
-        assert!(read(&mut Cursor::new(&again), 1, &mut Vec::new(), &BTreeMap::new()).is_err());
+        assert!(read(&mut MessageCursor::new(&again), 1, &mut Vec::new(), &BTreeMap::new()).is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! The numbers of the MySQL protocol that this server uses, named as MySQL names them, and nothing else.
+//! The numbers of the MySQL protocol that this server uses, under MySQL's names. It has no logic.
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html>
 
-/// The longest body of one packet; longer messages are split.
+/// Maximum length of a packet's body. Longer messages are split.
 pub(super) const MAX_PACKET: usize = 0xff_ff_ff;
 
 pub(super) const CLIENT_CONNECT_WITH_DB: u32 = 1 << 3;
@@ -13,9 +13,9 @@ pub(super) const CLIENT_PLUGIN_AUTH: u32 = 1 << 19;
 pub(super) const CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA: u32 = 1 << 21;
 pub(super) const CLIENT_DEPRECATE_EOF: u32 = 1 << 24;
 
-/// What this server can do. Of these LONG_PASSWORD (1), FOUND_ROWS (2), LONG_FLAG (4), INTERACTIVE (1 << 10),
+/// Capabilities of this server. LONG_PASSWORD (1), FOUND_ROWS (2), LONG_FLAG (4), INTERACTIVE (1 << 10),
 /// TRANSACTIONS (1 << 13), MULTI_RESULTS (1 << 17), PS_MULTI_RESULTS (1 << 18) and CONNECT_ATTRS (1 << 20) need
-/// nothing done for them.
+/// no code.
 pub(super) const SERVER_CAPABILITIES: u32 = 1
     | 2
     | 4

@@ -1,16 +1,16 @@
-//! The short answers: OK, EOF, error. Result sets are `column` and `rows`.
+//! The short answers: OK, EOF, error. Result sets are in `column` and `rows`.
 
 use bytes::BufMut;
 use heapql_server::Failure;
 
-use super::packet::Wire;
-use crate::codes::{Code, code};
+use super::packet::PacketStream;
+use crate::codes::{ErrorCode, code};
 
-/// Clients of old cut error texts at 512 bytes; more than this is never read.
+/// Maximum length of an error text. Old clients cut it at 512 bytes.
 const MAX_TEXT: usize = 2048;
 
-/// OK: nothing was changed, `warnings` wait for SHOW WARNINGS.
-pub(super) fn ok(wire: &mut Wire, status: u16, warnings: u16) {
+/// Writes an OK: no row was changed, and SHOW WARNINGS has this many warnings.
+pub(super) fn ok(wire: &mut PacketStream, status: u16, warnings: u16) {
     wire.write(|out| {
         out.put_slice(&[0x00, 0, 0]);
         out.put_u16_le(status);
@@ -18,8 +18,8 @@ pub(super) fn ok(wire: &mut Wire, status: u16, warnings: u16) {
     });
 }
 
-/// The end of the rows, in the form of clients with and without CLIENT_DEPRECATE_EOF.
-pub(super) fn end_of_rows(wire: &mut Wire, deprecate_eof: bool, status: u16, warnings: u16) {
+/// The end of the rows, in the format of clients with and without CLIENT_DEPRECATE_EOF.
+pub(super) fn end_of_rows(wire: &mut PacketStream, deprecate_eof: bool, status: u16, warnings: u16) {
     if !deprecate_eof {
         return eof(wire, status, warnings);
     }
@@ -30,7 +30,7 @@ pub(super) fn end_of_rows(wire: &mut Wire, deprecate_eof: bool, status: u16, war
     });
 }
 
-pub(super) fn eof(wire: &mut Wire, status: u16, warnings: u16) {
+pub(super) fn eof(wire: &mut PacketStream, status: u16, warnings: u16) {
     wire.write(|out| {
         out.put_u8(0xfe);
         out.put_u16_le(warnings);
@@ -38,7 +38,7 @@ pub(super) fn eof(wire: &mut Wire, status: u16, warnings: u16) {
     });
 }
 
-pub(super) fn error(wire: &mut Wire, code: Code, message: &str) {
+pub(super) fn error(wire: &mut PacketStream, code: ErrorCode, message: &str) {
     let text = shorten(message);
     wire.write(|out| {
         out.put_u8(0xff);
@@ -49,8 +49,8 @@ pub(super) fn error(wire: &mut Wire, code: Code, message: &str) {
     });
 }
 
-/// A failure with its hint, which this protocol has no field for.
-pub(super) fn failure(wire: &mut Wire, failure: &Failure) {
+/// Writes a failure with its hint in the text. The protocol has no field for hints.
+pub(super) fn failure(wire: &mut PacketStream, failure: &Failure) {
     error(wire, code(failure.kind), &failure.to_string());
 }
 

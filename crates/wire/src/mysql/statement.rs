@@ -1,4 +1,4 @@
-//! Prepared statements: the bounded table of one connection, and the commands that work on it.
+//! Prepared statements: the bounded table of one connection, and the commands on it. Rows are sent by `connection`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,34 +10,35 @@ use heapql_sql::Prepared;
 use tracing::debug;
 
 use super::column::write_columns;
-use super::connection::Connection;
-use super::parameter::{self, Kind};
+use super::connection::MysqlConnection;
+use super::parameter::{self, ParameterType};
 use super::reply;
-use super::rows::Form;
+use super::rows::RowFormat;
 use crate::codes;
-use crate::cursor::{Cursor, Malformed};
-use crate::fit::fit_all;
-use crate::link::{LIMIT_AFTER_LOGIN, LinkError};
-use crate::verb::{excerpt, is_diagnostic};
+use crate::coerce_parameters::coerce_parameters;
+use crate::cursor::{DecodeError, MessageCursor};
+use crate::keywords::{excerpt, is_diagnostic};
+use crate::limits::LIMIT_AFTER_LOGIN;
+use crate::transport::TransportError;
 
 const MAX_STATEMENTS: usize = 1024;
 
-struct Statement {
+struct PreparedStatement {
     prepared: Arc<Prepared>,
     diagnostic: bool,
-    kinds: Vec<Kind>,
-    /// Values sent ahead, by parameter.
+    types: Vec<ParameterType>,
+    /// Values that were sent ahead, by the number of their parameter.
     long: BTreeMap<u16, Vec<u8>>,
     long_bytes: usize,
 }
 
 #[derive(Default)]
-pub(super) struct Statements {
-    by_id: HashMap<u32, Statement>,
+pub(super) struct PreparedStatements {
+    by_id: HashMap<u32, PreparedStatement>,
     last: u32,
 }
 
-impl Statements {
+impl PreparedStatements {
     fn is_full(&self) -> bool {
         self.by_id.len() >= MAX_STATEMENTS
     }
@@ -49,14 +50,15 @@ impl Statements {
                 break;
             }
         }
-        let statement = Statement { prepared, diagnostic, kinds: Vec::new(), long: BTreeMap::new(), long_bytes: 0 };
+        let statement =
+            PreparedStatement { prepared, diagnostic, types: Vec::new(), long: BTreeMap::new(), long_bytes: 0 };
         self.by_id.insert(self.last, statement);
         self.last
     }
 
-    /// COM_STMT_SEND_LONG_DATA, which has no answer: what is too much is counted, not kept, and the execution fails.
-    pub(super) fn append(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        let mut body = Cursor::new(body);
+    /// Handles COM_STMT_SEND_LONG_DATA, which has no answer. Data beyond the limit is counted and not kept, and the execution fails.
+    pub(super) fn append(&mut self, body: &[u8]) -> Result<(), DecodeError> {
+        let mut body = MessageCursor::new(body);
         let id = body.u32_le("statement id")?;
         let parameter = body.u16_le("number of a parameter")?;
         let data = body.rest();
@@ -70,9 +72,9 @@ impl Statements {
         Ok(())
     }
 
-    /// COM_STMT_CLOSE, which has no answer either.
-    pub(super) fn close(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        let id = Cursor::new(body).u32_le("statement id")?;
+    /// Handles COM_STMT_CLOSE, which has no answer.
+    pub(super) fn close(&mut self, body: &[u8]) -> Result<(), DecodeError> {
+        let id = MessageCursor::new(body).u32_le("statement id")?;
         self.by_id.remove(&id);
         Ok(())
     }
@@ -86,8 +88,8 @@ impl Statements {
     }
 }
 
-impl Connection<'_> {
-    pub(super) async fn prepare(&mut self, body: &[u8]) -> Result<(), LinkError> {
+impl MysqlConnection<'_> {
+    pub(super) async fn prepare(&mut self, body: &[u8]) -> Result<(), TransportError> {
         let Some(text) = self.text(body) else {
             return Ok(());
         };
@@ -98,7 +100,7 @@ impl Connection<'_> {
         }
         debug!(statement = excerpt(text), "prepare");
         let session = self.session();
-        let prepared = self.wire.link.watch(&session, session.prepare(text, &[])).await?;
+        let prepared = self.wire.transport.watch(&session, session.prepare(text, &[])).await?;
         match prepared {
             Ok(prepared) if prepared.parameters.len() > usize::from(u16::MAX) => {
                 let message = "Prepared statement contains too many placeholders";
@@ -114,7 +116,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// COM_STMT_PREPARE_OK, then the parameters, then the columns.
+    /// Writes a COM_STMT_PREPARE_OK, then the parameters, then the columns.
     fn describe(&mut self, id: u32, prepared: &Prepared) {
         let (deprecate_eof, status) = (self.deprecate_eof(), self.status(false));
         let columns = prepared.schema.as_ref().map_or(0, |schema| schema.fields().len());
@@ -137,9 +139,9 @@ impl Connection<'_> {
         }
     }
 
-    /// The flags of the request ask for a cursor; rows are streamed instead, which clients take as well.
-    pub(super) async fn execute(&mut self, body: &[u8]) -> Result<(), LinkError> {
-        let mut body = Cursor::new(body);
+    /// Executes a statement. Flags that ask for a cursor are ignored: rows are streamed, which clients accept.
+    pub(super) async fn execute(&mut self, body: &[u8]) -> Result<(), TransportError> {
+        let mut body = MessageCursor::new(body);
         let id = body.u32_le("statement id")?;
         body.take(1 + 4, "flags of an execution")?;
         let Some(statement) = self.statements.by_id.get_mut(&id) else {
@@ -154,10 +156,10 @@ impl Connection<'_> {
         }
         let (prepared, diagnostic) = (Arc::clone(&statement.prepared), statement.diagnostic);
         let count = prepared.parameters.len();
-        let values = parameter::read(&mut body, count, &mut statement.kinds, &statement.long);
+        let values = parameter::read(&mut body, count, &mut statement.types, &statement.long);
         self.statements.forget_long(id);
         let values = match values {
-            Ok(values) => fit_all(values, &prepared),
+            Ok(values) => coerce_parameters(values, &prepared),
             Err(malformed) => {
                 reply::error(self.wire, codes::WRONG_ARGUMENTS, &format!("Incorrect arguments: {}", malformed.0));
                 return Ok(());
@@ -177,15 +179,15 @@ impl Connection<'_> {
         prepared: &Prepared,
         values: Vec<ScalarValue>,
         diagnostic: bool,
-    ) -> Result<(), LinkError> {
+    ) -> Result<(), TransportError> {
         let session = self.session();
-        let outcome = self.wire.link.watch(&session, session.execute_prepared(prepared, values)).await?;
-        self.send(&session, outcome, Form::Binary, false, diagnostic).await?;
+        let outcome = self.wire.transport.watch(&session, session.execute_prepared(prepared, values)).await?;
+        self.send(&session, outcome, RowFormat::Binary, false, diagnostic).await?;
         Ok(())
     }
 
-    pub(super) fn reset_statement(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        let id = Cursor::new(body).u32_le("statement id")?;
+    pub(super) fn reset_statement(&mut self, body: &[u8]) -> Result<(), DecodeError> {
+        let id = MessageCursor::new(body).u32_le("statement id")?;
         if self.statements.forget_long(id) {
             self.ok(false, 0);
         } else {

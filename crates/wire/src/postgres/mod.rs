@@ -1,8 +1,8 @@
-//! The PostgreSQL protocol, version 3. One file per part of a conversation:
+//! The PostgreSQL protocol, version 3. Statements are the session's. One file per part of a conversation:
 //!
 //! ```text
-//! message   what clients send      startup, scram   who is there      connection   the message loop
-//! reply     what we send           row, numeric     result rows       portal       prepared statements, parameter
+//! message   frontend messages      login, scram     credentials       connection   the message loop
+//! reply     backend messages       row, numeric     result rows       portal       prepared statements, parameter
 //! ```
 //!
 //! pgwire gives the backend messages, SCRAM and the text and binary forms of values, arrow-pg their Arrow side. Its
@@ -11,6 +11,7 @@
 //! Left out: TLS, COPY, cursors of SQL (DECLARE), notifications. Called by `listen`.
 
 mod connection;
+mod login;
 mod message;
 mod numeric;
 mod parameter;
@@ -18,7 +19,6 @@ mod portal;
 mod reply;
 mod row;
 mod scram;
-mod startup;
 
 use std::sync::Arc;
 
@@ -27,77 +27,66 @@ use heapql_sql::Engine;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::codes::{self, Code, code};
-use crate::link::{Link, LinkError};
-use crate::listen::LOGIN_TIMEOUT;
-use connection::Connection;
-use scram::Verifier;
+use crate::codes::{self, code};
+use crate::limits::LOGIN_TIMEOUT;
+use crate::transport::{Transport, TransportError};
+use connection::PostgresConnection;
+use scram::PasswordVerifier;
 
 pub(crate) struct Postgres {
     engine: Arc<Engine>,
-    /// `None`: no password is set, and only loopback is bound.
-    verifier: Option<Verifier>,
+    /// None if no password is set. Then only loopback is bound.
+    verifier: Option<PasswordVerifier>,
 }
 
 impl Postgres {
     pub(crate) fn new(engine: Arc<Engine>) -> Postgres {
-        let verifier = engine.server().password().map(Verifier::of);
+        let verifier = engine.server().password().map(PasswordVerifier::new);
         Postgres { engine, verifier }
     }
 
-    /// From the first byte to the last.
-    pub(crate) async fn serve(&self, mut link: Link) {
-        let login = timeout(LOGIN_TIMEOUT, startup::login(&mut link, &self.engine, self.verifier.as_ref())).await;
+    /// Serves one client, from the first byte to the last.
+    pub(crate) async fn serve(&self, mut transport: Transport) {
+        let login = timeout(LOGIN_TIMEOUT, login::login(&mut transport, &self.engine, self.verifier.as_ref())).await;
         let ended = match login {
             Ok(Ok(Some(session))) => {
                 info!("connected");
-                Connection::new(&mut link, session).run().await
+                PostgresConnection::new(&mut transport, session).run().await
             }
             Ok(Ok(None)) => Ok(()),
             Ok(Err(error)) => Err(error),
             Err(_) => {
                 warn!("no log-in within {LOGIN_TIMEOUT:?}");
-                reply::fatal(&mut link, codes::LOGIN_TIMEOUT, "the log-in took too long");
+                reply::fatal(&mut transport, codes::LOGIN_TIMEOUT, "the log-in took too long");
                 Ok(())
             }
         };
         if let Err(error) = ended {
-            farewell(&mut link, &error);
+            farewell(&mut transport, &error);
         }
-        link.close().await;
+        transport.close().await;
         debug!("disconnected");
     }
 
-    /// Says why there is no place. A cancel request needs no place and is served.
-    pub(crate) async fn refuse(mut link: Link, engine: &Engine, message: &str) {
-        match startup::first(&mut link).await {
-            Ok(startup::First::Startup(_)) => {
-                reply::fatal(&mut link, code(FailureKind::TooManyConnections), message);
+    /// Refuses a client because there are too many. A cancel request is served nevertheless.
+    pub(crate) async fn refuse(mut transport: Transport, engine: &Engine, message: &str) {
+        match login::first(&mut transport).await {
+            Ok(login::FirstMessage::Startup(_)) => {
+                reply::fatal(&mut transport, code(FailureKind::TooManyConnections), message);
             }
-            Ok(startup::First::Cancel { id, secret }) => {
+            Ok(login::FirstMessage::Cancel { id, secret }) => {
                 engine.server().connections().cancel_with_secret(id, secret);
             }
-            Err(error) => farewell(&mut link, &error),
+            Err(error) => farewell(&mut transport, &error),
         }
-        link.close().await;
+        transport.close().await;
     }
 }
 
-/// The last message, when the client is still there to read it.
-fn farewell(link: &mut Link, error: &LinkError) {
-    let (code, message): (Code, String) = match error {
-        LinkError::Closed => return,
-        LinkError::Io(error) => {
-            debug!(%error, "the connection broke");
-            return;
-        }
-        LinkError::Malformed(what) => (codes::MALFORMED, format!("malformed message: {what}")),
-        LinkError::TooLarge { bytes, limit } => {
-            (codes::TOO_LARGE, format!("got a message of {bytes} bytes, the limit is {limit}"))
-        }
-        LinkError::Shutdown => (codes::SHUTDOWN, "terminating connection due to administrator command".to_owned()),
-        LinkError::Killed => (codes::KILLED, "connection was killed".to_owned()),
-    };
-    debug!("closing: {message}");
-    reply::fatal(link, code, &message);
+/// Sends the last message, if the client is still there to read it.
+fn farewell(transport: &mut Transport, error: &TransportError) {
+    let shutdown = "terminating connection due to administrator command";
+    if let Some((code, message)) = error.farewell("message", shutdown) {
+        reply::fatal(transport, code, &message);
+    }
 }

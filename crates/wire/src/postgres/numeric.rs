@@ -1,15 +1,15 @@
-//! PostgreSQL's binary NUMERIC, which is digits of base 10,000, from and to decimal text: exact for every decimal the
-//! engine has, where the usual decimal types end at 28 digits.
+//! Converts PostgreSQL's binary NUMERIC, digits of base 10,000, from and to decimal text. It is exact for every decimal of the engine;
+//! the usual decimal types end at 28 digits. It knows no message.
 
 use bytes::{BufMut, BytesMut};
 
-use crate::cursor::{Cursor, Malformed};
+use crate::cursor::{DecodeError, MessageCursor};
 
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xc000;
 const DIGITS: usize = 4;
 
-/// Appends `text`, an optional sign, digits and perhaps a point and more digits.
+/// Appends the NUMERIC of `text`: an optional sign, digits, and optionally a point and more digits.
 pub(super) fn put(out: &mut BytesMut, text: &str) {
     let (negative, text) = match text.strip_prefix('-') {
         Some(text) => (true, text),
@@ -40,10 +40,10 @@ pub(super) fn put(out: &mut BytesMut, text: &str) {
     groups.iter().for_each(|group| out.put_u16(*group));
 }
 
-/// The text of a binary NUMERIC.
-pub(super) fn read(bytes: &[u8]) -> Result<String, Malformed> {
+/// Returns the decimal text of a binary NUMERIC.
+pub(super) fn read(bytes: &[u8]) -> Result<String, DecodeError> {
     const WHAT: &str = "binary numeric";
-    let mut cursor = Cursor::new(bytes);
+    let mut cursor = MessageCursor::new(bytes);
     let count = cursor.u16_be(WHAT)?;
     let weight = i64::from(cursor.i16_be(WHAT)?);
     let sign = cursor.u16_be(WHAT)?;
@@ -53,7 +53,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<String, Malformed> {
     }
     let groups = (0..count).map(|_| cursor.u16_be(WHAT)).collect::<Result<Vec<u16>, _>>()?;
     if !cursor.is_empty() || groups.iter().any(|group| *group >= 10_000) || !matches!(sign, 0 | NEGATIVE) {
-        return Err(Malformed(WHAT));
+        return Err(DecodeError(WHAT));
     }
     let group = |position: i64| {
         let index = usize::try_from(weight - position).ok();

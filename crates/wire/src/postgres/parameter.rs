@@ -1,5 +1,5 @@
-//! Parameters: which PostgreSQL type each has, and the values of a Bind as the engine's scalars. The forms of values
-//! are arrow-pg's; numerics are read here, because they may have more digits than it has.
+//! Parameters: the PostgreSQL type of each, and the values of a Bind as the engine's scalars. The forms of values are arrow-pg's.
+//! Numerics are read by `numeric`, because they may have more digits than arrow-pg supports.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use pgwire::messages::extendedquery;
 
 use super::message::Bind;
 use super::numeric;
-use super::reply::Fault;
+use super::reply::ErrorReply;
 use crate::codes;
+use crate::coerce_parameters::coerce_parameters;
 use crate::display::plain_type;
-use crate::fit::fit_all;
 
-/// What the planner is told of a type that the client gave; `None`: let it infer.
+/// The Arrow type for a type that the client has given, or None to let the planner infer it.
 pub(super) fn arrow_type(oid: u32) -> Option<DataType> {
     Some(match Type::from_oid(oid)? {
         Type::BOOL => DataType::Boolean,
@@ -39,7 +39,7 @@ pub(super) fn arrow_type(oid: u32) -> Option<DataType> {
     })
 }
 
-/// The type each parameter is read as: the client's word first, then the planner's.
+/// The type by which each parameter is read: the client's if it gave one, else the planner's.
 pub(super) fn types(given: &[u32], prepared: &Prepared) -> Vec<Type> {
     prepared
         .parameters
@@ -52,7 +52,7 @@ pub(super) fn types(given: &[u32], prepared: &Prepared) -> Vec<Type> {
         .collect()
 }
 
-/// PostgreSQL's name for an Arrow type; text for what it has no name for.
+/// The PostgreSQL type of an Arrow type. Types without a counterpart are text.
 fn pg_type(inferred: &DataType) -> Type {
     match plain_type(inferred) {
         DataType::Null => Type::TEXT,
@@ -63,8 +63,8 @@ fn pg_type(inferred: &DataType) -> Type {
     }
 }
 
-/// The values of a Bind, fitted to the plan.
-pub(super) fn read(bind: &Bind, types: &[Type], prepared: &Prepared) -> Result<Vec<ScalarValue>, Fault> {
+/// Reads the values of a Bind and coerces them to the types of the plan.
+pub(super) fn read(bind: &Bind, types: &[Type], prepared: &Prepared) -> Result<Vec<ScalarValue>, ErrorReply> {
     if bind.values.len() != types.len() {
         let message = format!(
             "bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
@@ -72,7 +72,7 @@ pub(super) fn read(bind: &Bind, types: &[Type], prepared: &Prepared) -> Result<V
             bind.statement,
             types.len()
         );
-        return Err(Fault::new(codes::WRONG_ARGUMENTS, message));
+        return Err(ErrorReply::new(codes::WRONG_ARGUMENTS, message));
     }
     let values = bind
         .values
@@ -84,10 +84,10 @@ pub(super) fn read(bind: &Bind, types: &[Type], prepared: &Prepared) -> Result<V
             Some(value) => read_value(value, kind, format_of(&bind.formats, index)),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    fit_all(values, prepared).map_err(|failure| Fault::new(codes::BAD_VALUE, failure.message))
+    coerce_parameters(values, prepared).map_err(|failure| ErrorReply::new(codes::BAD_VALUE, failure.message))
 }
 
-/// None given: text. One given: for all.
+/// The format of one value. No format means text for all, one format is for all.
 fn format_of(formats: &[i16], index: usize) -> i16 {
     match formats {
         [] => 0,
@@ -96,7 +96,7 @@ fn format_of(formats: &[i16], index: usize) -> i16 {
     }
 }
 
-fn read_value(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, Fault> {
+fn read_value(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, ErrorReply> {
     match *kind {
         Type::NUMERIC => read_numeric(value, format),
         Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::JSON => read_text(value),
@@ -105,16 +105,16 @@ fn read_value(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, Fa
     }
 }
 
-fn read_text(value: &Bytes) -> Result<ScalarValue, Fault> {
+fn read_text(value: &Bytes) -> Result<ScalarValue, ErrorReply> {
     match std::str::from_utf8(value) {
         Ok(text) => Ok(ScalarValue::Utf8(Some(text.to_owned()))),
-        Err(_) => Err(Fault::new(codes::BAD_TEXT, "invalid byte sequence for encoding \"UTF8\"")),
+        Err(_) => Err(ErrorReply::new(codes::BAD_TEXT, "invalid byte sequence for encoding \"UTF8\"")),
     }
 }
 
-/// An integer when it is one, so that no digit is lost; else a double; else text for the plan to cast.
-fn read_numeric(value: &Bytes, format: i16) -> Result<ScalarValue, Fault> {
-    let bad = || Fault::new(codes::BAD_VALUE, "invalid numeric parameter");
+/// Reads an integer exactly, and another number as a double.
+fn read_numeric(value: &Bytes, format: i16) -> Result<ScalarValue, ErrorReply> {
+    let bad = || ErrorReply::new(codes::BAD_VALUE, "invalid numeric parameter");
     let text = if format == 1 {
         numeric::read(value).map_err(|_| bad())?
     } else {
@@ -126,8 +126,8 @@ fn read_numeric(value: &Bytes, format: i16) -> Result<ScalarValue, Fault> {
     text.parse().map(|double| ScalarValue::Float64(Some(double))).map_err(|_| bad())
 }
 
-/// By arrow-pg, which wants a portal around the value.
-fn read_typed(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, Fault> {
+/// Reads a value with arrow-pg, which needs a portal around it.
+fn read_typed(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, ErrorReply> {
     let bind = extendedquery::Bind::new(None, None, vec![format], vec![Some(value.clone())], Vec::new());
     let statement = StoredStatement::new(String::new(), (), vec![Some(kind.clone())]);
     let portal = Portal::try_new(&bind, Arc::new(statement))?;
@@ -135,14 +135,14 @@ fn read_typed(value: &Bytes, kind: &Type, format: i16) -> Result<ScalarValue, Fa
         ParamValues::List(values) => values.into_iter().next().map(|value| value.value),
         ParamValues::Map(_) => None,
     };
-    value.ok_or_else(|| Fault::new(codes::BAD_VALUE, format!("no value of type {kind}")))
+    value.ok_or_else(|| ErrorReply::new(codes::BAD_VALUE, format!("no value of type {kind}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read_as(kind: Type, format: i16, value: &'static [u8]) -> Result<ScalarValue, Fault> {
+    fn read_as(kind: Type, format: i16, value: &'static [u8]) -> Result<ScalarValue, ErrorReply> {
         read_value(&Bytes::from_static(value), &kind, format)
     }
 

@@ -1,5 +1,5 @@
-//! Prepared statements and portals: the two bounded tables of the extended protocol, and the messages that work on
-//! them, except Execute's rows, which `connection` sends.
+//! Prepared statements and portals: the two bounded tables of the extended protocol, and the messages on them. The rows of an Execute
+//! are `connection`'s.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{BindComplete, CloseComplete, ParseComplete};
 use tracing::debug;
 
-use super::connection::Connection;
-use super::message::{Bind, Parse, Target};
+use super::connection::PostgresConnection;
+use super::message::{Bind, Parse, StatementOrPortal};
 use super::parameter;
-use super::reply::{Fault, send};
-use super::row::{Rows, Shape};
+use super::reply::{ErrorReply, send};
+use super::row::{BatchRows, ResultColumns};
 use crate::codes;
-use crate::link::LinkError;
-use crate::verb::{deallocate, excerpt};
+use crate::keywords::{deallocate, excerpt};
+use crate::transport::TransportError;
 
 const MAX_STATEMENTS: usize = 1024;
-/// A running portal holds a query open.
+/// Maximum number of portals. A running one holds a query open.
 const MAX_PORTALS: usize = 64;
 
-pub(super) struct Statement {
+pub(super) struct PreparedStatement {
     pub(super) text: String,
-    pub(super) plan: Plan,
+    pub(super) plan: StatementPlan,
 }
 
-pub(super) enum Plan {
-    /// No statement at all, such as ";".
+pub(super) enum StatementPlan {
+    /// A text without a statement, such as ";".
     Empty,
-    /// DEALLOCATE of one or all: the tables here are what it is about.
+    /// DEALLOCATE of one prepared statement, or of all for None.
     Deallocate(Option<String>),
     Query {
         prepared: Prepared,
@@ -45,45 +45,45 @@ pub(super) enum Plan {
 }
 
 pub(super) struct Portal {
-    pub(super) statement: Arc<Statement>,
+    pub(super) statement: Arc<PreparedStatement>,
     pub(super) formats: Vec<i16>,
-    pub(super) state: State,
+    pub(super) state: PortalState,
 }
 
-pub(super) enum State {
-    /// Bound, with its values.
+pub(super) enum PortalState {
+    /// Bound to values, and not executed yet.
     Ready(Vec<ScalarValue>),
-    Running(Running),
+    RunningQuery(RunningQuery),
     Done,
 }
 
-/// A query between two of its rows.
-pub(super) struct Running {
-    pub(super) shape: Shape,
+/// A query whose rows are being sent.
+pub(super) struct RunningQuery {
+    pub(super) columns: ResultColumns,
     pub(super) stream: SendableRecordBatchStream,
-    /// The batch being sent.
-    pub(super) rows: Option<Rows>,
+    /// The batch that is being sent.
+    pub(super) rows: Option<BatchRows>,
 }
 
 #[derive(Default)]
-pub(super) struct Tables {
-    pub(super) statements: HashMap<String, Arc<Statement>>,
+pub(super) struct StatementTables {
+    pub(super) statements: HashMap<String, Arc<PreparedStatement>>,
     pub(super) portals: HashMap<String, Portal>,
 }
 
-impl Tables {
-    fn statement(&self, name: &str) -> Result<Arc<Statement>, Fault> {
+impl StatementTables {
+    fn statement(&self, name: &str) -> Result<Arc<PreparedStatement>, ErrorReply> {
         self.statements.get(name).cloned().ok_or_else(|| {
             let message = format!("prepared statement \"{name}\" does not exist");
-            Fault::new(codes::UNKNOWN_STATEMENT, message)
+            ErrorReply::new(codes::UNKNOWN_STATEMENT, message)
         })
     }
 
-    fn portal(&self, name: &str) -> Result<&Portal, Fault> {
+    fn portal(&self, name: &str) -> Result<&Portal, ErrorReply> {
         self.portals.get(name).ok_or_else(|| unknown_portal(name))
     }
 
-    pub(super) fn deallocate(&mut self, name: Option<&str>) -> Result<&'static str, Fault> {
+    pub(super) fn deallocate(&mut self, name: Option<&str>) -> Result<&'static str, ErrorReply> {
         match name {
             None => {
                 self.statements.clear();
@@ -98,32 +98,32 @@ impl Tables {
     }
 }
 
-pub(super) fn unknown_portal(name: &str) -> Fault {
-    Fault::new(codes::UNKNOWN_PORTAL, format!("portal \"{name}\" does not exist"))
+pub(super) fn unknown_portal(name: &str) -> ErrorReply {
+    ErrorReply::new(codes::UNKNOWN_PORTAL, format!("portal \"{name}\" does not exist"))
 }
 
-impl Connection<'_> {
-    pub(super) async fn parse(&mut self, parse: Parse) -> Result<Result<(), Fault>, LinkError> {
+impl PostgresConnection<'_> {
+    pub(super) async fn parse(&mut self, parse: Parse) -> Result<Result<(), ErrorReply>, TransportError> {
         if self.tables.statements.len() >= MAX_STATEMENTS && !self.tables.statements.contains_key(&parse.name) {
             let message = format!("more than {MAX_STATEMENTS} prepared statements in one connection");
-            return Ok(Err(Fault::new(codes::TOO_MANY_STATEMENTS, message)));
+            return Ok(Err(ErrorReply::new(codes::TOO_MANY_STATEMENTS, message)));
         }
         debug!(statement = excerpt(&parse.query), "parse");
-        // A parse that fails leaves no unnamed statement behind.
+        // A Parse that fails removes the earlier statement of this name.
         self.tables.statements.remove(&parse.name);
         let plan = match self.plan(&parse).await? {
             Ok(plan) => plan,
-            Err(fault) => return Ok(Err(fault)),
+            Err(error) => return Ok(Err(error)),
         };
-        let statement = Statement { text: parse.query, plan };
+        let statement = PreparedStatement { text: parse.query, plan };
         self.tables.statements.insert(parse.name, Arc::new(statement));
-        send(self.link, &Backend::ParseComplete(ParseComplete::new()));
+        send(self.transport, &Backend::ParseComplete(ParseComplete::new()));
         Ok(Ok(()))
     }
 
-    async fn plan(&mut self, parse: &Parse) -> Result<Result<Plan, Fault>, LinkError> {
+    async fn plan(&mut self, parse: &Parse) -> Result<Result<StatementPlan, ErrorReply>, TransportError> {
         if let Some(name) = deallocate(&parse.query) {
-            return Ok(Ok(Plan::Deallocate(name)));
+            return Ok(Ok(StatementPlan::Deallocate(name)));
         }
         let session = Arc::clone(&self.session);
         let statement = match session.statements(&parse.query) {
@@ -132,75 +132,75 @@ impl Connection<'_> {
             Err(failure) => return Ok(Err(failure.into())),
         };
         let Some(statement) = statement else {
-            return Ok(Ok(Plan::Empty));
+            return Ok(Ok(StatementPlan::Empty));
         };
         let given: Vec<Option<DataType>> = parse.types.iter().map(|oid| parameter::arrow_type(*oid)).collect();
-        let prepared = self.link.watch(&session, session.prepare(&statement, &given)).await?;
+        let prepared = self.transport.watch(&session, session.prepare(&statement, &given)).await?;
         Ok(prepared
-            .map_err(Fault::from)
-            .map(|prepared| Plan::Query { types: parameter::types(&parse.types, &prepared), prepared }))
+            .map_err(ErrorReply::from)
+            .map(|prepared| StatementPlan::Query { types: parameter::types(&parse.types, &prepared), prepared }))
     }
 
-    pub(super) fn bind(&mut self, bind: Bind) -> Result<(), Fault> {
+    pub(super) fn bind(&mut self, bind: Bind) -> Result<(), ErrorReply> {
         let statement = self.tables.statement(&bind.statement)?;
         if self.tables.portals.len() >= MAX_PORTALS && !self.tables.portals.contains_key(&bind.portal) {
             let message = format!("more than {MAX_PORTALS} open portals in one connection");
-            return Err(Fault::new(codes::TOO_MANY_STATEMENTS, message));
+            return Err(ErrorReply::new(codes::TOO_MANY_STATEMENTS, message));
         }
         let values = match &statement.plan {
-            Plan::Query { prepared, types } => {
+            StatementPlan::Query { prepared, types } => {
                 if let Some(schema) = &prepared.schema {
-                    Shape::of(schema, &bind.result_formats)?;
+                    ResultColumns::new(schema, &bind.result_formats)?;
                 }
                 parameter::read(&bind, types, prepared)?
             }
-            Plan::Empty | Plan::Deallocate(_) => Vec::new(),
+            StatementPlan::Empty | StatementPlan::Deallocate(_) => Vec::new(),
         };
-        let portal = Portal { statement, formats: bind.result_formats, state: State::Ready(values) };
+        let portal = Portal { statement, formats: bind.result_formats, state: PortalState::Ready(values) };
         self.tables.portals.insert(bind.portal, portal);
-        send(self.link, &Backend::BindComplete(BindComplete::new()));
+        send(self.transport, &Backend::BindComplete(BindComplete::new()));
         Ok(())
     }
 
-    pub(super) fn describe(&mut self, target: &Target) -> Result<(), Fault> {
+    pub(super) fn describe(&mut self, target: &StatementOrPortal) -> Result<(), ErrorReply> {
         let (statement, formats) = match target {
-            Target::Statement(name) => {
+            StatementOrPortal::Statement(name) => {
                 let statement = self.tables.statement(name)?;
                 let types = match &statement.plan {
-                    Plan::Query { types, .. } => types.iter().map(Type::oid).collect(),
-                    Plan::Empty | Plan::Deallocate(_) => Vec::new(),
+                    StatementPlan::Query { types, .. } => types.iter().map(Type::oid).collect(),
+                    StatementPlan::Empty | StatementPlan::Deallocate(_) => Vec::new(),
                 };
-                send(self.link, &Backend::ParameterDescription(ParameterDescription::new(types)));
+                send(self.transport, &Backend::ParameterDescription(ParameterDescription::new(types)));
                 (statement, Vec::new())
             }
-            Target::Portal(name) => {
+            StatementOrPortal::Portal(name) => {
                 let portal = self.tables.portal(name)?;
                 (Arc::clone(&portal.statement), portal.formats.clone())
             }
         };
         let schema = match &statement.plan {
-            Plan::Query { prepared, .. } => prepared.schema.as_ref(),
-            Plan::Empty | Plan::Deallocate(_) => None,
+            StatementPlan::Query { prepared, .. } => prepared.schema.as_ref(),
+            StatementPlan::Empty | StatementPlan::Deallocate(_) => None,
         };
         let answer = match schema {
-            Some(schema) => Shape::of(schema, &formats)?.description(),
+            Some(schema) => ResultColumns::new(schema, &formats)?.description(),
             None => Backend::NoData(NoData::new()),
         };
-        send(self.link, &answer);
+        send(self.transport, &answer);
         Ok(())
     }
 
-    /// Closing what does not exist is no error.
-    pub(super) fn close(&mut self, target: &Target) {
+    /// Closes a statement or portal. One that does not exist is no error.
+    pub(super) fn close(&mut self, target: &StatementOrPortal) {
         match target {
-            Target::Statement(name) => {
+            StatementOrPortal::Statement(name) => {
                 self.tables.statements.remove(name);
             }
-            Target::Portal(name) => {
+            StatementOrPortal::Portal(name) => {
                 self.tables.portals.remove(name);
             }
         }
-        send(self.link, &Backend::CloseComplete(CloseComplete::new()));
+        send(self.transport, &Backend::CloseComplete(CloseComplete::new()));
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the server sends, except rows. Thin names over pgwire's messages, written into the link's output.
+//! Backend messages except rows, written into the transport's output. Their encoding is pgwire's.
 
 use heapql_server::{Failure, Warning};
 use pgwire::error::{ErrorInfo, PgWireError};
@@ -6,80 +6,80 @@ use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::response::{CommandComplete, ReadyForQuery, TransactionStatus};
 use tracing::error;
 
-use crate::codes::{self, Code, code};
-use crate::link::Link;
+use crate::codes::{self, ErrorCode, code};
+use crate::transport::Transport;
 
-pub(super) fn send(link: &mut Link, message: &Backend) {
-    // Fails only for a message longer than its kind may be, of which there is none.
-    if let Err(defect) = message.encode(&mut link.output) {
+pub(super) fn send(transport: &mut Transport, message: &Backend) {
+    // It fails only for a message that is too long, and no message here can be.
+    if let Err(defect) = message.encode(&mut transport.output) {
         error!("a message was not sent: {defect}");
     }
 }
 
-pub(super) fn ready(link: &mut Link, in_transaction: bool) {
+pub(super) fn ready(transport: &mut Transport, in_transaction: bool) {
     let status = if in_transaction { TransactionStatus::Transaction } else { TransactionStatus::Idle };
-    send(link, &Backend::ReadyForQuery(ReadyForQuery::new(status)));
+    send(transport, &Backend::ReadyForQuery(ReadyForQuery::new(status)));
 }
 
-pub(super) fn complete(link: &mut Link, tag: String) {
-    send(link, &Backend::CommandComplete(CommandComplete::new(tag)));
+pub(super) fn complete(transport: &mut Transport, tag: String) {
+    send(transport, &Backend::CommandComplete(CommandComplete::new(tag)));
 }
 
-/// What is wrong with one statement or message; the connection goes on.
+/// An error of one statement or message. The connection continues.
 #[derive(Debug)]
-pub(super) struct Fault {
-    code: Code,
+pub(super) struct ErrorReply {
+    code: ErrorCode,
     message: String,
     hint: Option<String>,
 }
 
-impl Fault {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Fault {
-        Fault { code, message: message.into(), hint: None }
+impl ErrorReply {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> ErrorReply {
+        ErrorReply { code, message: message.into(), hint: None }
     }
 }
 
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Fault {
-        Fault { code: code(failure.kind), message: failure.message, hint: failure.hint }
+impl From<Failure> for ErrorReply {
+    fn from(failure: Failure) -> ErrorReply {
+        ErrorReply { code: code(failure.kind), message: failure.message, hint: failure.hint }
     }
 }
 
-impl From<PgWireError> for Fault {
-    fn from(error: PgWireError) -> Fault {
+impl From<PgWireError> for ErrorReply {
+    fn from(error: PgWireError) -> ErrorReply {
         match error {
-            PgWireError::UserError(info) => Fault::new(codes::BAD_VALUE, info.message),
-            other => Fault::new(codes::BAD_VALUE, other.to_string()),
+            PgWireError::UserError(info) => ErrorReply::new(codes::BAD_VALUE, info.message),
+            other => ErrorReply::new(codes::BAD_VALUE, other.to_string()),
         }
     }
 }
 
-pub(super) fn fault(link: &mut Link, fault: Fault) {
-    let info = info("ERROR", fault.code.postgres_state, fault.message, fault.hint);
-    send(link, &Backend::ErrorResponse(info.into()));
+pub(super) fn error(transport: &mut Transport, error: ErrorReply) {
+    let info = info("ERROR", error.code.postgres_state, error.message, error.hint);
+    send(transport, &Backend::ErrorResponse(info.into()));
 }
 
-/// The connection ends after it.
-pub(super) fn fatal(link: &mut Link, code: Code, message: &str) {
+/// Writes an error after which the connection ends.
+pub(super) fn fatal(transport: &mut Transport, code: ErrorCode, message: &str) {
     let info = info("FATAL", code.postgres_state, message.to_owned(), None);
-    send(link, &Backend::ErrorResponse(info.into()));
+    send(transport, &Backend::ErrorResponse(info.into()));
 }
 
-/// As `fatal`, with the hint of a failure.
-pub(super) fn fatal_failure(link: &mut Link, failure: &Failure) {
+/// Writes a failure with its hint, after which the connection ends.
+pub(super) fn fatal_failure(transport: &mut Transport, failure: &Failure) {
     let state = code(failure.kind).postgres_state;
     let info = info("FATAL", state, failure.message.clone(), failure.hint.clone());
-    send(link, &Backend::ErrorResponse(info.into()));
+    send(transport, &Backend::ErrorResponse(info.into()));
 }
 
-/// PostgreSQL's two classes of "it worked, but".
-pub(super) fn notice(link: &mut Link, warning: &Warning) {
+/// Writes a warning as a notice, in the class that its level selects.
+pub(super) fn notice(transport: &mut Transport, warning: &Warning) {
     let (severity, state) = match warning.level {
         "Note" => ("NOTICE", "00000"),
         _ => ("WARNING", "01000"),
     };
     let info = info(severity, state, warning.message.clone(), None);
-    send(link, &Backend::NoticeResponse(info.into()));
+    send(transport, &Backend::NoticeResponse(info.into()));
 }
 
 fn info(severity: &str, state: &str, message: String, hint: Option<String>) -> ErrorInfo {
@@ -89,7 +89,7 @@ fn info(severity: &str, state: &str, message: String, hint: Option<String>) -> E
     info
 }
 
-/// A zero would end the field early.
+/// Replaces zeros, which would end the field early.
 fn without_zeros(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }

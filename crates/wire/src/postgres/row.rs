@@ -1,6 +1,6 @@
-//! Rows: what a result's columns are called and typed, and their values in text or binary. One batch is prepared at a
-//! time (`Rows::of`) and written row by row into the link's output. Values are arrow-pg's, except NULLs (which it
-//! forgets for intervals), decimals (which it cuts at 28 digits) and types it has no form for, which become text.
+//! The columns of a result, and its rows in text or binary. One batch is converted at a time (`BatchRows::new`) and written row by row
+//! into the transport's output. Values are encoded by arrow-pg, except NULLs (it loses those of intervals), decimals (it cuts them at
+//! 28 digits) and types without a counterpart, which become text.
 
 use std::sync::Arc;
 
@@ -20,47 +20,47 @@ use pgwire::types::ToSqlText;
 use postgres_types::{IsNull, ToSql};
 
 use super::numeric;
-use super::reply::Fault;
+use super::reply::ErrorReply;
 use crate::codes;
 use crate::display::{as_strings, plain, plain_type};
 
 /// The columns of a result, in the formats that the client asked for.
-pub(super) struct Shape {
-    columns: Vec<Column>,
+pub(super) struct ResultColumns {
+    columns: Vec<ResultColumn>,
 }
 
-struct Column {
-    /// Without dictionaries and runs.
+struct ResultColumn {
+    /// The field without dictionary and run encoding.
     field: FieldRef,
     info: FieldInfo,
-    form: Form,
+    encoding: ValueEncoding,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// As arrow-pg has it.
+enum ValueEncoding {
+    /// The value is encoded by arrow-pg.
     Arrow,
-    /// As text, read back as a NUMERIC for the binary format.
+    /// The value is text, and becomes a NUMERIC in the binary format.
     Numeric,
-    /// As text.
+    /// The value is text in both formats.
     Text,
 }
 
-impl Shape {
-    /// `formats`: none for text, one for all, or one each.
-    pub(super) fn of(schema: &Schema, formats: &[i16]) -> Result<Shape, Fault> {
+impl ResultColumns {
+    /// `formats` has no entry for text, one entry for all columns, or one per column.
+    pub(super) fn new(schema: &Schema, formats: &[i16]) -> Result<ResultColumns, ErrorReply> {
         let count = schema.fields().len();
         if formats.len() > 1 && formats.len() != count {
             let message = format!("bind message has {} result formats but query has {count} columns", formats.len());
-            return Err(Fault::new(codes::WRONG_ARGUMENTS, message));
+            return Err(ErrorReply::new(codes::WRONG_ARGUMENTS, message));
         }
         let format = |index: usize| match formats {
             [] => FieldFormat::Text,
             [all] => FieldFormat::from(*all),
             each => FieldFormat::from(each[index]),
         };
-        let columns = schema.fields().iter().enumerate().map(|(index, field)| Column::of(field, format(index)));
-        Ok(Shape { columns: columns.collect() })
+        let columns = schema.fields().iter().enumerate().map(|(index, field)| ResultColumn::new(field, format(index)));
+        Ok(ResultColumns { columns: columns.collect() })
     }
 
     pub(super) fn description(&self) -> Backend {
@@ -69,32 +69,32 @@ impl Shape {
     }
 }
 
-impl Column {
-    fn of(field: &Field, format: FieldFormat) -> Column {
+impl ResultColumn {
+    fn new(field: &Field, format: FieldFormat) -> ResultColumn {
         let data_type = plain_type(field.data_type());
         let plain = Arc::new(field.clone().with_data_type(data_type.clone()));
-        let (form, kind) = match data_type {
+        let (encoding, kind) = match data_type {
             DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-                (Form::Numeric, Type::NUMERIC)
+                (ValueEncoding::Numeric, Type::NUMERIC)
             }
-            DataType::ListView(_) | DataType::LargeListView(_) => (Form::Text, Type::TEXT),
-            DataType::Null => (Form::Text, Type::TEXT),
+            DataType::ListView(_) | DataType::LargeListView(_) => (ValueEncoding::Text, Type::TEXT),
+            DataType::Null => (ValueEncoding::Text, Type::TEXT),
             _ => match field_into_pg_type(&plain) {
-                Ok(kind) => (Form::Arrow, kind),
-                Err(_) => (Form::Text, Type::TEXT),
+                Ok(kind) => (ValueEncoding::Arrow, kind),
+                Err(_) => (ValueEncoding::Text, Type::TEXT),
             },
         };
         let size = type_size(&kind);
         let info = FieldInfo::new(field.name().clone(), None, None, kind, format).with_type_size(size);
-        Column { field: plain, info, form }
+        ResultColumn { field: plain, info, encoding }
     }
 
     fn prepare(&self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         let array = plain(array)?;
-        match self.form {
-            Form::Arrow => Ok(array),
-            Form::Text if array.data_type() == &DataType::Null => Ok(array),
-            Form::Numeric | Form::Text => Ok(Arc::new(as_strings(&array)?)),
+        match self.encoding {
+            ValueEncoding::Arrow => Ok(array),
+            ValueEncoding::Text if array.data_type() == &DataType::Null => Ok(array),
+            ValueEncoding::Numeric | ValueEncoding::Text => Ok(Arc::new(as_strings(&array)?)),
         }
     }
 
@@ -103,13 +103,13 @@ impl Column {
             out.put_i32(-1);
             return Ok(());
         }
-        match self.form {
-            Form::Arrow => encode_value(&mut Cell { out }, array, row, &self.field, &self.info),
-            Form::Numeric if self.info.format() == FieldFormat::Binary => {
+        match self.encoding {
+            ValueEncoding::Arrow => encode_value(&mut CellEncoder { out }, array, row, &self.field, &self.info),
+            ValueEncoding::Numeric if self.info.format() == FieldFormat::Binary => {
                 with_length(out, |out| numeric::put(out, array.as_string::<i32>().value(row)));
                 Ok(())
             }
-            Form::Numeric | Form::Text => {
+            ValueEncoding::Numeric | ValueEncoding::Text => {
                 with_length(out, |out| out.put_slice(array.as_string::<i32>().value(row).as_bytes()));
                 Ok(())
             }
@@ -117,7 +117,7 @@ impl Column {
     }
 }
 
-/// `pg_type.typlen`
+/// The value of `pg_type.typlen`.
 fn type_size(kind: &Type) -> i16 {
     match *kind {
         Type::BOOL | Type::CHAR => 1,
@@ -129,28 +129,28 @@ fn type_size(kind: &Type) -> i16 {
     }
 }
 
-/// One batch, and how far it has been sent.
-pub(super) struct Rows {
+/// One batch, and the number of its rows that were sent.
+pub(super) struct BatchRows {
     columns: Vec<ArrayRef>,
     next: usize,
     count: usize,
 }
 
-impl Rows {
-    pub(super) fn of(shape: &Shape, batch: &RecordBatch) -> Result<Rows, Fault> {
+impl BatchRows {
+    pub(super) fn new(columns: &ResultColumns, batch: &RecordBatch) -> Result<BatchRows, ErrorReply> {
         let columns: Result<Vec<ArrayRef>, ArrowError> =
-            shape.columns.iter().zip(batch.columns()).map(|(column, array)| column.prepare(array)).collect();
+            columns.columns.iter().zip(batch.columns()).map(|(column, array)| column.prepare(array)).collect();
         let columns = columns.map_err(|error| Failure::from_datafusion(error.into()))?;
-        Ok(Rows { columns, next: 0, count: batch.num_rows() })
+        Ok(BatchRows { columns, next: 0, count: batch.num_rows() })
     }
 
-    /// Writes the next row; false when there is none left.
-    pub(super) fn put_next(&mut self, shape: &Shape, out: &mut BytesMut) -> Result<bool, Fault> {
+    /// Writes the next row. Returns false after the last one.
+    pub(super) fn put_next(&mut self, columns: &ResultColumns, out: &mut BytesMut) -> Result<bool, ErrorReply> {
         if self.next == self.count {
             return Ok(false);
         }
         let start = out.len();
-        if let Err(error) = self.put(shape, out) {
+        if let Err(error) = self.put(columns, out) {
             out.truncate(start);
             return Err(error.into());
         }
@@ -158,12 +158,12 @@ impl Rows {
         Ok(true)
     }
 
-    fn put(&self, shape: &Shape, out: &mut BytesMut) -> PgWireResult<()> {
+    fn put(&self, columns: &ResultColumns, out: &mut BytesMut) -> PgWireResult<()> {
         out.put_u8(b'D');
         let start = out.len();
         out.put_i32(0);
-        out.put_i16(shape.columns.len() as i16);
-        for (column, array) in shape.columns.iter().zip(&self.columns) {
+        out.put_i16(columns.columns.len() as i16);
+        for (column, array) in columns.columns.iter().zip(&self.columns) {
             column.put(out, array, self.next)?;
         }
         let length = (out.len() - start) as i32;
@@ -172,7 +172,7 @@ impl Rows {
     }
 }
 
-/// A value with its length before it; the length does not count itself.
+/// Writes a value after its length, which does not count itself.
 fn with_length(out: &mut BytesMut, value: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
     out.put_i32(0);
@@ -181,12 +181,12 @@ fn with_length(out: &mut BytesMut, value: impl FnOnce(&mut BytesMut)) {
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Where arrow-pg writes one value.
-struct Cell<'a> {
+/// The encoder to which arrow-pg writes one value.
+struct CellEncoder<'a> {
     out: &'a mut BytesMut,
 }
 
-impl Encoder for Cell<'_> {
+impl Encoder for CellEncoder<'_> {
     type Item = ();
 
     fn encode_field<T>(&mut self, value: &T, field: &FieldInfo) -> PgWireResult<()>

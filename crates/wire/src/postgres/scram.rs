@@ -1,5 +1,4 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677), by pgwire: proof of the password without the password. The conversation with
-//! the client is `startup`'s.
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677), implemented by pgwire. The conversation with the client is `login`'s.
 
 use bytes::Bytes;
 use pgwire::api::auth::Password;
@@ -8,44 +7,44 @@ use pgwire::api::auth::sasl::scram::{
 };
 use pgwire::error::PgWireError;
 
-use crate::cursor::{Cursor, Malformed};
+use crate::cursor::{DecodeError, MessageCursor};
 
 pub(super) const METHOD: &str = "SCRAM-SHA-256";
 
-/// What is kept of the password: salted and hashed once, when the server starts.
-pub(super) struct Verifier {
+/// The salted and hashed password, made once when the server starts.
+pub(super) struct PasswordVerifier {
     salt: Vec<u8>,
     salted: Vec<u8>,
 }
 
-/// One conversation after its first step.
-pub(super) struct Exchange(ScramServerAuthWaitingForClientFinal);
+/// An exchange after its first step.
+pub(super) struct ScramExchange(ScramServerAuthWaitingForClientFinal);
 
-impl Verifier {
-    pub(super) fn of(password: &str) -> Verifier {
+impl PasswordVerifier {
+    pub(super) fn new(password: &str) -> PasswordVerifier {
         let salt = rand::random::<[u8; 16]>().to_vec();
         let salted = gen_salted_password(password, &salt, SCRAM_ITERATIONS);
-        Verifier { salt, salted }
+        PasswordVerifier { salt, salted }
     }
 
-    /// The client's first message and our answer to it. It is the same for users that do not exist.
-    pub(super) fn challenge(&self, client_first: &[u8]) -> Result<(String, Exchange), PgWireError> {
+    /// Answers the client's first message. The answer is the same for users that do not exist.
+    pub(super) fn challenge(&self, client_first: &[u8]) -> Result<(String, ScramExchange), PgWireError> {
         let password = Password::new(Some(self.salt.clone()), self.salted.clone());
         let (answer, waiting) = ScramServerAuth::new().on_client_first_message(client_first, password)?;
-        Ok((answer, Exchange(waiting)))
+        Ok((answer, ScramExchange(waiting)))
     }
 }
 
-impl Exchange {
-    /// The server's own proof, or an error when the client's is wrong.
+impl ScramExchange {
+    /// Returns the server's proof, or an error when the client's is wrong.
     pub(super) fn check(&self, client_final: &[u8]) -> Result<String, PgWireError> {
         self.0.on_client_final_message(client_final)
     }
 }
 
-/// SASLInitialResponse: the method and the client's first message.
-pub(super) fn initial_response(body: &Bytes) -> Result<(String, Bytes), Malformed> {
-    let mut cursor = Cursor::new(body);
+/// Reads a SASLInitialResponse: the method and the client's first message.
+pub(super) fn initial_response(body: &Bytes) -> Result<(String, Bytes), DecodeError> {
+    let mut cursor = MessageCursor::new(body);
     let method = cursor.text("name of a SASL method")?;
     let length = cursor.i32_be("length of a SASL response")?;
     let first = match usize::try_from(length) {
@@ -61,7 +60,7 @@ mod tests {
 
     #[test]
     fn garbage_is_an_error() {
-        let verifier = Verifier::of("secret");
+        let verifier = PasswordVerifier::new("secret");
         assert!(verifier.challenge(b"").is_err());
         assert!(verifier.challenge(b"\xff\xfe").is_err());
         let (answer, exchange) = verifier.challenge(b"n,,n=,r=nonce").expect("a challenge");

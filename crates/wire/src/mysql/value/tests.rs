@@ -1,20 +1,20 @@
-//! What each Arrow type looks like in both forms of the protocol.
+//! Each Arrow type in both forms of the protocol. Declared types are tested in `column`.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::*;
 use datafusion::arrow::datatypes::{Field, Int32Type};
 
-use super::super::column::Shape;
+use super::super::column::ColumnDefinition;
 use super::*;
 
 fn text(array: impl Array + 'static) -> Vec<Option<String>> {
     let array: ArrayRef = Arc::new(array);
-    let cells = Cells::of(&array).expect("cells");
+    let values = ColumnValues::new(&array).expect("values");
     (0..array.len())
         .map(|row| {
             let mut out = BytesMut::new();
-            cells.put_text(&mut out, row);
+            values.put_text(&mut out, row);
             let (length, rest) = out.split_first().expect("a value");
             (*length != NULL).then(|| {
                 assert_eq!(usize::from(*length), rest.len());
@@ -26,9 +26,9 @@ fn text(array: impl Array + 'static) -> Vec<Option<String>> {
 
 fn binary(array: impl Array + 'static) -> Vec<u8> {
     let array: ArrayRef = Arc::new(array);
-    let shape = Shape::of(&Field::new("c", array.data_type().clone(), true));
+    let definition = ColumnDefinition::new(&Field::new("c", array.data_type().clone(), true));
     let mut out = BytesMut::new();
-    Cells::of(&array).expect("cells").put_binary(&mut out, 0, shape.kind);
+    ColumnValues::new(&array).expect("values").put_binary(&mut out, 0, definition.kind);
     out.to_vec()
 }
 

@@ -1,4 +1,4 @@
-//! What each Arrow type looks like in both formats of the protocol.
+//! Each Arrow type in both formats of the protocol.
 
 use datafusion::arrow::array::*;
 use datafusion::arrow::datatypes::{Int32Type, IntervalDayTime};
@@ -13,11 +13,11 @@ fn batch(array: impl Array + 'static) -> RecordBatch {
 /// The one column's values, without row headers.
 fn values(array: impl Array + 'static, format: i16) -> Vec<Option<Vec<u8>>> {
     let batch = batch(array);
-    let shape = Shape::of(&batch.schema(), &[format]).expect("a shape");
-    let mut rows = Rows::of(&shape, &batch).expect("rows");
+    let columns = ResultColumns::new(&batch.schema(), &[format]).expect("a columns");
+    let mut rows = BatchRows::new(&columns, &batch).expect("rows");
     let mut values = Vec::new();
     let mut out = BytesMut::new();
-    while rows.put_next(&shape, &mut out).expect("a row") {
+    while rows.put_next(&columns, &mut out).expect("a row") {
         assert_eq!(i32::from_be_bytes([out[1], out[2], out[3], out[4]]) as usize, out.len() - 1);
         let length = i32::from_be_bytes([out[7], out[8], out[9], out[10]]);
         values.push((length >= 0).then(|| out[11..].to_vec()));
@@ -38,8 +38,8 @@ fn some(values: &[&str]) -> Vec<Option<String>> {
 
 fn type_of(array: impl Array + 'static) -> Type {
     let batch = batch(array);
-    let shape = Shape::of(&batch.schema(), &[]).expect("a shape");
-    shape.columns[0].info.datatype().clone()
+    let columns = ResultColumns::new(&batch.schema(), &[]).expect("a columns");
+    columns.columns[0].info.datatype().clone()
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn arrays() {
 fn formats_are_none_one_or_each() {
     let schema = Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]);
     for good in [&[][..], &[1], &[0, 1]] {
-        assert!(Shape::of(&schema, good).is_ok());
+        assert!(ResultColumns::new(&schema, good).is_ok());
     }
-    assert!(Shape::of(&schema, &[0, 1, 0]).is_err());
+    assert!(ResultColumns::new(&schema, &[0, 1, 0]).is_err());
 }
