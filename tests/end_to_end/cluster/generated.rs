@@ -2,7 +2,7 @@
 //! that has all their ledgers, by real clients, and the answers are the same. A difference prints the seed and the query.
 //! `HEAPQL_TRIALS=3000` asks more of them, `HEAPQL_SEED=7` others.
 //!
-//! The cluster crate's own trials do the same in one process, with plans of more shapes over one table. Here it is more
+//! The cluster crate's own tests do the same in one process, with plans of more shapes over one table. Here it is more
 //! tables, what they are joined to, and the way through both protocols.
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! Three servers as processes that answer as one, with real programs that they record: what they answer together, and that
 //! they name a missing server. Many queries against one server with all rows, piece by piece, are the cluster crate's
-//! own trials.
+//! own tests.
 
 mod docker;
 mod faults;
