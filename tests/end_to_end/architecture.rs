@@ -15,14 +15,15 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("registry", &["ledger"]),
     ("symbols", &[]),
     ("profile", &[]),
-    ("catalog", &["registry", "ledger", "symbols", "profile"]),
-    ("server", &["registry", "ledger", "symbols", "profile"]),
-    ("tables", &["server", "registry", "ledger", "symbols", "profile"]),
-    ("sql", &["tables", "server", "registry", "ledger", "symbols", "profile"]),
-    ("cluster", &["sql", "tables", "server", "catalog", "registry", "ledger"]),
-    ("wire", &["sql", "tables", "server", "catalog", "registry", "profile"]),
+    // No code, only features of what the engine is built from.
+    ("features", &[]),
+    ("server", &["features", "registry", "ledger", "symbols"]),
+    ("tables", &["features", "server", "registry", "ledger", "symbols", "profile"]),
+    ("sql", &["features", "tables", "server", "registry", "ledger", "symbols", "profile"]),
+    ("cluster", &["features", "sql", "tables", "server", "registry", "ledger"]),
+    ("wire", &["features", "sql", "tables", "server", "profile"]),
     // It is also a recorded program: the one arrow between the wings.
-    ("heapql", &["wire", "cluster", "sql", "tables", "server", "catalog", "registry", "ledger", "symbols", "sampler"]),
+    ("heapql", &["features", "wire", "cluster", "sql", "tables", "server", "registry", "ledger", "symbols", "sampler"]),
 ];
 
 /// The wing that is mapped into other people's programs, and all that it may link.

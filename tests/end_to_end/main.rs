@@ -16,6 +16,7 @@ mod columns;
 mod confinement;
 mod crashes;
 mod doctor;
+mod engine_features;
 mod errors;
 mod foreign_programs;
 mod fork_exec;
