@@ -16,7 +16,7 @@ fn features(selection: &[&str], edges: &str) -> BTreeMap<String, BTreeSet<String
     command.args(["tree", "--locked", "--offline", "--prefix", "none", "--format", "{p} [{f}]", "--edges", edges]);
     let output = tool(command.args(selection).current_dir(workspace_dir()), "");
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in output.ok().lines().filter(|line| !line.starts_with("heapql")) {
+    for line in output.ok().lines().filter(|line| !line.is_empty() && !line.starts_with("heapql")) {
         let (package, features) = line.split_once(" [").unwrap_or_else(|| panic!("{line:?}"));
         let features = features.split(']').next().unwrap_or_default();
         found.entry(package.to_owned()).or_default().insert(features.to_owned());

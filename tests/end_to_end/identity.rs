@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::harness::{Client, Ended, Launch, Program, Server, eventually, heapql, scratch, tool};
+use crate::harness::{Client, Ended, Launch, Program, Server, heapql, scratch, tool};
 
 fn state_of(client: &mut dyn Client, pid: i32) -> Vec<String> {
     let answer = client.query(&format!("SELECT state FROM heapql.processes WHERE pid = {pid}"));
