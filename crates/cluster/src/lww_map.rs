@@ -16,6 +16,7 @@ use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 
 use heapql_server::parameters::Setting;
+use heapql_server::symbols::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -189,7 +190,7 @@ impl LwwMap {
     /// A digest that is equal for equal maps only.
     pub(crate) fn digest(&self) -> String {
         let text = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(text)[..16])
     }
 }
 

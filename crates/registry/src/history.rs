@@ -4,8 +4,10 @@
 //! long as its ledger, which alone knows its stacks. It has no clock and no thread (`heapql`'s service calls it), writes no
 //! file (`catalog` does) and judges nothing (`verdict`).
 
+mod growth;
 mod point;
 mod thin;
+mod totals;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -13,8 +15,10 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
+pub use growth::CallsiteGrowth;
 pub use point::Point;
 pub use thin::{Tier, Tiers};
+pub use totals::SnapshotTotals;
 
 use crate::source::{Source, SourceState};
 use crate::{Counters, Usage};

@@ -13,7 +13,8 @@ mod modules;
 mod procfs;
 mod retention;
 mod source;
-pub mod verdict;
+mod verdict;
+mod verdicts;
 
 use std::collections::HashMap;
 use std::io;
@@ -30,11 +31,13 @@ pub use counters::Counters;
 pub use estimate::Estimate;
 pub use heapql_ledger::{ModuleRecord, ReadError};
 pub use history::{
-    CallsiteChange, FileChanges, History, MAX_MARKS, Point, ProcessKey, Snapshot, Tier, Tiers, TooManyMarks, Track,
-    as_of,
+    CallsiteChange, CallsiteGrowth, FileChanges, History, MAX_MARKS, Point, ProcessKey, Snapshot, SnapshotTotals, Tier,
+    Tiers, TooManyMarks, Track, as_of,
 };
 pub use modules::ModuleMap;
-pub use source::{Callsite, Source, SourceState};
+pub use source::{Callsite, LossCount, Source, SourceState};
+pub use verdict::{Judgement, Rate, Timeline, Verdict};
+pub use verdicts::{CallsiteVerdict, Verdicts};
 
 /// Name of the file from which a process that starts takes its intervals and depth: "16 256 32".
 pub const INTERVALS_FILE: &str = "intervals";

@@ -33,6 +33,11 @@ pub(crate) fn judge(sources: &mut Vec<Arc<Source>>) -> Vec<Arc<Source>> {
         }
         let presence = if is_newest(source) { presence(source) } else { Presence::Replaced };
         source.set_state(if presence == Presence::Running { SourceState::Alive } else { SourceState::Dead });
+        if presence == Presence::Running
+            && let Some(command) = procfs::command(source.pid().cast_unsigned())
+        {
+            source.set_command(&command);
+        }
         presence == Presence::Replaced
     };
     sources.extract_if(.., is_replaced).collect()

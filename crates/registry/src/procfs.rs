@@ -6,14 +6,24 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 
+use heapql_ledger::layout::TEXT_BYTES;
+
 /// No answer is read beyond this.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// The contents of `/proc/PID/NAME`.
-pub(crate) fn read(pid: u32, name: &str) -> io::Result<Vec<u8>> {
+/// The contents of `/proc/PID/NAME`, or their first `most` bytes.
+fn read(pid: u32, name: &str, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(format!("/proc/{pid}/{name}"))?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    std::fs::File::open(format!("/proc/{pid}/{name}"))?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The command line of a process as it is now, its words separated by blanks. A process may have changed it to a title.
+/// `None` if there is none, as of one that has ended.
+pub(crate) fn command(pid: u32) -> Option<String> {
+    let bytes = read(pid, "cmdline", TEXT_BYTES as u64).ok()?;
+    let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\0', ' ']).replace('\0', " ");
+    (!text.is_empty()).then_some(text)
 }
 
 /// The parts of `/proc/PID/stat` that tell one process, and one image in it, from another.
@@ -30,7 +40,7 @@ pub(crate) struct Stat {
 
 impl Stat {
     pub(crate) fn read(pid: u32) -> Option<Stat> {
-        Stat::parse(&read(pid, "stat").ok()?)
+        Stat::parse(&read(pid, "stat", MOST_BYTES).ok()?)
     }
 
     /// The numbers of the fields are those of proc(5).
@@ -54,7 +64,7 @@ impl Stat {
 /// Whether a file of this name is mapped in the process. `None` if that cannot be told: the process belongs to another user,
 /// or has just ended.
 pub(crate) fn maps(pid: u32, name: &str) -> Option<bool> {
-    let maps = read(pid, "maps").ok().filter(|maps| !maps.is_empty())?;
+    let maps = read(pid, "maps", MOST_BYTES).ok().filter(|maps| !maps.is_empty())?;
     let path = format!("/{name}");
     let mut lines = maps.split(|&byte| byte == b'\n');
     Some(lines.any(|line| line.strip_suffix(b" (deleted)").unwrap_or(line).ends_with(path.as_bytes())))

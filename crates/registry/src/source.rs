@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, ReadError, Sampling};
+use heapql_ledger::{CallsiteRecord, Identity, Intervals, LabelRecord, Ledger, Loss, ReadError, Sampling};
 use parking_lot::Mutex;
 
 use crate::counters::{Counters, merged};
@@ -44,6 +44,17 @@ pub enum SourceState {
     Unreadable(String),
 }
 
+/// How often the recorder could not do all that it should, for one reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LossCount {
+    /// Name of the reason, such as `pool_full`.
+    pub name: &'static str,
+    /// How often it happened.
+    pub count: u64,
+    /// The allocation is not recorded at all. Otherwise it is, with less than there should be.
+    pub is_unrecorded: bool,
+}
+
 /// A stack with its label and what is live of it, in one process.
 #[derive(Clone, Debug)]
 pub struct Callsite {
@@ -67,6 +78,7 @@ pub struct Source {
     id: u64,
     ledger: Option<Ledger>,
     state: Mutex<SourceState>,
+    command: Mutex<Arc<str>>,
     /// The digest of the process's image ([`crate::procfs::Stat::image`]) when it was last seen to have the ledger mapped, or 0.
     seen_image: AtomicU64,
     /// Of a dead process, once it was asked: nothing changes any more.
@@ -90,6 +102,7 @@ impl Source {
         Source {
             path: path.to_owned(),
             id: id_of(path),
+            command: Mutex::new(ledger.identity().command.as_str().into()),
             ledger: Some(ledger),
             state: Mutex::new(SourceState::Dead),
             seen_image: AtomicU64::new(0),
@@ -105,6 +118,7 @@ impl Source {
             id: id_of(path),
             ledger: None,
             state: Mutex::new(SourceState::Unreadable(why.to_string())),
+            command: Mutex::new("".into()),
             seen_image: AtomicU64::new(0),
             holds: OnceLock::new(),
             kept: Mutex::default(),
@@ -150,8 +164,17 @@ impl Source {
         self.identity().map_or(0, |identity| identity.parent_pid as i32)
     }
 
-    pub fn command(&self) -> &str {
-        self.identity().map_or("", |identity| &identity.command)
+    /// The command line with blanks between its words: the present one while the process lives, which it may have changed to
+    /// a title, then the last that was seen.
+    pub fn command(&self) -> Arc<str> {
+        Arc::clone(&self.command.lock())
+    }
+
+    pub(crate) fn set_command(&self, command: &str) {
+        let mut known = self.command.lock();
+        if **known != *command {
+            *known = command.into();
+        }
     }
 
     /// Path of the executable.
@@ -226,10 +249,21 @@ impl Source {
         self.ledger.as_ref().map_or(0, Ledger::used_bytes)
     }
 
-    /// How often each kind of loss happened, those that never did included.
-    pub fn losses(&self) -> Vec<(&'static str, u64)> {
+    /// The number of each kind of loss, those that never happened included.
+    pub fn losses(&self) -> Vec<LossCount> {
         let losses = self.ledger.as_ref().and_then(|ledger| ledger.losses().ok()).unwrap_or_default();
-        losses.into_iter().map(|(loss, count)| (loss.name(), count)).collect()
+        let count = |(loss, count): (Loss, u64)| LossCount {
+            name: loss.name(),
+            count,
+            is_unrecorded: loss != Loss::StackTruncated,
+        };
+        losses.into_iter().map(count).collect()
+    }
+
+    /// Allocations that were due for a sample and are not recorded. A sample whose stack was cut is recorded.
+    pub fn unrecorded(&self) -> u64 {
+        let lost = self.losses().into_iter().filter(|loss| loss.is_unrecorded).map(|loss| loss.count);
+        lost.fold(0, u64::saturating_add)
     }
 
     /// The modules that stacks pass through, as far as they are known now.

@@ -1,53 +1,37 @@
-//! Whether a callsite leaks: from its history to a verdict and the sentence that gives the reason.
+//! Judges whether a callsite leaks: from its history to a verdict, with the sentence that gives the reason.
 //!
-//! Pure functions: no clock, no file, no symbols. A verdict is a statistical statement about one callsite; what each test
-//! demands, and where its threshold comes from, is in docs/explanation/leaks.md. Called by `catalog` for `leak_suspects`.
+//! These are pure functions without clock, file or symbols. A verdict is a statistical statement about one callsite. What
+//! each test demands, and where its threshold comes from, is in docs/explanation/leaks.md. Called by `verdicts` for all callsites.
 
 mod reason;
 mod series;
 mod thresholds;
+mod timeline;
 mod window;
 
 use reason::{Evidence, Refusal};
 use series::Series;
+pub use timeline::Timeline;
 
-/// What was estimated of one callsite (a stack and label of one process) at one snapshot, over all allocations.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Point {
-    /// Seconds since recording of the process began.
-    pub at: f64,
-    pub live_count: f64,
-    pub live_bytes: f64,
-    pub live_count_variance: f64,
-    pub live_bytes_variance: f64,
-    /// Ever allocated here, sampled or not.
-    pub total_count: f64,
-    pub samples_live: u64,
-    /// Ever sampled here.
-    pub samples_total: u64,
-}
+use crate::history::Point;
 
-/// What the whole process had ever allocated at one snapshot, by callsites of which nothing is live, too. Its instants are
-/// all snapshots there are: at one without a [`Point`] the callsite was as at the one before, or had not been seen.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ProcessPoint {
-    pub at: f64,
-    pub total_count: f64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What the history of a callsite says of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
-    /// It rises, has done so for the whole of some stretch of time, and neither chance nor load explains it.
+    /// It has risen for the whole of some stretch of time, and neither chance nor load explains it.
     Growing,
     /// It rose and has (nearly) stopped.
     Saturating,
+    /// It neither rises nor falls beyond chance.
     Steady,
-    /// Too little history to tell.
+    /// There is too little history to tell.
     New,
+    /// It falls beyond chance.
     Shrinking,
 }
 
 impl Verdict {
+    /// The name in the column `verdict`.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Growing => "growing",
@@ -62,22 +46,28 @@ impl Verdict {
 /// A rate with the standard error that sampling gives it.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Rate {
+    /// Growth in units per minute. It is negative if there is less.
     pub per_minute: f64,
+    /// One standard error of `per_minute`.
     pub error: f64,
 }
 
+/// A verdict with its reason and its numbers.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Judgement {
+    /// The verdict.
     pub verdict: Verdict,
-    /// One sentence with the numbers.
+    /// The reason: one sentence with the numbers.
     pub why: String,
-    /// Of live bytes and of live objects, over the time that the verdict speaks of.
+    /// Growth of the live bytes over the time that the verdict speaks of.
     pub growth: Rate,
+    /// Growth of the number of live objects over the same time.
     pub growth_count: Rate,
-    /// Seconds: some live sample is at least this old, in whatever order samples were freed.
+    /// Age in seconds that some live sample has at least, in whatever order samples were freed. `None` if none is live.
     pub oldest_age: Option<f64>,
-    /// Suspects are ordered by this, the largest first.
+    /// The rank among all callsites, the largest first.
     pub rank_key: f64,
+    /// The callsite belongs into a list of suspected leaks.
     pub is_suspect: bool,
 }
 
@@ -88,10 +78,11 @@ const LEAST_SECONDS_OF_OLD: f64 = 900.0;
 /// Each stretch of time that is looked at is this much longer than the one before.
 const LONGER: f64 = 1.4;
 
-/// `points` and `process` in order of time; `now` in seconds since recording began.
-pub fn judge(points: &[Point], process: &[ProcessPoint], now: f64) -> Judgement {
-    let series = Series::new(points, process);
-    let oldest_age = oldest_age(points, now);
+/// Judges a callsite by its points, which are in the order of their snapshots. Between two points nothing changed.
+pub(crate) fn judge(points: &[Point], timeline: &Timeline) -> Judgement {
+    let points: Vec<_> = points.iter().filter_map(|point| Some((timeline.at(point.snapshot)?, point))).collect();
+    let series = Series::new(&points, timeline);
+    let oldest_age = oldest_age(&points, timeline.now());
     let mut judgement = match series.duration() {
         Some(seconds) if series.age() >= LEAST_SECONDS => of_history(&series, seconds),
         _ => unknown(&series, too_new(series.age())),
@@ -175,7 +166,7 @@ fn unknown(series: &Series, why: String) -> Judgement {
     }
 }
 
-/// Below every suspect: by verdict, then by size.
+/// The rank of a callsite that is no suspect: below every suspect, by verdict, then by size.
 fn behind(verdict: Verdict, series: &Series) -> f64 {
     let class = match verdict {
         Verdict::Growing | Verdict::Saturating => -1.0,
@@ -187,12 +178,12 @@ fn behind(verdict: Verdict, series: &Series) -> f64 {
     class + bytes / (bytes + f64::from(1 << 30))
 }
 
-/// By the time of a snapshot `taken` samples had been taken and by now fewer are `freed`, so one of them lives.
-fn oldest_age(points: &[Point], now: f64) -> Option<f64> {
-    let last = points.last().filter(|point| point.samples_live > 0)?;
-    let freed = last.samples_total.saturating_sub(last.samples_live);
-    let by = points.iter().find(|point| point.samples_total > freed)?;
-    Some((now - by.at).max(0.0))
+/// By the time of some snapshot more samples had been taken than have been freed by now, so one of them still lives.
+fn oldest_age(points: &[(f64, &Point)], now: f64) -> Option<f64> {
+    let (_, last) = points.last().filter(|(_, point)| point.live_count > 0)?;
+    let freed = last.total_count.saturating_sub(last.live_count);
+    let (at, _) = points.iter().find(|(_, point)| point.total_count > freed)?;
+    Some((now - at).max(0.0))
 }
 
 #[cfg(test)]

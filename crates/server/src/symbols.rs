@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heapql_registry::{ModuleMap, ModuleRecord, Source, SourceState, Usage};
+pub use heapql_symbols::hex;
 use heapql_symbols::{FrameKind, ModuleRef, Resolution, Rules, SymbolFrame, Symbols, unnamed};
 use parking_lot::Mutex;
 
@@ -60,11 +61,6 @@ impl Named {
 
 pub fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-/// As build-ids are written.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn kind_name(kind: FrameKind) -> &'static str {

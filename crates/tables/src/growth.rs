@@ -1,13 +1,12 @@
-//! The rows of `growth(from [, to])`: what each callsite of each process had more, or less, at the second moment.
-//!
-//! A sample that is live at both moments says nothing about the difference; its error comes from those that came and went.
+//! The rows of `growth(from [, to])`: what each callsite of each process had more, or less, at the second moment. The registry
+//! computes them (`History::growth`).
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use datafusion::catalog::TableProvider;
 use datafusion::error::Result;
-use heapql_registry::{Callsite, Counters, Point, ProcessKey, Snapshot};
+use heapql_registry::{CallsiteGrowth, Snapshot};
 
 use crate::batch::{batches, floats, ints, same_int, same_text, same_time, texts, written};
 use crate::malloc_sample_info::write_addresses;
@@ -65,9 +64,7 @@ pub(crate) fn table(server: &Server, from: &str, until: Option<&str>) -> Result<
 
 struct Row {
     pid: i64,
-    callsite: Callsite,
-    from: Option<Point>,
-    to: Point,
+    growth: CallsiteGrowth,
 }
 
 impl SystemTable for Growth {
@@ -93,30 +90,18 @@ impl SystemTable for Growth {
 
     fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
         let mut rows = Vec::new();
-        for (source, callsites) in sources::readable_where(scope, |_| true) {
-            let (pid, process) = (i64::from(source.pid()), ProcessKey::of(&source));
+        for (source, mut callsites) in sources::readable_where(scope, |_| true) {
+            let pid = i64::from(source.pid());
             if !request.passes_int("pid", pid) {
                 continue;
             }
-            let as_of = |snapshot: &Snapshot| scope.server.history().as_of(process, snapshot);
-            let before = as_of(&self.from);
-            let after = self.to.as_deref().map(as_of);
-            for callsite in callsites.into_iter().filter(|callsite| {
+            callsites.retain(|callsite| {
                 scope.tenant.sees(callsite.tenant_id)
                     && request.passes_int("tenant_id", callsite.tenant_id)
                     && request.passes_text("label", &callsite.label)
-            }) {
-                let to = match &after {
-                    None => Some(Point::of(u32::MAX, &callsite.counters)),
-                    Some(after) => after.get(&callsite.callsite_id).copied(),
-                };
-                let from = before.get(&callsite.callsite_id).copied();
-                let to = to.unwrap_or_else(|| Point::of(u32::MAX, &Counters::default()));
-                // What was not there at either moment did not grow.
-                if to.live_count > 0 || from.is_some_and(|from| from.live_count > 0) {
-                    rows.push(Row { pid, callsite, from, to });
-                }
-            }
+            });
+            let growth = scope.server.history().growth(&source, callsites, &self.from, self.to.as_deref());
+            rows.extend(growth.into_iter().map(|growth| Row { pid, growth }));
         }
         let server = Arc::clone(&scope.server);
         let (from_at, to_at) = (self.from.at, self.to.as_ref().map_or_else(SystemTime::now, |to| to.at));
@@ -125,21 +110,21 @@ impl SystemTable for Growth {
             "svr_ip" => same_text(rows.len(), server.svr_ip()),
             "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
             "pid" => ints(rows, |row| row.pid),
-            "callsite_id" => ints(rows, |row| row.callsite.callsite_id.cast_signed()),
-            "tenant_id" => ints(rows, |row| row.callsite.tenant_id),
-            "label" => texts(rows, |row| &row.callsite.label),
+            "callsite_id" => ints(rows, |row| row.growth.callsite.callsite_id.cast_signed()),
+            "tenant_id" => ints(rows, |row| row.growth.callsite.tenant_id),
+            "label" => texts(rows, |row| &row.growth.callsite.label),
             "from_at" => same_time(rows.len(), from_at),
             "to_at" => same_time(rows.len(), to_at),
-            "est_count_growth" => ints(rows, |row| rounded(row.to.est_count.into()) - rounded(row.count_from())),
-            "est_count_growth_error" => ints(rows, |row| rounded(row.error(|point| point.count_variance))),
-            "est_bytes_growth" => ints(rows, |row| rounded(row.to.est_bytes - row.bytes_from())),
-            "est_bytes_growth_error" => ints(rows, |row| rounded(row.error(|point| point.bytes_variance))),
-            "est_bytes_per_minute" => {
-                floats(rows, |row| (row.to.est_bytes - row.bytes_from()) / minutes.max(1.0 / 60.0))
+            "est_count_growth" => {
+                ints(rows, |row| rounded(row.growth.est_count_to()) - rounded(row.growth.est_count_from()))
             }
-            "est_bytes_from" => ints(rows, |row| rounded(row.bytes_from())),
-            "est_bytes_to" => ints(rows, |row| rounded(row.to.est_bytes)),
-            _ => written(rows, |row, text| write_addresses(&row.callsite.stack, text)),
+            "est_count_growth_error" => ints(rows, |row| rounded(row.growth.count_error())),
+            "est_bytes_growth" => ints(rows, |row| rounded(row.bytes())),
+            "est_bytes_growth_error" => ints(rows, |row| rounded(row.growth.bytes_error())),
+            "est_bytes_per_minute" => floats(rows, |row| row.bytes() / minutes.max(1.0 / 60.0)),
+            "est_bytes_from" => ints(rows, |row| rounded(row.growth.est_bytes_from())),
+            "est_bytes_to" => ints(rows, |row| rounded(row.growth.est_bytes_to())),
+            _ => written(rows, |row, text| write_addresses(&row.growth.callsite.stack, text)),
         }))
     }
 }
@@ -149,26 +134,7 @@ fn rounded(value: f64) -> i64 {
 }
 
 impl Row {
-    fn count_from(&self) -> f64 {
-        self.from.map_or(0.0, |from| from.est_count.into())
-    }
-
-    fn bytes_from(&self) -> f64 {
-        self.from.map_or(0.0, |from| from.est_bytes)
-    }
-
-    /// Standard error of the difference. The samples that differ are those that came and those that went; of what is live
-    /// at one moment no more can differ than was sampled, or freed, between the two.
-    fn error(&self, variance: impl Fn(&Point) -> f32) -> f64 {
-        let part = |point: &Point, changed: u32| {
-            f64::from(variance(point)) * f64::from(changed.min(point.live_count)) / f64::from(point.live_count.max(1))
-        };
-        let Some(from) = &self.from else {
-            return f64::from(variance(&self.to)).sqrt();
-        };
-        let came = self.to.total_count.saturating_sub(from.total_count);
-        let freed = |point: &Point| point.total_count.saturating_sub(point.live_count);
-        let went = freed(&self.to).saturating_sub(freed(from));
-        (part(&self.to, came) + part(from, went)).sqrt()
+    fn bytes(&self) -> f64 {
+        self.growth.est_bytes_to() - self.growth.est_bytes_from()
     }
 }

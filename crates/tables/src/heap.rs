@@ -3,8 +3,8 @@
 //! Each server of a cluster makes its part; whoever is asked makes one profile of them (`merged`). It draws nothing and writes
 //! no format. Called by the functions that do (`functions::pictures`), and by `calls` for other servers.
 
+mod locations;
 mod merged;
-mod places;
 mod written;
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::calls;
 use crate::calls::Call;
 use crate::{Scope, sources};
 use heapql_server::failure::{Failure, FailureKind, Warning};
-use places::Places;
+use locations::LocationTable;
 
 pub use written::Written;
 
@@ -119,13 +119,13 @@ fn parts(scope: &Scope, wanted: &Wanted, moments: &[Option<String>]) -> Result<V
 
 fn part(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> Part {
     let Sources { chosen, is_of_ended, ended, server_pid } = wanted_sources(scope, wanted);
-    let mut places = Places::new(scope);
+    let mut table = LocationTable::new(scope);
     let mut errors = Errors::default();
     let mut stacks = Vec::new();
     for (source, callsites) in &chosen {
         let points = at.map(|snapshot| scope.server.history().as_of(ProcessKey::of(source), snapshot));
-        let command: Arc<str> = source.command().into();
-        let mut located = places.of(source);
+        let command = source.command();
+        let mut located = table.of(source);
         for callsite in callsites.iter().filter(|callsite| is_wanted(scope, wanted, callsite)) {
             let Some(values) = errors.values(callsite, points.as_ref()) else { continue };
             let (label, command, server) = (Arc::clone(&callsite.label), Arc::clone(&command), "".into());
@@ -133,15 +133,15 @@ fn part(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> Part {
             stacks.push(Stack { locations, label, server, pid: source.pid().into(), command, values });
         }
     }
-    let losses = chosen.iter().flat_map(|(source, _)| source.losses()).map(|(_, count)| count);
+    let unrecorded = chosen.iter().map(|(source, _)| source.unrecorded());
     Part {
         taken_at: at.map_or_else(SystemTime::now, |snapshot| snapshot.at),
         processes: chosen.iter().map(|(source, _)| process(source)).collect(),
         is_of_ended,
         ended,
         server_pid,
-        lost: losses.fold(0, u64::saturating_add),
-        modules: places.into_modules(),
+        lost: unrecorded.fold(0, u64::saturating_add),
+        modules: table.into_modules(),
         stacks,
         errors: errors.standard(),
     }
@@ -150,7 +150,7 @@ fn part(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> Part {
 fn process(source: &Source) -> Process {
     Process {
         pid: source.pid().into(),
-        command: source.command().to_owned(),
+        command: source.command().to_string(),
         intervals: source.intervals().map(|both| (both.min, both.max)),
     }
 }

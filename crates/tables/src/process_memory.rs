@@ -9,7 +9,7 @@ use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 use heapql_registry::{Estimate, Source, SourceState};
 
-use crate::batch::{batches, ints, ints_or_null, same_int, same_text, texts, texts_or_null};
+use crate::batch::{batches, ints, ints_or_null, same_int, same_text, texts, texts_or_null, written};
 use crate::{Batches, Column, Request, Scope, SystemTable, sources};
 
 const COLUMNS: &[Column] = &[
@@ -84,7 +84,10 @@ fn row(source: Arc<Source>, live: Estimate, detailed: bool) -> Row {
         return row;
     }
     let pid = row.source.pid();
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}"));
+    // The process's name, in `status`, may be no UTF-8.
+    let read = |name: &str| {
+        std::fs::read(format!("/proc/{pid}/{name}")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
     if !detailed {
         match read("status") {
             Ok(text) => row.rss = kilobytes(&text, "VmRSS:"),
@@ -115,7 +118,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
     match column {
         "pid" => ints(rows, |row| row.source.pid().into()),
         "state" => texts(rows, |row| sources::state_name(&row.source)),
-        "command" => texts(rows, |row| row.source.command()),
+        "command" => written(rows, |row, text| text.push_str(&row.source.command())),
         "rss_bytes" => ints_or_null(rows, |row| row.rss),
         "pss_bytes" => ints_or_null(rows, |row| row.pss),
         "swap_bytes" => ints_or_null(rows, |row| row.swap),

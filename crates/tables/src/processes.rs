@@ -7,7 +7,7 @@ use heapql_registry::{Source, SourceState};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 
-use crate::batch::{batches, ints, ints_or_null, same_int, same_text, texts, texts_or_null, times};
+use crate::batch::{batches, ints, ints_or_null, same_int, same_text, texts, texts_or_null, times, written};
 use crate::{Batches, Column, Request, Scope, SystemTable, sources};
 use heapql_server::parameters;
 
@@ -120,8 +120,7 @@ fn why_nothing(source: &Source) -> Option<String> {
     if intervals.is_zero() {
         return Some(format!("zero mode: {} is {}, and nothing is sampled", parameters::MIN, intervals.min));
     }
-    let lost = source.losses().iter().map(|(_, count)| *count).fold(0, u64::saturating_add);
-    Some(match lost {
+    Some(match source.unrecorded() {
         0 => format!("no live object is a sample; one in {}..{} allocations is", intervals.min, intervals.max),
         lost => format!("{lost} samples that were due could not be recorded; self_usage says why"),
     })
@@ -132,7 +131,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
     match column {
         "pid" => ints(rows, |row| i64::from(row.source.pid())),
         "parent_pid" => ints(rows, |row| i64::from(row.source.parent_pid())),
-        "command" => texts(rows, |row| row.source.command()),
+        "command" => written(rows, |row, text| text.push_str(&row.source.command())),
         "program" => texts(rows, |row| row.source.program()),
         "tenant_id" => ints(rows, |row| row.source.tenant_id()),
         "state" => texts(rows, |row| row.state),
@@ -145,7 +144,7 @@ fn cells(column: &str, rows: &[Row]) -> ArrayRef {
         "callsite_count" => ints_or_null(rows, |row| row.live.map(|live| live.callsites)),
         "sampled_live_count" => ints_or_null(rows, |row| row.live.map(|live| live.count)),
         "sampled_live_bytes" => ints_or_null(rows, |row| row.live.map(|live| live.bytes)),
-        _ => ints(rows, |row| row.source.losses().iter().map(|(_, count)| signed(*count)).fold(0, i64::saturating_add)),
+        _ => ints(rows, |row| signed(row.source.unrecorded())),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use datafusion::error::Result;
 
+use heapql_registry::LossCount;
+
 use crate::batch::{batches, ints, ints_or_null, same_int, same_text, texts};
 use crate::{Batches, Column, Request, Scope, SystemTable};
 use heapql_server::tenant::Tenant;
@@ -66,13 +68,15 @@ fn rows(scope: &Scope) -> Vec<Row> {
         description: "open client connections".to_owned(),
     });
     for source in scope.server.registry().sources() {
-        for (reason, count) in source.losses() {
+        for LossCount { name, count, is_unrecorded } in source.losses() {
+            let what =
+                if is_unrecorded { "due for a sample and not recorded" } else { "recorded with less than there is" };
             rows.push(Row {
-                name: format!("loss_{reason}"),
+                name: format!("loss_{name}"),
                 pid: Some(i64::from(source.pid())),
                 value: i64::try_from(count).unwrap_or(i64::MAX),
                 unit: "count".to_owned(),
-                description: format!("allocations due for a sample and not recorded: {reason}"),
+                description: format!("allocations {what}: {name}"),
             });
         }
     }

@@ -44,8 +44,8 @@ pub(crate) fn run(arguments: PsArguments) -> Result<ExitCode, Error> {
 fn cells(source: &Source) -> Vec<Cell> {
     let number = |number: i128| Cell::Bare(number.to_string());
     let (state, command) = match source.state() {
-        SourceState::Alive => ("alive", source.command().to_owned()),
-        SourceState::Dead => ("dead", source.command().to_owned()),
+        SourceState::Alive => ("alive", source.command().to_string()),
+        SourceState::Dead => ("dead", source.command().to_string()),
         SourceState::Unreadable(why) => ("unreadable", why),
     };
     // Zeroes would be a claim about what could not be read.

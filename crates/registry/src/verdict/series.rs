@@ -1,79 +1,88 @@
-//! A callsite's points as evenly treated numbers: every snapshot of the process has a row, in units of one sample.
+//! A callsite's points as evenly treated numbers: every snapshot of the process has a moment, in units of one sample.
 //!
 //! It judges nothing. Used by `verdict` and `window`.
 
-use super::{Point, ProcessPoint, Rate};
+use super::{Rate, Timeline};
+use crate::history::Point;
 
 /// A process whose first snapshot is this young had nothing live when its recording began.
 const FROM_THE_START: f64 = 30.0;
 
-/// What is known of one snapshot, or the mean of several. Objects are counted in samples: estimates divided by `unit`, so
-/// that the variance of a number of arrivals is that number.
+/// The callsite at one snapshot, or the mean of several. Objects are counted in samples, which is estimates divided by
+/// `unit`, so that the variance of a number of arrivals is that number.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Row {
+pub(super) struct Moment {
+    /// Seconds since recording began.
     pub(super) at: f64,
+    /// Live objects, in samples.
     pub(super) live: f64,
-    /// Ever taken.
+    /// Objects ever allocated here, in samples.
     pub(super) taken: f64,
+    /// Live bytes.
     pub(super) bytes: f64,
+    /// Variance of the number of live objects, in objects.
     pub(super) count_variance: f64,
+    /// Variance of the live bytes.
     pub(super) bytes_variance: f64,
-    /// What the whole process ever allocated.
+    /// Objects that the whole process ever allocated.
     pub(super) load: f64,
 }
 
-impl Row {
+impl Moment {
     pub(super) fn freed(&self) -> f64 {
         (self.taken - self.live).max(0.0)
     }
 }
 
+/// The moments of one callsite, in the order of time.
 pub(super) struct Series {
-    rows: Vec<Row>,
+    moments: Vec<Moment>,
     /// Allocations per sample.
     pub(super) unit: f64,
 }
 
 impl Series {
-    pub(super) fn new(points: &[Point], process: &[ProcessPoint]) -> Series {
+    /// `points` are in the order of time, each with its time in seconds since recording began.
+    pub(super) fn new(points: &[(f64, &Point)], timeline: &Timeline) -> Series {
         let unit = unit(points);
-        let mut rows = Vec::with_capacity(points.len().max(process.len()) + 1);
+        let looks = timeline.looks.iter().filter_map(|look| Some((look.at, look.allocated?)));
+        let mut moments = Vec::with_capacity(points.len().max(timeline.looks.len()) + 1);
         let mut rest = points.iter().peekable();
-        let mut now = Row::default();
-        let first = process.iter().map(|process| process.at).chain(points.first().map(|point| point.at)).next();
+        let mut now = Moment::default();
+        let first = looks.clone().map(|(at, _)| at).chain(points.first().map(|(at, _)| *at)).next();
         if first.is_some_and(|at| at > 0.0 && at <= FROM_THE_START) {
-            rows.push(Row::default());
+            moments.push(Moment::default());
         }
-        for process in process {
-            while let Some(point) = rest.next_if(|point| point.at <= process.at) {
-                now = Series::row(point, unit);
+        for (at, allocated) in looks {
+            while let Some((from, point)) = rest.next_if(|(from, _)| *from <= at) {
+                now = Series::moment(*from, point, unit);
             }
-            rows.push(Row { at: process.at, load: sane(process.total_count), ..now });
+            moments.push(Moment { at, load: sane(allocated), ..now });
         }
-        rows.extend(rest.map(|point| Series::row(point, unit)));
-        Series { rows, unit }
+        moments.extend(rest.map(|(at, point)| Series::moment(*at, point, unit)));
+        Series { moments, unit }
     }
 
-    fn row(point: &Point, unit: f64) -> Row {
-        Row {
-            at: point.at,
-            live: sane(point.live_count) / unit,
-            taken: sane(point.total_count) / unit,
-            bytes: sane(point.live_bytes),
-            count_variance: sane(point.live_count_variance),
-            bytes_variance: sane(point.live_bytes_variance),
+    fn moment(at: f64, point: &Point, unit: f64) -> Moment {
+        Moment {
+            at,
+            live: sane(point.est_count.into()) / unit,
+            taken: sane(point.est_total_count) / unit,
+            bytes: sane(point.est_bytes),
+            count_variance: sane(point.count_variance.into()),
+            bytes_variance: sane(point.bytes_variance.into()),
             load: 0.0,
         }
     }
 
     pub(super) fn duration(&self) -> Option<f64> {
-        Some(self.rows.last()?.at - self.rows.first()?.at)
+        Some(self.moments.last()?.at - self.moments.first()?.at)
     }
 
     /// The last moment at which nothing had been sampled, or the first there is.
     pub(super) fn born(&self) -> f64 {
-        let first = self.rows.partition_point(|row| row.taken <= 0.0);
-        self.rows.get(first.saturating_sub(1)).map_or(0.0, |row| row.at)
+        let first = self.moments.partition_point(|moment| moment.taken <= 0.0);
+        self.moments.get(first.saturating_sub(1)).map_or(0.0, |moment| moment.at)
     }
 
     /// For how long there is something to look at.
@@ -81,15 +90,15 @@ impl Series {
         self.last().at - self.born()
     }
 
-    pub(super) fn last(&self) -> Row {
-        self.rows.last().copied().unwrap_or_default()
+    pub(super) fn last(&self) -> Moment {
+        self.moments.last().copied().unwrap_or_default()
     }
 
-    /// The rows of the last `seconds` or a little more.
-    pub(super) fn since(&self, seconds: f64) -> &[Row] {
+    /// The moments of the last `seconds` or a little more.
+    pub(super) fn since(&self, seconds: f64) -> &[Moment] {
         let from = self.last().at - seconds;
-        let first = self.rows.partition_point(|row| row.at <= from + 1e-6).saturating_sub(1);
-        &self.rows[first..]
+        let first = self.moments.partition_point(|moment| moment.at <= from + 1e-6).saturating_sub(1);
+        &self.moments[first..]
     }
 
     pub(super) fn whole(&self) -> Whole<'_> {
@@ -106,13 +115,13 @@ impl Series {
 
     /// The samples that live at both moments are in both estimates, and their error is in neither rate: of what was live
     /// at the first no more than all that was freed in between has gone.
-    pub(super) fn rates(&self, first: &Row, last: &Row) -> (Rate, Rate) {
+    pub(super) fn rates(&self, first: &Moment, last: &Moment) -> (Rate, Rate) {
         let minutes = (last.at - first.at) / 60.0;
         if minutes <= 0.0 {
             return Default::default();
         }
         let shared = (first.live - (last.freed() - first.freed()).max(0.0)).clamp(0.0, first.live.min(last.live));
-        let changed = |row: &Row| if row.live > 0.0 { 1.0 - shared / row.live } else { 0.0 };
+        let changed = |moment: &Moment| if moment.live > 0.0 { 1.0 - shared / moment.live } else { 0.0 };
         let rate = |growth: f64, variances: [f64; 2]| {
             let [of_first, of_last] = variances;
             let variance = of_first * changed(first) + of_last * changed(last);
@@ -130,22 +139,23 @@ fn sane(number: f64) -> f64 {
     if number.is_finite() { number.clamp(0.0, 1e18) } else { 0.0 }
 }
 
-/// How many samples a weight is the mean of.
-const SAMPLES_OF_A_WEIGHT: u64 = 16;
+/// A weight is the mean of at least this many samples.
+const SAMPLES_OF_A_WEIGHT: u32 = 16;
 
 /// One weight for all samples. Intervals may have changed: it is the largest that some of them had, so that errors are
 /// rather over- than underestimated.
-fn unit(points: &[Point]) -> f64 {
-    let (mut unit, mut since) = (0.0f64, Point::default());
-    for point in points {
-        let samples = point.samples_total.saturating_sub(since.samples_total);
+fn unit(points: &[(f64, &Point)]) -> f64 {
+    let (mut unit, mut samples_before, mut total_before) = (0.0f64, 0, 0.0);
+    for (_, point) in points {
+        let samples = point.total_count.saturating_sub(samples_before);
         if samples >= SAMPLES_OF_A_WEIGHT {
-            unit = unit.max((sane(point.total_count) - sane(since.total_count)) / samples as f64);
-            since = *point;
+            unit = unit.max((sane(point.est_total_count) - total_before) / f64::from(samples));
+            (samples_before, total_before) = (point.total_count, sane(point.est_total_count));
         }
     }
     if unit == 0.0 {
-        unit = points.last().map_or(0.0, |point| sane(point.total_count) / point.samples_total.max(1) as f64);
+        unit =
+            points.last().map_or(0.0, |(_, point)| sane(point.est_total_count) / f64::from(point.total_count.max(1)));
     }
     unit.max(1.0)
 }
@@ -156,22 +166,22 @@ pub(super) struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    fn level(&self, from: f64, to: f64) -> Row {
-        let (rows, start, seconds) = (self.seen(), self.series.rows[0].at, self.series.duration().unwrap_or(0.0));
-        mean(rows, start + from * seconds, start + to * seconds)
+    fn level(&self, from: f64, to: f64) -> Moment {
+        let (moments, start, seconds) = (self.seen(), self.series.moments[0].at, self.series.duration().unwrap_or(0.0));
+        mean(moments, start + from * seconds, start + to * seconds)
     }
 
     /// Without the beginning, at which nobody looked: what was there at the first look did not rise.
-    fn seen(&self) -> &[Row] {
-        let rows = &self.series.rows;
-        if rows[0].at == 0.0 { &rows[1..] } else { rows }
+    fn seen(&self) -> &[Moment] {
+        let moments = &self.series.moments;
+        if moments[0].at == 0.0 { &moments[1..] } else { moments }
     }
 
     /// The least that lived since then.
     fn floor(&self, from: f64) -> f64 {
-        let (start, seconds) = (self.series.rows[0].at, self.series.duration().unwrap_or(0.0));
-        let since = self.seen().iter().filter(|row| row.at >= start + from * seconds);
-        since.map(|row| row.live).fold(f64::INFINITY, f64::min)
+        let (start, seconds) = (self.series.moments[0].at, self.series.duration().unwrap_or(0.0));
+        let since = self.seen().iter().filter(|moment| moment.at >= start + from * seconds);
+        since.map(|moment| moment.live).fold(f64::INFINITY, f64::min)
     }
 
     /// It has lost more than chance takes, and the last third of the time is the lowest.
@@ -207,25 +217,25 @@ impl Whole<'_> {
     }
 }
 
-/// The mean of the rows in a stretch of time, or the row nearest to its middle if there is none.
-pub(super) fn mean(rows: &[Row], from: f64, to: f64) -> Row {
-    let first = rows.partition_point(|row| row.at < from - 1e-6);
-    let end = rows.partition_point(|row| row.at <= to + 1e-6);
-    let within = &rows[first..end.max(first)];
+/// The mean of the moments in a stretch of time, or the moment nearest to its middle if there is none.
+pub(super) fn mean(moments: &[Moment], from: f64, to: f64) -> Moment {
+    let first = moments.partition_point(|moment| moment.at < from - 1e-6);
+    let end = moments.partition_point(|moment| moment.at <= to + 1e-6);
+    let within = &moments[first..end.max(first)];
     if within.is_empty() {
         let middle = f64::midpoint(from, to);
-        let distance = |row: &&Row| (row.at - middle).abs();
-        return rows.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied().unwrap_or_default();
+        let distance = |moment: &&Moment| (moment.at - middle).abs();
+        return moments.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied().unwrap_or_default();
     }
     let share = 1.0 / within.len() as f64;
-    let of = |field: fn(&Row) -> f64| within.iter().map(field).sum::<f64>() * share;
-    Row {
-        at: of(|row| row.at),
-        live: of(|row| row.live),
-        taken: of(|row| row.taken),
-        bytes: of(|row| row.bytes),
-        count_variance: of(|row| row.count_variance),
-        bytes_variance: of(|row| row.bytes_variance),
-        load: of(|row| row.load),
+    let of = |field: fn(&Moment) -> f64| within.iter().map(field).sum::<f64>() * share;
+    Moment {
+        at: of(|moment| moment.at),
+        live: of(|moment| moment.live),
+        taken: of(|moment| moment.taken),
+        bytes: of(|moment| moment.bytes),
+        count_variance: of(|moment| moment.count_variance),
+        bytes_variance: of(|moment| moment.bytes_variance),
+        load: of(|moment| moment.load),
     }
 }

@@ -9,6 +9,7 @@ use kinds::{Kind, LEAKS, STEADY};
 use proptest::prelude::*;
 use simulator::{Program, site};
 
+use super::timeline::Look;
 use super::*;
 
 const NORMAL: (u64, u64) = (16, 256);
@@ -123,43 +124,53 @@ fn rates() {
 #[ignore = "a number for the documents"]
 fn cost() {
     let at = |snapshot: u32| f64::from(snapshot) * 60.0;
-    let process: Vec<_> =
-        (1..=1000).map(|number| ProcessPoint { at: at(number), total_count: at(number) * 1e4 }).collect();
-    let points: Vec<_> =
-        (1..=1000).map(|number| point(at(number), 1000 + u64::from(number % 17), u64::from(number) * 100)).collect();
+    let look = |snapshot| Look { snapshot, at: at(snapshot), allocated: Some(at(snapshot) * 1e4) };
+    let timeline = Timeline { looks: (1..=1000).map(look).collect(), now: at(1000), has_ended: false };
+    let points: Vec<_> = (1..=1000).map(|number| point(number, 1000 + number % 17, number * 100)).collect();
     let begun = Instant::now();
     for _ in 0..5000 {
-        std::hint::black_box(judge(&points, &process, at(1000)));
+        std::hint::black_box(judge(&points, &timeline));
     }
     println!("5,000 callsites of 1,000 snapshots: {:?}", begun.elapsed());
 }
 
-fn point(at: f64, live: u64, total: u64) -> Point {
-    let (weight, count) = (136.0, live as f64);
+/// Seconds between two snapshots.
+const EVERY: f64 = 10.0;
+
+fn point(snapshot: u32, live: u32, total: u32) -> Point {
+    let (weight, count) = (136.0, f64::from(live));
+    let variance = weight * (weight - 1.0) * count;
     Point {
-        at,
-        live_count: weight * count,
-        live_bytes: weight * count * 64.0,
-        live_count_variance: weight * (weight - 1.0) * count,
-        live_bytes_variance: weight * (weight - 1.0) * count * 4096.0,
-        total_count: weight * total as f64,
-        samples_live: live,
-        samples_total: total,
+        snapshot,
+        live_count: live,
+        total_count: total,
+        est_count: (weight * count) as f32,
+        est_bytes: weight * count * 64.0,
+        count_variance: variance as f32,
+        bytes_variance: (variance * 4096.0) as f32,
+        est_total_count: weight * f64::from(total),
     }
 }
 
-fn process(points: &[Point]) -> Vec<ProcessPoint> {
-    points.iter().map(|point| ProcessPoint { at: point.at, total_count: point.at * 1e4 }).collect()
+/// The snapshots of these points, of a process that allocates evenly, as it lives `now`.
+fn timeline(points: &[Point], now: f64) -> Timeline {
+    let at = |snapshot: u32| f64::from(snapshot) * EVERY;
+    let look = |point: &Point| Look {
+        snapshot: point.snapshot,
+        at: at(point.snapshot),
+        allocated: Some(at(point.snapshot) * 1e4),
+    };
+    Timeline { looks: points.iter().map(look).collect(), now, has_ended: false }
 }
 
-/// As many samples live, and were ever taken, as the two say of a moment, every 10 seconds.
+/// As many samples live, and were ever taken, as the two say of a time in seconds.
 fn history(from: u32, to: u32, live: impl Fn(f64) -> f64, total: impl Fn(f64) -> f64) -> Vec<Point> {
-    let moments = (from..=to).map(|snapshot| f64::from(snapshot) * 10.0);
-    moments.map(|at| point(at, live(at) as u64, total(at) as u64)).collect()
+    let at = |snapshot: u32| f64::from(snapshot) * EVERY;
+    (from..=to).map(|snapshot| point(snapshot, live(at(snapshot)) as u32, total(at(snapshot)) as u32)).collect()
 }
 
 fn judged(points: &[Point]) -> Judgement {
-    judge(points, &process(points), points.last().map_or(0.0, |point| point.at))
+    judge(points, &timeline(points, points.last().map_or(0.0, |point| f64::from(point.snapshot) * EVERY)))
 }
 
 #[test]
@@ -168,7 +179,7 @@ fn nothing_is_said_of_a_short_history_but_what_is_missing() {
     assert_eq!(judgement.verdict, Verdict::New);
     assert_eq!(judgement.why, "70 s of history, a verdict takes 28 s more");
     assert!(!judgement.is_suspect);
-    assert_eq!(judge(&[], &[], 0.0).verdict, Verdict::New);
+    assert_eq!(judged(&[]).verdict, Verdict::New);
 }
 
 #[test]
@@ -224,7 +235,7 @@ fn what_was_steady_for_hours_has_to_grow_for_longer() {
 fn a_buffer_that_is_reallocated_as_it_grows_is_a_leak() {
     let points: Vec<_> = history(1, 30, |_| 1.0, |at| at)
         .into_iter()
-        .map(|point| Point { live_bytes: point.at * 100_000.0, live_bytes_variance: 0.0, ..point })
+        .map(|point| Point { est_bytes: f64::from(point.snapshot) * EVERY * 100_000.0, bytes_variance: 0.0, ..point })
         .collect();
     let judgement = judged(&points);
     assert_eq!(judgement.verdict, Verdict::Growing, "{}", judgement.why);
@@ -249,9 +260,9 @@ fn other_intervals_are_no_growth() {
 fn points_are_only_needed_where_something_changed() {
     let points = history(1, 40, |at| (at / 30.0).floor() * 20.0, |at| (at / 30.0).floor() * 20.0);
     let mut changed = points.clone();
-    changed.dedup_by_key(|point| point.samples_total);
+    changed.dedup_by_key(|point| point.total_count);
     assert!(changed.len() < points.len() / 2);
-    let (all, few) = (judged(&points), judge(&changed, &process(&points), 400.0));
+    let (all, few) = (judged(&points), judge(&changed, &timeline(&points, 400.0)));
     assert_eq!(all, few);
     assert_eq!(all.verdict, Verdict::Growing, "{}", all.why);
 }
@@ -259,10 +270,10 @@ fn points_are_only_needed_where_something_changed() {
 #[test]
 fn some_sample_is_as_old_as_what_was_freed_cannot_explain() {
     // 100 at the start, 10 freed since, and whichever these are, one of the first 11 is left.
-    let points = [point(10.0, 8, 8), point(20.0, 100, 100), point(200.0, 90, 100)];
-    assert_eq!(judge(&points, &process(&points), 205.0).oldest_age, Some(185.0));
-    let gone = [point(10.0, 8, 8), point(20.0, 0, 8)];
-    assert_eq!(judge(&gone, &process(&gone), 30.0).oldest_age, None);
+    let points = [point(1, 8, 8), point(2, 100, 100), point(20, 90, 100)];
+    assert_eq!(judge(&points, &timeline(&points, 205.0)).oldest_age, Some(185.0));
+    let gone = [point(1, 8, 8), point(2, 0, 8)];
+    assert_eq!(judge(&gone, &timeline(&gone, 30.0)).oldest_age, None);
 }
 
 #[test]
@@ -281,16 +292,16 @@ proptest! {
     /// A damaged ledger's numbers may be anything.
     #[test]
     fn any_history_has_a_verdict(
-        rows in prop::collection::vec((any_number(), any_number(), any_number(), any_number(), 0u64..u64::MAX, 0u64..u64::MAX), 0..60),
+        counts in prop::collection::vec((any_number(), any_number(), any_number(), any_number(), any::<u32>(), any::<u32>()), 0..60),
         steps in prop::collection::vec(any_number(), 0..60),
     ) {
-        let points: Vec<_> = rows.iter().enumerate().map(|(number, &(live, bytes, variance, total, samples_live, samples_total))| Point {
-            at: number as f64 * 10.0, live_count: live, live_bytes: bytes, live_count_variance: variance,
-            live_bytes_variance: variance, total_count: total, samples_live, samples_total,
+        let points: Vec<_> = counts.iter().enumerate().map(|(number, &(live, bytes, variance, total, live_count, total_count))| Point {
+            snapshot: number as u32, live_count, total_count, est_count: live as f32, est_bytes: bytes,
+            count_variance: variance as f32, bytes_variance: variance as f32, est_total_count: total,
         }).collect();
-        let process: Vec<_> = steps.iter().enumerate()
-            .map(|(number, &total_count)| ProcessPoint { at: number as f64 * 10.0, total_count }).collect();
-        let judgement = judge(&points, &process, 600.0);
+        let looks = steps.iter().enumerate()
+            .map(|(number, &total)| Look { snapshot: number as u32, at: number as f64 * EVERY, allocated: Some(total) }).collect();
+        let judgement = judge(&points, &Timeline { looks, now: 600.0, has_ended: false });
         prop_assert!(!judgement.why.is_empty() && !judgement.rank_key.is_nan());
     }
 }

@@ -4,13 +4,13 @@
 //! mean of the snapshots near it. It knows nothing of other stretches. Used by `verdict`.
 
 use super::reason::{Evidence, Refusal};
-use super::series::{Row, Series, mean};
+use super::series::{Moment, Series, mean};
 use super::thresholds::*;
 
 /// The stretch, its cuts and what is counted in it.
 struct Window<'a> {
-    rows: &'a [Row],
-    cuts: [Row; 4],
+    moments: &'a [Moment],
+    cuts: [Moment; 4],
     /// Mean square of the change from one snapshot to the next, beyond the trend.
     change: f64,
     /// The same over LAG snapshots, for one step: what of the changes does not turn back.
@@ -47,16 +47,20 @@ pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, Refusal> 
 
 impl<'a> Window<'a> {
     fn new(series: &'a Series, seconds: f64) -> Option<Window<'a>> {
-        let rows = series.since(seconds);
-        let (start, end) = (rows.first()?.at, rows.last()?.at);
+        let moments = series.since(seconds);
+        let (start, end) = (moments.first()?.at, moments.last()?.at);
         let (seconds, near) = (end - start, (end - start) / PIECES as f64);
-        let at = |moment: f64| mean(rows, start + moment - near / 2.0, start + moment + near / 2.0);
-        let cuts =
-            [mean(rows, start, start + near), at(seconds / 3.0), at(seconds * 2.0 / 3.0), mean(rows, end - near, end)];
-        let mut window = Window { rows, cuts, change: 0.0, walk: 0.0, born: series.born(), unit: series.unit };
+        let at = |after: f64| mean(moments, start + after - near / 2.0, start + after + near / 2.0);
+        let cuts = [
+            mean(moments, start, start + near),
+            at(seconds / 3.0),
+            at(seconds * 2.0 / 3.0),
+            mean(moments, end - near, end),
+        ];
+        let mut window = Window { moments, cuts, change: 0.0, walk: 0.0, born: series.born(), unit: series.unit };
         let is_full = (0..3).all(|third| window.third(third).len() >= 3);
-        window.change = change(rows, 1)?;
-        window.walk = change(rows, LAG)? / LAG as f64;
+        window.change = change(moments, 1)?;
+        window.walk = change(moments, LAG)? / LAG as f64;
         is_full.then_some(window)
     }
 
@@ -64,22 +68,22 @@ impl<'a> Window<'a> {
         self.cuts[3].at - self.cuts[0].at
     }
 
-    fn third(&self, third: usize) -> &[Row] {
-        let (start, end) = (self.rows[0].at, self.rows[self.rows.len() - 1].at);
-        let moment = |cut: usize| start + (end - start) * cut as f64 / 3.0;
-        let first = self.rows.partition_point(|row| row.at < moment(third) - 1e-6);
-        let end = self.rows.partition_point(|row| row.at <= moment(third + 1) + 1e-6);
-        &self.rows[first..end]
+    fn third(&self, third: usize) -> &[Moment] {
+        let (start, end) = (self.moments[0].at, self.moments[self.moments.len() - 1].at);
+        let cut_at = |cut: usize| start + (end - start) * cut as f64 / 3.0;
+        let first = self.moments.partition_point(|moment| moment.at < cut_at(third) - 1e-6);
+        let end = self.moments.partition_point(|moment| moment.at <= cut_at(third + 1) + 1e-6);
+        &self.moments[first..end]
     }
 
     /// The floor of each piece, so that what is cleared from time to time is judged by what is left.
-    fn floors(&self, of: fn(&Row) -> f64) -> Vec<f64> {
-        let (start, end) = (self.rows[0].at, self.rows[self.rows.len() - 1].at);
+    fn floors(&self, of: fn(&Moment) -> f64) -> Vec<f64> {
+        let (start, end) = (self.moments[0].at, self.moments[self.moments.len() - 1].at);
         let mut floors = [f64::INFINITY; PIECES];
-        for row in self.rows {
-            let piece = ((row.at - start) / (end - start) * PIECES as f64) as usize;
+        for moment in self.moments {
+            let piece = ((moment.at - start) / (end - start) * PIECES as f64) as usize;
             let floor = &mut floors[piece.min(PIECES - 1)];
-            *floor = floor.min(of(row));
+            *floor = floor.min(of(moment));
         }
         floors.into_iter().filter(|floor| floor.is_finite()).collect()
     }
@@ -91,10 +95,11 @@ impl<'a> Window<'a> {
         if growth < WHOLE * error {
             return Err(Refusal::Chance(growth, error));
         }
-        if trend(&self.floors(|row| row.live)) < FLOORS || second.live <= first.live || third.live <= second.live {
+        if trend(&self.floors(|moment| moment.live)) < FLOORS || second.live <= first.live || third.live <= second.live
+        {
             return Err(Refusal::Falls);
         }
-        let rate = |from: &Row, to: &Row| (to.live - from.live) / (to.at - from.at) * 60.0;
+        let rate = |from: &Moment, to: &Moment| (to.live - from.live) / (to.at - from.at) * 60.0;
         let (before, lately) = (rate(first, third), rate(third, last));
         let is_seen = last.live - third.live >= LAST_THIRD * self.noise(third, last).sqrt();
         if lately < CONTINUES * before || !is_seen || !self.keeps_as_many() || !self.goes_on() {
@@ -114,7 +119,7 @@ impl<'a> Window<'a> {
 
     /// Most of the callsite's life lies in the stretch.
     fn is_young(&self) -> bool {
-        self.rows[0].at - self.born < YOUNG * self.seconds()
+        self.moments[0].at - self.born < YOUNG * self.seconds()
     }
 
     /// What fills at random and empties at random rises steeply, then less so. This rises by more than that would.
@@ -129,15 +134,15 @@ impl<'a> Window<'a> {
     /// As large a share of what is allocated stays as before: load that rises can hide that growth slows down.
     fn keeps_as_many(&self) -> bool {
         let [first, _, third, last] = &self.cuts;
-        let kept = |from: &Row, to: &Row| (to.live - from.live) / (to.taken - from.taken).max(f64::MIN_POSITIVE);
+        let kept = |from: &Moment, to: &Moment| (to.live - from.live) / (to.taken - from.taken).max(f64::MIN_POSITIVE);
         kept(third, last) >= CONTINUES * kept(first, third)
     }
 
     /// To the very end, as far as the few samples of that time can tell.
     fn goes_on(&self) -> bool {
-        let (start, end) = (&self.rows[0], &self.rows[self.rows.len() - 1]);
+        let (start, end) = (&self.moments[0], &self.moments[self.moments.len() - 1]);
         let from = end.at - (end.at - start.at) * LAST_PIECE;
-        let before = &self.rows[self.rows.partition_point(|row| row.at <= from).saturating_sub(1)];
+        let before = &self.moments[self.moments.partition_point(|moment| moment.at <= from).saturating_sub(1)];
         let expected = (end.live - start.live) / (end.at - start.at) * (end.at - before.at);
         end.live - before.live >= LAST_PIECE_SHARE * expected - LAST_PIECE_ERRORS * self.noise(before, end).sqrt()
     }
@@ -147,9 +152,9 @@ impl<'a> Window<'a> {
     /// Each event may as well not have been sampled, and there are no more of them than were taken and freed in between,
     /// nor than live at both moments. Nor is it more than all the changes from snapshot to snapshot make up together, each
     /// taken as independent, if those are small because most of what lives has been there all the time.
-    fn noise(&self, first: &Row, last: &Row) -> f64 {
+    fn noise(&self, first: &Moment, last: &Moment) -> f64 {
         let events = (last.taken - first.taken).max(0.0) + (last.freed() - first.freed()).max(0.0);
-        let steps = (last.at - first.at) / self.seconds() * (self.rows.len() - 1) as f64;
+        let steps = (last.at - first.at) / self.seconds() * (self.moments.len() - 1) as f64;
         let walk = self.walk * steps * WALK;
         // What goes up and down at random from snapshot to snapshot: a cut is the mean of a few of them.
         let jitter = self.change / 2.0;
@@ -185,10 +190,10 @@ impl<'a> Window<'a> {
 
     /// Mean of what lived during a third.
     fn live(&self, third: usize) -> f64 {
-        let rows = self.third(third);
+        let moments = self.third(third);
         let lived: f64 =
-            rows.windows(2).map(|pair| (pair[1].at - pair[0].at) * f64::midpoint(pair[0].live, pair[1].live)).sum();
-        (lived / (rows[rows.len() - 1].at - rows[0].at)).max(0.5)
+            moments.windows(2).map(|pair| (pair[1].at - pair[0].at) * f64::midpoint(pair[0].live, pair[1].live)).sum();
+        (lived / (moments[moments.len() - 1].at - moments[0].at)).max(0.5)
     }
 
     /// What opens with load and closes with it: for a while load and a leak under load look the same.
@@ -219,36 +224,36 @@ impl<'a> Window<'a> {
         let [first, second, third, last] = &self.cuts;
         let growth = last.bytes - first.bytes;
         let error = (first.bytes_variance + last.bytes_variance).sqrt();
-        let rate = |from: &Row, to: &Row| (to.bytes - from.bytes) / (to.at - from.at);
+        let rate = |from: &Moment, to: &Moment| (to.bytes - from.bytes) / (to.at - from.at);
         growth > (WHOLE * error).max(LEAST_BYTES)
             && growth > LEAST_SHARE * last.bytes
             && last.live < 1.5 * first.live + 2.0
             && first.bytes < second.bytes
             && second.bytes < third.bytes
             && rate(third, last) >= CONTINUES * rate(first, third)
-            && trend(&self.floors(|row| row.bytes)) >= FLOORS_OF_BYTES
+            && trend(&self.floors(|moment| moment.bytes)) >= FLOORS_OF_BYTES
             && (size(last) / size(first)).ln() >= BY_SIZE * (last.bytes / first.bytes).ln()
             && trend(&self.floors(size)) >= FLOORS_OF_BYTES
     }
 }
 
 /// Of one live object.
-fn size(row: &Row) -> f64 {
-    row.bytes / row.live.max(f64::MIN_POSITIVE)
+fn size(moment: &Moment) -> f64 {
+    moment.bytes / moment.live.max(f64::MIN_POSITIVE)
 }
 
 /// Mean square of the change over so many snapshots, beyond the trend.
-fn change(rows: &[Row], lag: usize) -> Option<f64> {
-    let (start, end) = (rows.first()?, rows.last()?);
-    // The trend is drawn through the same rows.
-    let free = rows.len().checked_sub(lag + 1).filter(|&free| free > 0)?;
+fn change(moments: &[Moment], lag: usize) -> Option<f64> {
+    let (start, end) = (moments.first()?, moments.last()?);
+    // The trend is drawn through the same moments.
+    let free = moments.len().checked_sub(lag + 1).filter(|&free| free > 0)?;
     let slope = (end.live - start.live) / (end.at - start.at);
-    let squares = rows.windows(lag + 1).map(|rows| {
-        let (one, other) = (&rows[0], &rows[lag]);
+    let squares = moments.windows(lag + 1).map(|moments| {
+        let (one, other) = (&moments[0], &moments[lag]);
         (other.live - one.live - slope * (other.at - one.at)).powi(2)
     });
     let mean = squares.sum::<f64>() / (free + 1) as f64;
-    Some(mean * (rows.len() - 1) as f64 / free as f64)
+    Some(mean * (moments.len() - 1) as f64 / free as f64)
 }
 
 /// Mann and Kendall's test: in how many pairs the later is larger, in standard errors; ties corrected (Hipel and McLeod).

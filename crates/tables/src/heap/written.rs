@@ -36,7 +36,7 @@ struct WrittenModule {
     load_bias: u64,
 }
 
-/// ProfileModule, address, and of each frame: function, file, line, whether it is inlined.
+/// A location: module, address, and for each frame function, file, line and whether it is inlined.
 type WrittenLocation = (u32, u64, Vec<(u32, Option<u32>, Option<u32>, bool)>);
 /// Locations, label, pid, command, values.
 type WrittenStack = (Vec<u32>, u32, i64, u32, [f64; 4]);

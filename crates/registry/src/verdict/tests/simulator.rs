@@ -3,7 +3,9 @@
 //! Gaps between samples are drawn as `sampler::decide` draws them; programs are rates and lifetimes. Used by the tests of
 //! `verdict`.
 
-use crate::verdict::{Judgement, Point, ProcessPoint, judge};
+use crate::history::Point;
+use crate::verdict::timeline::Look;
+use crate::verdict::{Judgement, Timeline, judge};
 
 const BYTES: f64 = 100.0;
 const TICK: f64 = 0.25;
@@ -74,26 +76,26 @@ pub(super) fn site(rate: impl Fn(f64) -> f64 + 'static, death: impl FnMut(f64, &
 }
 
 impl Site {
-    fn snapshot(&mut self, at: f64) {
+    fn snapshot(&mut self, snapshot: u32, at: f64) {
         self.living.retain(|&(death, _)| death > at);
         let sum = |of: fn(f64) -> f64| self.living.iter().map(|&(_, weight)| of(weight)).sum::<f64>();
-        let (live_count, live_count_variance) = (sum(|weight| weight), sum(|weight| weight * (weight - 1.0)));
+        let (count, variance) = (sum(|weight| weight), sum(|weight| weight * (weight - 1.0)));
         self.points.push(Point {
-            at,
-            live_count,
-            live_bytes: live_count * BYTES,
-            live_count_variance,
-            live_bytes_variance: live_count_variance * BYTES * BYTES,
-            total_count: self.total,
-            samples_live: self.living.len() as u64,
-            samples_total: self.taken,
+            snapshot,
+            live_count: self.living.len() as u32,
+            total_count: self.taken as u32,
+            est_count: count as f32,
+            est_bytes: count * BYTES,
+            count_variance: variance as f32,
+            bytes_variance: (variance * BYTES * BYTES) as f32,
+            est_total_count: self.total,
         });
     }
 }
 
 pub(super) struct Program {
     sites: Vec<Site>,
-    process: Vec<ProcessPoint>,
+    timeline: Timeline,
     random: Random,
     left: u64,
     snapshots: f64,
@@ -105,7 +107,8 @@ impl Program {
     pub(super) fn new(sites: Vec<Site>, gaps: (u64, u64), seed: u64) -> Program {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let left = 1 + random.word() % gaps.1;
-        Program { sites, process: Vec::new(), random, left, snapshots: 0.0, now: 0.0, gaps }
+        let timeline = Timeline { looks: Vec::new(), now: 0.0, has_ended: false };
+        Program { sites, timeline, random, left, snapshots: 0.0, now: 0.0, gaps }
     }
 
     /// What was sampled before keeps its weight.
@@ -129,9 +132,11 @@ impl Program {
             self.tick();
         }
         let total_count = self.sites.iter().map(|site| site.total).sum();
-        self.process.push(ProcessPoint { at: self.now, total_count });
+        let snapshot = self.snapshots as u32;
+        self.timeline.looks.push(Look { snapshot, at: self.now, allocated: Some(total_count) });
+        self.timeline.now = self.now;
         for site in &mut self.sites {
-            site.snapshot(self.now);
+            site.snapshot(snapshot, self.now);
         }
     }
 
@@ -162,7 +167,7 @@ impl Program {
     }
 
     pub(super) fn judge(&self, site: usize) -> Judgement {
-        judge(&self.sites[site].points, &self.process, self.now)
+        judge(&self.sites[site].points, &self.timeline)
     }
 
     pub(super) fn now(&self) -> f64 {

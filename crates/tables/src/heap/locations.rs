@@ -1,4 +1,5 @@
-//! Addresses of stacks as locations with names, each looked up once per process, and the modules that they lie in.
+//! The locations of a heap profile: addresses of stacks with their names, each looked up once per process, and the modules
+//! that they lie in.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,34 +10,34 @@ use heapql_registry::{Callsite, ModuleMap, ModuleRecord, Source};
 use crate::Scope;
 use heapql_server::symbols::{Named, Namer, hex};
 
-pub(super) struct Places<'a> {
+pub(super) struct LocationTable<'a> {
     scope: &'a Scope,
     modules: Vec<ProfileModule>,
-    /// By build-id, path and place: several processes may have one.
+    /// Index by build-id, path and start, because several processes may have one module.
     known: HashMap<(Vec<u8>, String, u64), u32>,
 }
 
-/// The places of one process.
-pub(super) struct Located<'p, 'a> {
-    places: &'p mut Places<'a>,
+/// The locations of one process.
+pub(super) struct ProcessLocations<'p, 'a> {
+    table: &'p mut LocationTable<'a>,
     namer: Namer,
     modules: ModuleMap,
     seen: HashMap<(u64, u16), Arc<Location>>,
 }
 
-impl<'a> Places<'a> {
-    pub(super) fn new(scope: &'a Scope) -> Places<'a> {
-        Places { scope, modules: Vec::new(), known: HashMap::new() }
+impl<'a> LocationTable<'a> {
+    pub(super) fn new(scope: &'a Scope) -> LocationTable<'a> {
+        LocationTable { scope, modules: Vec::new(), known: HashMap::new() }
     }
 
     /// A process whose modules cannot be read has bare addresses.
-    pub(super) fn of(&mut self, source: &Source) -> Located<'_, 'a> {
+    pub(super) fn of(&mut self, source: &Source) -> ProcessLocations<'_, 'a> {
         let modules = source.modules().unwrap_or_default();
         // pprof takes the first for the program.
         if let Some(record) = modules.iter().find(|module| module.is_program) {
             self.module(record);
         }
-        Located { namer: self.scope.server.namers().only(source), places: self, modules, seen: HashMap::new() }
+        ProcessLocations { namer: self.scope.server.namers().only(source), table: self, modules, seen: HashMap::new() }
     }
 
     pub(super) fn into_modules(self) -> Vec<ProfileModule> {
@@ -59,7 +60,7 @@ impl<'a> Places<'a> {
     }
 }
 
-impl Located<'_, '_> {
+impl ProcessLocations<'_, '_> {
     /// The innermost first, as in the callsite.
     pub(super) fn stack(&mut self, callsite: &Callsite) -> Vec<Arc<Location>> {
         self.namer.prepare(&callsite.stack, callsite.module_generation);
@@ -74,7 +75,7 @@ impl Located<'_, '_> {
         let location = match self.modules.locate(address, generation) {
             None => Location { module: u32::MAX, address, frames },
             Some((record, address)) => {
-                let module = self.places.module(record);
+                let module = self.table.module(record);
                 Location { module, address, frames }
             }
         };

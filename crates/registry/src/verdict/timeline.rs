@@ -1,0 +1,77 @@
+//! The snapshots of one process as a clock: when each was taken, and what the process had allocated by then.
+//!
+//! It knows no callsite. Made from a `Track`; used by `verdict` and `series`.
+
+use std::time::{Duration, SystemTime};
+
+use crate::history::{Point, Snapshot, Track, as_of};
+use crate::verdict::{Judgement, Verdict, judge};
+
+/// One snapshot of the process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Look {
+    pub(super) snapshot: u32,
+    /// Seconds since recording began.
+    pub(super) at: f64,
+    /// Estimate of all allocations ever, by callsites of which nothing is live too. `None` if nothing had been seen yet.
+    pub(super) allocated: Option<f64>,
+}
+
+/// The snapshots of one process while it lived, in the order of time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    pub(super) looks: Vec<Look>,
+    /// The present, or the end of the process, in seconds since recording began.
+    pub(super) now: f64,
+    pub(super) has_ended: bool,
+}
+
+impl Timeline {
+    /// The timeline of a process whose recording began at `started_at`. `snapshots` are all that the history has.
+    pub fn new(
+        started_at: SystemTime,
+        has_ended: bool,
+        track: &Track,
+        snapshots: &[Snapshot],
+        now: SystemTime,
+    ) -> Timeline {
+        let since = |at: SystemTime| at.duration_since(started_at).unwrap_or_default().as_secs_f64();
+        let until = track.ended_at.unwrap_or(now);
+        let lived = |snapshot: &&Snapshot| snapshot.at >= track.since && snapshot.at <= until;
+        let look = |snapshot: &Snapshot| Look {
+            snapshot: snapshot.number,
+            at: since(snapshot.at),
+            allocated: as_of(track.whole(), snapshot.number).map(|point| point.est_total_count),
+        };
+        Timeline { looks: snapshots.iter().filter(lived).map(look).collect(), now: since(until), has_ended }
+    }
+
+    /// How long the history of the process is.
+    pub fn duration(&self) -> Duration {
+        let first = self.looks.first().map_or(self.now, |look| look.at);
+        Duration::try_from_secs_f64(self.now - first).unwrap_or_default()
+    }
+
+    /// The verdict on a callsite of the process by its points, which are in the order of their snapshots.
+    pub fn judge(&self, points: &[Point]) -> Judgement {
+        let mut judgement = judge(points, self);
+        if judgement.verdict == Verdict::New && self.has_ended {
+            // A process that was dead when the server came has no history at all, and none will have more.
+            judgement.why = format!(
+                "the process has ended, after {} s of history: too little for a verdict; live_by_callsite has what it held",
+                self.duration().as_secs()
+            );
+        }
+        judgement
+    }
+
+    /// Seconds at which a snapshot was taken. If it is no longer kept, its points count for the next that is.
+    pub(super) fn at(&self, snapshot: u32) -> Option<f64> {
+        let place = self.looks.partition_point(|look| look.snapshot < snapshot);
+        self.looks.get(place).map(|look| look.at)
+    }
+
+    pub(super) fn now(&self) -> f64 {
+        self.now
+    }
+}
