@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::harness::{Client, Ended, Launch, Program, Server, heapql, scratch, tool};
+use crate::harness::{Client, Ended, Launch, Program, Server, eventually, heapql, kill, scratch, tool};
 
 fn state_of(client: &mut dyn Client, pid: i32) -> Vec<String> {
     let answer = client.query(&format!("SELECT state FROM heapql.processes WHERE pid = {pid}"));
@@ -46,9 +46,49 @@ fn names_that_are_not_text_are_those_of_living_processes() {
         let pid = server.ready();
         let mut client = server.postgres();
         assert_eq!(state_of(&mut client, pid), ["alive"], "{}", path.display());
+        let memory = format!("SELECT count(*) FROM heapql.process_memory WHERE pid = {pid} AND rss_bytes > 0");
+        assert_eq!(client.query(&memory).number(), 1, "{}", path.display());
         let said = doctor(&server, pid);
         assert!(said.contains("ok    recorder") && said.contains("ok    ledger"), "{}: {said}", path.display());
         server.say("");
         assert_eq!(server.wait(), Ended::Status(5));
     }
+}
+
+/// As of servers that fork workers: what `ps` shows while they run, and then the last that was seen.
+#[test]
+fn a_worker_is_listed_by_its_title() {
+    let title = "shop: worker of the night";
+    let mut server = Launch::run(Program::new("titles.c").path(), &[title]).intervals(1, 1).start();
+    let worker = server.ready();
+    let mut client = server.mysql();
+    let mut listed = || {
+        let answer = client.query(&format!("SELECT command, state FROM heapql.processes WHERE pid = {worker}"));
+        (answer.column("command").concat(), answer.column("state").concat())
+    };
+    eventually("the title", || (listed() == (title.to_owned(), "alive".to_owned())).then_some(()));
+    kill(worker, libc::SIGKILL);
+    eventually("the end", || (listed() == (title.to_owned(), "dead".to_owned())).then_some(()));
+    server.say("");
+    assert_eq!(server.wait(), Ended::Status(5));
+}
+
+/// Compiled without unwind tables and without frame pointers.
+#[test]
+fn a_sample_whose_stack_is_cut_is_recorded() {
+    let flags = ["-fomit-frame-pointer", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"];
+    let mut server = Launch::run(Program::new("titles.c").flags(&flags).path(), &[]).intervals(1, 1).start();
+    let pid = server.ready();
+    let mut client = server.mysql();
+    let cut = format!("SELECT value FROM heapql.self_usage WHERE pid = {pid} AND name = 'loss_stack_truncated'");
+    assert!(client.query(&cut).number() > 0);
+    let lost = format!("SELECT loss_count FROM heapql.processes WHERE pid = {pid}");
+    assert_eq!(client.query(&lost).number(), 0);
+    let held = format!(
+        "SELECT coalesce(sum(sampled_live_count), 0) FROM heapql.callsites WHERE pid = {pid} \
+         AND sampled_live_bytes = sampled_live_count * 1009"
+    );
+    assert_eq!(client.query(&held).number(), 1);
+    server.say("");
+    assert_eq!(server.wait(), Ended::Status(5));
 }
