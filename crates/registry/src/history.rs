@@ -1,8 +1,8 @@
 //! Every callsite's counters over time: snapshots that are dense for the last minutes and sparse before, under a bound.
 //!
 //! Only changes are kept: a callsite that did nothing takes no memory, however often it is looked at. A process is kept as
-//! long as its ledger, which alone knows its stacks. It has no clock and no thread (`heapql`'s service calls it), writes no
-//! file (`catalog` does) and judges nothing (`verdict`).
+//! long as its ledger, which alone knows its stacks. It has no clock and no thread (the binary's service calls it), writes
+//! no file (the server does) and judges nothing (`verdict` does).
 
 mod growth;
 mod point;
@@ -23,21 +23,24 @@ pub use totals::SnapshotTotals;
 use crate::source::{Source, SourceState};
 use crate::{Counters, Usage};
 
-/// More marks are refused: each keeps a snapshot for as long as the server runs.
+/// The most marks there can be. Each keeps a snapshot for as long as the server runs.
 pub const MAX_MARKS: usize = 64;
 /// No callsite has this number.
 pub(crate) const WHOLE: u64 = u64::MAX;
-/// What a series costs beside its points.
+/// Overhead of a series beside its points, in bytes.
 const SERIES_BYTES: usize = 96;
 
-/// Which process: its pid, and when its recording began, in nanoseconds since 1970.
+/// The identity of one process among all that ever were.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ProcessKey {
+    /// Number of the process.
     pub pid: i32,
+    /// Time at which its recording began, in nanoseconds since 1970.
     pub created_at: u64,
 }
 
 impl ProcessKey {
+    /// The key of a source's process.
     pub fn of(source: &Source) -> ProcessKey {
         ProcessKey { pid: source.pid(), created_at: source.created_at() }
     }
@@ -48,43 +51,50 @@ impl ProcessKey {
 pub struct Snapshot {
     /// Later snapshots have greater numbers.
     pub number: u32,
+    /// Time at which it was taken.
     pub at: SystemTime,
+    /// Its name, if it was taken as a mark, which is kept.
     pub mark: Option<Arc<str>>,
 }
 
 /// One changed callsite of one snapshot.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct CallsiteChange {
+    /// The process.
     pub process: ProcessKey,
-    /// [`WHOLE`]: all callsites of the process together.
+    /// Number of the callsite. `u64::MAX` stands for all callsites of the process together.
     pub callsite_id: u64,
+    /// The counters at the snapshot.
     pub point: Point,
 }
 
-/// What has to be done to files that hold the history.
+/// The changes that files need so that they hold the history.
 #[derive(Default, Debug)]
 pub struct FileChanges {
+    /// Snapshots to write, each with all its changes. A file that is there is replaced.
     pub write: Vec<(Snapshot, Vec<CallsiteChange>)>,
+    /// Numbers of snapshots whose files are to be removed.
     pub remove: Vec<u32>,
 }
 
 /// A process's callsites over time.
 #[derive(Clone, Debug)]
 pub struct Track {
+    /// The process.
     pub process: ProcessKey,
-    /// The first snapshot that found it dead.
+    /// Time of the first snapshot that found it dead.
     pub ended_at: Option<SystemTime>,
-    /// The first snapshot that has it.
+    /// Time of the first snapshot that has it.
     pub since: SystemTime,
     series: HashMap<u64, Vec<Point>>,
-    /// All callsites together, those of which nothing was ever seen live included.
+    /// The sums over all callsites, those of which nothing was ever seen live included.
     whole: Vec<Point>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct HistoryState {
     snapshots: Vec<Snapshot>,
-    /// Shared with readers: what they read is copied when it changes meanwhile.
+    /// The tracks are shared with readers. One that changes while it is read is copied.
     tracks: BTreeMap<ProcessKey, Arc<Track>>,
     next: u32,
     pending_writes: Vec<u32>,
@@ -93,23 +103,24 @@ struct Kept {
     dropped_processes: u64,
 }
 
+/// The history of all processes.
 pub struct History {
-    kept: Mutex<Kept>,
+    kept: Mutex<HistoryState>,
 }
 
 impl Default for History {
     fn default() -> History {
-        History { kept: Mutex::new(Kept { next: 1, ..Kept::default() }) }
+        History { kept: Mutex::new(HistoryState { next: 1, ..HistoryState::default() }) }
     }
 }
 
 impl History {
-    /// Looks at every source. A dead one is looked at once more, and then stays as it was.
+    /// Takes a snapshot of every source. A dead one is looked at once more, and then stays as it was.
     pub fn take(&self, sources: &[Arc<Source>], at: SystemTime, tiers: &Tiers) -> Snapshot {
         self.record(sources, at, tiers, None)
     }
 
-    /// Forgets a name; its snapshot is kept as long as any other. False if there is none of that name.
+    /// Forgets the name of a mark. Its snapshot is then kept as long as any other. Returns false if there is no such mark.
     pub fn unmark(&self, name: &str) -> bool {
         let mut kept = self.kept.lock();
         let Some(marked) = kept.snapshots.iter_mut().find(|snapshot| snapshot.mark.as_deref() == Some(name)) else {
@@ -121,7 +132,7 @@ impl History {
         true
     }
 
-    /// A snapshot with a name, which is kept. The name of an older one moves to it.
+    /// Takes a snapshot with a name, which is kept. If an older one has that name, it loses it.
     pub fn mark(
         &self,
         name: &str,
@@ -169,12 +180,12 @@ impl History {
         kept.tracks.values().filter(|track| track.ended_at.is_some()).map(|track| track.process).collect()
     }
 
-    /// The oldest first.
+    /// The snapshots that are kept, the oldest first.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         self.kept.lock().snapshots.clone()
     }
 
-    /// Every process as it is kept now, in the order of their keys, and the snapshots that their points name.
+    /// The tracks of all processes, in the order of their keys, and the snapshots that their points name.
     pub fn tracks(&self) -> (Vec<Arc<Track>>, Vec<Snapshot>) {
         let kept = self.kept.lock();
         (kept.tracks.values().cloned().collect(), kept.snapshots.clone())
@@ -184,13 +195,13 @@ impl History {
         self.kept.lock().tracks.get(&process).cloned()
     }
 
-    /// What a process's callsites counted at a snapshot; empty of a process that was not there yet.
+    /// The counters of a process's callsites at a snapshot, by callsite number. A process that was not there yet has none.
     pub fn as_of(&self, process: ProcessKey, snapshot: &Snapshot) -> HashMap<u64, Point> {
         let track = self.track(process).filter(|track| track.since <= snapshot.at);
         track.iter().flat_map(|track| track.as_of(snapshot.number)).map(|(id, point)| (id, *point)).collect()
     }
 
-    /// What files have to be written and removed since it was last asked.
+    /// The files that have to be written and removed since the last call.
     pub fn pending(&self) -> FileChanges {
         let mut kept = self.kept.lock();
         let mut numbers = std::mem::take(&mut kept.pending_writes);
@@ -201,7 +212,7 @@ impl History {
         FileChanges { write, remove }
     }
 
-    /// Puts back what files had, the oldest snapshot first. Processes that `sources` does not have are left out, since
+    /// Restores what files had, the oldest snapshot first. Processes that `sources` does not have are left out, because
     /// nothing knows their stacks any more.
     pub fn restore(&self, snapshots: Vec<(Snapshot, Vec<CallsiteChange>)>, sources: &[Arc<Source>]) {
         let mut kept = self.kept.lock();
@@ -212,7 +223,7 @@ impl History {
                     continue;
                 };
                 let track = kept.track(process, snapshot.at);
-                // Nearer to its end nothing is known.
+                // The exact time of death is unknown; the last changed snapshot is used.
                 track.ended_at = (*state == SourceState::Dead).then_some(snapshot.at);
                 let point = Point { snapshot: snapshot.number, ..point };
                 match callsite_id {
@@ -225,6 +236,7 @@ impl History {
         }
     }
 
+    /// Rows of `self_usage` about the history.
     pub fn usage(&self) -> Vec<Usage> {
         let kept = self.kept.lock();
         let row = |name, value: u64, unit, description| Usage { name, value: value as i64, unit, description };
@@ -247,7 +259,7 @@ impl History {
     }
 }
 
-/// [`MAX_MARKS`] are set.
+/// The error for a mark beyond [`MAX_MARKS`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooManyMarks;
 
@@ -262,28 +274,29 @@ impl Track {
             match self.series.get_mut(id) {
                 Some(points) if points.last().is_some_and(|last| last.is_same(&point)) => {}
                 Some(points) => points.push(point),
-                // One that had come and gone before anybody looked says nothing about growth.
+                // A callsite that had come and gone before the first look says nothing about growth.
                 None if point.live_count == 0 => {}
                 None => drop(self.series.insert(*id, vec![point])),
             }
         }
     }
 
-    /// All callsites together, those of which nothing was ever seen live included.
+    /// The sums over all callsites, those of which nothing was ever seen live included.
     pub fn whole(&self) -> &[Point] {
         &self.whole
     }
 
-    /// Each callsite with its points, the oldest first; between two points nothing changed.
+    /// Each callsite with its points, the oldest first. Between two points nothing changed.
     pub fn series(&self) -> impl Iterator<Item = (u64, &[Point])> {
         self.series.iter().map(|(id, points)| (*id, points.as_slice()))
     }
 
+    /// The points of a callsite, the oldest first. `None` if it is not kept.
     pub fn points(&self, callsite_id: u64) -> Option<&[Point]> {
         self.series.get(&callsite_id).map(Vec::as_slice)
     }
 
-    /// What each callsite counted at a snapshot.
+    /// The counters of each callsite at a snapshot.
     pub fn as_of(&self, number: u32) -> impl Iterator<Item = (u64, &Point)> {
         self.series().filter_map(move |(id, points)| Some((id, as_of(points, number)?)))
     }
@@ -293,18 +306,18 @@ impl Track {
     }
 }
 
-/// The last of the points that is not younger than the snapshot.
+/// The point that holds at a snapshot: the last that is not younger.
 pub fn as_of(points: &[Point], number: u32) -> Option<&Point> {
     let after = points.partition_point(|point| point.snapshot <= number);
     points.get(after.checked_sub(1)?)
 }
 
-impl Kept {
+impl HistoryState {
     fn bytes(&self) -> usize {
         self.tracks.values().map(|track| track.bytes()).sum()
     }
 
-    /// The track of a process, which may be new since then.
+    /// The track of a process, which is new if it is not kept yet.
     fn track(&mut self, process: ProcessKey, since: SystemTime) -> &mut Track {
         let new = || Arc::new(Track { process, ended_at: None, since, series: HashMap::new(), whole: Vec::new() });
         Arc::make_mut(self.tracks.entry(process).or_insert_with(new))

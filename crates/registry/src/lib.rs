@@ -1,9 +1,10 @@
 //! The registry: every process whose ledger lies under one directory, alive or dead, and what is live in each.
 //!
-//! It reads ledgers when it is asked and keeps no rows of its own; it knows nothing of SQL, of symbols or of other
-//! servers. A file that cannot be read is a source that says why, never a missing one. Called by `catalog` for every
-//! query and by `heapql` for its verbs.
+//! It reads ledgers when it is asked and keeps no rows of its own. It also keeps the history of their counters, and judges
+//! by it which callsites leak. It knows nothing of SQL, of symbols or of other servers. A file that cannot be read is a
+//! source that says why, never a missing one. The tables call it for every query, the binary for its verbs.
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod counters;
 mod estimate;
@@ -39,47 +40,52 @@ pub use source::{Callsite, LossCount, Source, SourceState};
 pub use verdict::{Judgement, Rate, Timeline, Verdict};
 pub use verdicts::{CallsiteVerdict, Verdicts};
 
-/// Name of the file from which a process that starts takes its intervals and depth: "16 256 32".
+/// Name of the file from which a process that starts takes its intervals and depth, such as "16 256 32".
 pub const INTERVALS_FILE: &str = "intervals";
 /// Extension of a ledger.
 const LEDGER: &str = "heapql";
-/// Subdirectories that hold ledgers: one per `heapql run`.
+/// Prefix of subdirectories that hold ledgers. Each `heapql run` makes one.
 pub const RUN_PREFIX: &str = "run-";
 /// A file this young may still be in creation.
 const CREATION: Duration = Duration::from_secs(5);
-/// How often dead processes' files are counted and the oldest removed.
+/// The interval at which dead processes' files are counted and the oldest removed.
 const RETENTION_EVERY: Duration = Duration::from_millis(500);
 
-/// Where to look, and how much of the dead to keep.
+/// The directory of ledgers, and the bounds on those of dead processes.
 #[derive(Clone, Debug)]
 pub struct RegistrySettings {
     /// Directory of ledgers and of `run-*` directories of ledgers.
     pub root: PathBuf,
-    /// Files of dead processes beyond these bounds are removed, first those that hold nothing, then those that hold little,
-    /// then the oldest. `usize::MAX` and `u64::MAX` remove none.
+    /// Bound on the number of files of dead processes. Beyond it files are removed, first those that hold nothing, then those
+    /// that hold little, then the oldest. `usize::MAX` removes none.
     pub keep_dead_files: usize,
+    /// Bound on their bytes, in the same way. `u64::MAX` removes none.
     pub keep_dead_bytes: u64,
 }
 
 impl RegistrySettings {
-    /// Removes nothing: for reading only.
+    /// Settings that remove nothing, for reading only.
     pub fn read_only(root: PathBuf) -> RegistrySettings {
         RegistrySettings { root, keep_dead_files: usize::MAX, keep_dead_bytes: u64::MAX }
     }
 
     /// The bounds of a server: 192 dead processes, 512 MiB. Recorded processes remove the oldest beyond 256, without a look
-    /// at what they hold: a server is to come first.
+    /// at what they hold; a server's bounds are lower so that it removes first.
     pub fn serving(root: PathBuf) -> RegistrySettings {
         RegistrySettings { root, keep_dead_files: 192, keep_dead_bytes: 512 << 20 }
     }
 }
 
-/// A number about the registry itself: a row of `self_usage`.
+/// A number about the profiler itself: a row of `self_usage`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Usage {
+    /// Name of the number, in lower case with underscores.
     pub name: &'static str,
+    /// The number, in `unit`.
     pub value: i64,
+    /// The unit, such as bytes or count.
     pub unit: &'static str,
+    /// The meaning of the number, in words.
     pub description: &'static str,
 }
 
@@ -97,12 +103,12 @@ pub struct Registry {
 struct Known {
     sources: HashMap<PathBuf, Arc<Source>>,
     retained_at: Option<Instant>,
-    /// When a file had last been added to the directory, or removed.
+    /// The time at which a file had last been added to the directory, or removed.
     changed_at: Option<SystemTime>,
 }
 
 impl Registry {
-    /// Creates the directory (mode 0700) if it is missing.
+    /// Opens a registry over a directory, which it creates (mode 0700) if it is missing. Errors are those of creating it.
     pub fn open(settings: RegistrySettings) -> io::Result<Registry> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.root)?;
         Ok(Registry {
@@ -114,6 +120,7 @@ impl Registry {
         })
     }
 
+    /// The directory of ledgers.
     pub fn root(&self) -> &Path {
         &self.settings.root
     }
@@ -143,8 +150,8 @@ impl Registry {
         sources
     }
 
-    /// Keeps to the bounds while nobody asks, if ledgers have come or gone: otherwise the processes that start keep to theirs,
-    /// and remove the oldest whatever it holds.
+    /// Keeps to the bounds while there are no queries, if ledgers have come or gone. Otherwise the processes that start keep to
+    /// theirs, and remove the oldest whatever it holds.
     pub fn tidy(&self) {
         let changed_at = std::fs::metadata(&self.settings.root).and_then(|root| root.modified()).ok();
         let before = std::mem::replace(&mut self.known.lock().changed_at, changed_at);
@@ -153,7 +160,7 @@ impl Registry {
         }
     }
 
-    /// The source of a path: a known one unless it could not be read, which may have been for the moment.
+    /// The source of a path. A known one that could not be read is read again, because that may have been temporary.
     fn source(&self, known: &Known, path: &Path) -> Option<Arc<Source>> {
         if let Some(source) = known.sources.get(path)
             && source.is_readable()
@@ -187,7 +194,8 @@ impl Registry {
         }
     }
 
-    /// Changes the sampling of every live process, and of those that start later. Returns what it failed on.
+    /// Changes the sampling of every live process, and of those that start later. Returns the files and processes for which
+    /// it failed, with the errors.
     pub fn set_sampling(&self, sampling: Sampling) -> Vec<(String, io::Error)> {
         let mut failed = Vec::new();
         let root = &self.settings.root;
@@ -207,7 +215,7 @@ impl Registry {
         failed
     }
 
-    /// What the registry itself keeps and has dropped.
+    /// Rows of `self_usage` about what the registry keeps and has dropped.
     pub fn usage(&self) -> Vec<Usage> {
         let sources = self.known.lock().sources.len();
         let row = |name, value: u64, unit, description| Usage { name, value: value as i64, unit, description };
@@ -230,7 +238,7 @@ impl Registry {
     }
 }
 
-/// By rename, so that a process that starts never reads half of it.
+/// Writes the file by rename, so that a process that starts never reads half of it.
 fn write_sampling(dir: &Path, sampling: Sampling) -> io::Result<()> {
     let temporary = dir.join(format!(".{INTERVALS_FILE}.{}", std::process::id()));
     let Sampling { intervals: Intervals { min, max }, depth } = sampling;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::RegistrySettings;
-use crate::source::{Holds, Source, SourceState};
+use crate::source::{Remains, Source, SourceState};
 
 /// Of the processes that are kept, one in this many counts as having just ended.
 const JUST_ENDED: usize = 4;
@@ -25,10 +25,10 @@ pub(crate) fn beyond(settings: &RegistrySettings, sources: &[Arc<Source>]) -> Ve
     let settled = dead.len().saturating_sub(settings.keep_dead_files / JUST_ENDED);
     let mut dead: Vec<_> = dead.into_iter().enumerate().collect();
     // The sort is stable: within each kind the oldest come first.
-    dead.sort_by_key(|(age, source)| match source.holds() {
-        Holds::Nothing => 0,
-        Holds::Little if *age < settled => 1,
-        Holds::Little | Holds::Much => 2,
+    dead.sort_by_key(|(age, source)| match source.remains() {
+        Remains::Nothing => 0,
+        Remains::Little if *age < settled => 1,
+        Remains::Little | Remains::Much => 2,
     });
     let mut chosen = Vec::new();
     for (_, source) in dead {

@@ -1,7 +1,7 @@
 //! One recorded process: its ledger, turned into callsites.
 //!
-//! Labels and stacks never change once written, so they are kept (under a bound that all sources share); counters are read
-//! anew by every query. It does not decide whether the process lives (`liveness`). Called by `Registry` and `catalog`.
+//! Labels and stacks never change once written, so they are kept (under a bound that all sources share). Every query reads
+//! the counters anew. It does not decide whether the process lives (`liveness` does). Called by `Registry` and the tables.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,62 +17,70 @@ use parking_lot::Mutex;
 use crate::counters::{Counters, merged};
 use crate::modules::ModuleMap;
 
-/// How much all sources together may keep of stacks.
+/// Bound in bytes on the stacks that all sources together keep.
 const STACK_CACHE_BYTES: usize = 256 << 20;
 /// Stacks closer than this are read together; a hole in a damaged ledger is not.
 const NEAR_WORDS: u32 = 8192;
-/// Of those no more than this at once.
+/// No more than this is read at once.
 const RUN_WORDS: u32 = 1 << 18;
 
 /// A process that ended with fewer live samples, and with less memory, held little.
 const LITTLE_SAMPLES: i64 = 8;
 const LITTLE_BYTES: f64 = (16 << 20) as f64;
 
-/// What was live when a process died.
+/// The amount that was live when a process died.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Holds {
+pub(crate) enum Remains {
     Nothing,
     Little,
     Much,
 }
 
+/// The state of a source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SourceState {
+    /// The process runs the program that it records.
     Alive,
+    /// The process has ended.
     Dead,
-    /// And why.
+    /// The ledger cannot be read, for this reason.
     Unreadable(String),
 }
 
-/// How often the recorder could not do all that it should, for one reason.
+/// The number of times that the recorder could not do all that it should, for one reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LossCount {
     /// Name of the reason, such as `pool_full`.
     pub name: &'static str,
-    /// How often it happened.
+    /// The number of times.
     pub count: u64,
     /// The allocation is not recorded at all. Otherwise it is, with less than there should be.
     pub is_unrecorded: bool,
 }
 
-/// A stack with its label and what is live of it, in one process.
+/// A stack and label of one process, with its counters.
 #[derive(Clone, Debug)]
 pub struct Callsite {
-    /// Unique in its source.
+    /// Number of the callsite, unique in its source.
     pub callsite_id: u64,
+    /// Tenant of its allocations.
     pub tenant_id: i64,
+    /// Memory context of its allocations.
     pub ctx_id: i64,
+    /// Module label of its allocations, at most 15 bytes.
     pub label: Arc<str>,
     /// Return addresses, innermost first. Those in the program itself are addresses of its file (less the load bias, so
     /// that addr2line takes them), the others are absolute.
     pub stack: Arc<[u64]>,
-    /// Says which modules lay where when the stack was captured; for [`ModuleMap::locate`].
+    /// The generation of modules in which the stack was captured, for [`ModuleMap::locate`].
     pub module_generation: u16,
-    /// When the first object was sampled here, to the second.
+    /// Time at which the first object was sampled here, to the second.
     pub first_seen_at: SystemTime,
+    /// The counters.
     pub counters: Counters,
 }
 
+/// One recorded process.
 pub struct Source {
     path: PathBuf,
     id: u64,
@@ -81,18 +89,18 @@ pub struct Source {
     command: Mutex<Arc<str>>,
     /// The digest of the process's image ([`crate::procfs::Stat::image`]) when it was last seen to have the ledger mapped, or 0.
     seen_image: AtomicU64,
-    /// Of a dead process, once it was asked: nothing changes any more.
-    holds: OnceLock<Holds>,
-    kept: Mutex<Kept>,
+    /// The remains of a dead process, once they were asked for, because nothing changes any more.
+    remains: OnceLock<Remains>,
+    kept: Mutex<SourceCache>,
     stack_bytes: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct SourceCache {
     labels: Vec<(LabelRecord, Arc<str>)>,
-    /// Where the program lies and its load bias.
+    /// The program's first address, the address behind its last, and its load bias.
     program: Option<(u64, u64, u64)>,
-    /// By callsite id.
+    /// The stacks that have been read, by callsite number.
     stacks: HashMap<u32, Arc<[u64]>>,
     bytes: usize,
 }
@@ -106,7 +114,7 @@ impl Source {
             ledger: Some(ledger),
             state: Mutex::new(SourceState::Dead),
             seen_image: AtomicU64::new(0),
-            holds: OnceLock::new(),
+            remains: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes,
         }
@@ -120,17 +128,18 @@ impl Source {
             state: Mutex::new(SourceState::Unreadable(why.to_string())),
             command: Mutex::new("".into()),
             seen_image: AtomicU64::new(0),
-            holds: OnceLock::new(),
+            remains: OnceLock::new(),
             kept: Mutex::default(),
             stack_bytes: Arc::default(),
         }
     }
 
+    /// Path of the ledger.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The same for as long as the file has its name.
+    /// A number that stays the same for as long as the ledger has its path.
     pub fn id(&self) -> u64 {
         self.id
     }
@@ -143,7 +152,7 @@ impl Source {
         self.ledger.is_some()
     }
 
-    /// Of an unreadable source the one in the file's name, or 0.
+    /// Number of the process. An unreadable source has the one in the file's name, or 0.
     pub fn pid(&self) -> i32 {
         match self.identity() {
             Some(identity) => identity.pid as i32,
@@ -154,12 +163,13 @@ impl Source {
         }
     }
 
-    /// Whether the heap is that of the process that asks. A ledger that does not say when its process started is not.
+    /// The heap is that of the calling process. A ledger that does not say when its process started never is.
     pub fn is_own(&self) -> bool {
         let is_own = |identity: &Identity| identity.pid == std::process::id() && identity.start_ticks != 0;
         self.identity().is_some_and(is_own) && self.state() == SourceState::Alive
     }
 
+    /// Number of the process's parent when recording began, or 0.
     pub fn parent_pid(&self) -> i32 {
         self.identity().map_or(0, |identity| identity.parent_pid as i32)
     }
@@ -182,16 +192,17 @@ impl Source {
         self.identity().map_or("", |identity| &identity.program)
     }
 
-    /// Nanoseconds since 1970.
+    /// Time at which recording began, in nanoseconds since 1970.
     pub fn created_at(&self) -> u64 {
         self.identity().map_or(0, |identity| identity.created_at)
     }
 
-    /// When recording began.
+    /// Time at which recording began.
     pub fn started_at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_nanos(self.created_at())
     }
 
+    /// The state, as the registry last saw it.
     pub fn state(&self) -> SourceState {
         self.state.lock().clone()
     }
@@ -204,23 +215,23 @@ impl Source {
         *self.state.lock() = state;
     }
 
-    /// Whether some process has the ledger mapped.
+    /// Some process has the ledger mapped.
     pub(crate) fn is_held(&self) -> bool {
         self.ledger.as_ref().is_some_and(Ledger::is_held)
     }
 
-    /// What was live when the process died. Much if that cannot be read.
-    pub(crate) fn holds(&self) -> Holds {
-        *self.holds.get_or_init(|| {
+    /// The amount that was live when the process died. It counts as much if it cannot be read.
+    pub(crate) fn remains(&self) -> Remains {
+        *self.remains.get_or_init(|| {
             let Some(records) = self.ledger.as_ref().and_then(|ledger| ledger.callsites().ok()) else {
-                return Holds::Much;
+                return Remains::Much;
             };
             let samples = records.iter().fold(0_i64, |sum, record| sum.saturating_add(record.live_count.max(0)));
             let bytes: f64 = records.iter().map(|record| record.weight * record.live_bytes as f64).sum();
             match samples {
-                0 => Holds::Nothing,
-                _ if samples < LITTLE_SAMPLES && bytes < LITTLE_BYTES => Holds::Little,
-                _ => Holds::Much,
+                0 => Remains::Nothing,
+                _ if samples < LITTLE_SAMPLES && bytes < LITTLE_BYTES => Remains::Little,
+                _ => Remains::Much,
             }
         })
     }
@@ -232,7 +243,7 @@ impl Source {
         labels.and_then(|labels| labels.first()).map_or(0, |(label, _)| label.tenant_id)
     }
 
-    /// Those that the process samples by, or sampled by when it died.
+    /// The intervals that the process samples by, or sampled by when it died.
     pub fn intervals(&self) -> Option<Intervals> {
         self.ledger.as_ref()?.intervals().ok()?
     }
@@ -244,7 +255,7 @@ impl Source {
         })
     }
 
-    /// What the ledger takes of memory.
+    /// Memory that the ledger takes, in bytes.
     pub fn ledger_bytes(&self) -> u64 {
         self.ledger.as_ref().map_or(0, Ledger::used_bytes)
     }
@@ -266,7 +277,7 @@ impl Source {
         lost.fold(0, u64::saturating_add)
     }
 
-    /// The modules that stacks pass through, as far as they are known now.
+    /// The modules that stacks pass through, as far as they are known now. Errors are those of reading the ledger.
     pub fn modules(&self) -> Result<ModuleMap, ReadError> {
         let mut records = self.ledger.as_ref().map_or(Ok(Vec::new()), Ledger::modules)?;
         // The loader has no name for the program.
@@ -276,12 +287,12 @@ impl Source {
         Ok(ModuleMap::new(records))
     }
 
-    /// What is live now, in no particular order.
+    /// The callsites of which something is live now, in no particular order. Errors are those of reading the ledger.
     pub fn callsites(&self) -> Result<Vec<Callsite>, ReadError> {
         self.callsites_where(|counters| counters.live_count > 0)
     }
 
-    /// The callsites that are wanted by their counters, those with nothing live included if so.
+    /// The callsites that are wanted by their counters, which may be some of which nothing is live.
     pub fn callsites_where(&self, is_wanted: impl Fn(&Counters) -> bool) -> Result<Vec<Callsite>, ReadError> {
         let Some(ledger) = &self.ledger else {
             return Ok(Vec::new());
@@ -320,8 +331,8 @@ fn id_of(path: &Path) -> u64 {
     hasher.finish() >> 1
 }
 
-impl Kept {
-    /// At least `most` labels, if the ledger has them.
+impl SourceCache {
+    /// The labels, read again if there are fewer than `most`.
     fn labels(&mut self, ledger: &Ledger, most: usize) -> Result<&[(LabelRecord, Arc<str>)], ReadError> {
         if self.labels.len() < most {
             let labels = ledger.labels()?.into_iter();
@@ -330,7 +341,7 @@ impl Kept {
         Ok(&self.labels)
     }
 
-    /// Reads the stacks of those records that have none yet.
+    /// Reads the stacks of the records that have none yet.
     fn read_stacks(
         &mut self,
         ledger: &Ledger,
@@ -392,7 +403,7 @@ impl Kept {
         }
     }
 
-    /// `None` for a record whose label does not exist, which only a damaged ledger has.
+    /// The callsite of a record. `None` if its label does not exist, which only a damaged ledger has.
     fn callsite(
         &self,
         ledger: &Ledger,

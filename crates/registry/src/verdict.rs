@@ -9,13 +9,13 @@ mod thresholds;
 mod timeline;
 mod window;
 
-use reason::{Evidence, Refusal};
+use reason::{Evidence, NoGrowth};
 use series::Series;
 pub use timeline::Timeline;
 
 use crate::history::Point;
 
-/// What the history of a callsite says of it.
+/// The conclusion from the history of a callsite.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
     /// It has risen for the whole of some stretch of time, and neither chance nor load explains it.
@@ -73,7 +73,7 @@ pub struct Judgement {
 
 /// No verdict but `new` before this many seconds: a program that loads for a minute must have been seen to stop.
 const LEAST_SECONDS: f64 = 98.0;
-/// What is steady for long must grow for long: a sixth of the history, but no longer than this.
+/// A callsite that is steady for long must grow for a sixth of its history, but for no longer than this.
 const LEAST_SECONDS_OF_OLD: f64 = 900.0;
 /// Each stretch of time that is looked at is this much longer than the one before.
 const LONGER: f64 = 1.4;
@@ -107,7 +107,7 @@ fn of_history(series: &Series, seconds: f64) -> Judgement {
     }
     match best {
         Some(evidence) => growing(&evidence),
-        None if refusal == Some(Refusal::TooFewSnapshots) => {
+        None if refusal == Some(NoGrowth::TooFewSnapshots) => {
             unknown(series, format!("too few snapshots in {seconds:.0} s of history, a verdict takes ten"))
         }
         None => not_growing(series, refusal),
@@ -127,7 +127,7 @@ fn growing(evidence: &Evidence) -> Judgement {
     }
 }
 
-fn not_growing(series: &Series, refusal: Option<Refusal>) -> Judgement {
+fn not_growing(series: &Series, refusal: Option<NoGrowth>) -> Judgement {
     let whole = series.whole();
     let (verdict, why) = if let Some(why) = whole.shrinks() {
         (Verdict::Shrinking, why)
@@ -178,7 +178,8 @@ fn behind(verdict: Verdict, series: &Series) -> f64 {
     class + bytes / (bytes + f64::from(1 << 30))
 }
 
-/// By the time of some snapshot more samples had been taken than have been freed by now, so one of them still lives.
+/// The age that some live sample has at least: at the time of the snapshot that is found, more samples had been taken than
+/// have been freed by now.
 fn oldest_age(points: &[(f64, &Point)], now: f64) -> Option<f64> {
     let (_, last) = points.last().filter(|(_, point)| point.live_count > 0)?;
     let freed = last.total_count.saturating_sub(last.live_count);

@@ -30,11 +30,11 @@ pub struct CallsiteVerdict {
 pub struct Verdicts {
     /// Suspects of living processes come first, then those of ended processes, then all others.
     pub callsites: Vec<CallsiteVerdict>,
-    /// How many callsites got each verdict, those included that were not kept.
+    /// The number of callsites with each verdict, those included that were not kept.
     pub counts: BTreeMap<Verdict, usize>,
     /// The longest history of a process among them.
     pub longest: Duration,
-    /// How many snapshots the history has.
+    /// The number of snapshots in the history.
     pub snapshots: usize,
 }
 

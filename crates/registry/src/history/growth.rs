@@ -6,7 +6,7 @@
 use super::{History, Point, ProcessKey, Snapshot};
 use crate::{Callsite, Counters, Source};
 
-/// What one callsite had more, or less, at the later of two moments.
+/// The growth of one callsite between two moments. It is negative if there was less at the later one.
 #[derive(Clone, Debug)]
 pub struct CallsiteGrowth {
     /// The callsite, with its present counters.

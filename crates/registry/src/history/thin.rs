@@ -1,23 +1,27 @@
-//! Which snapshots are kept: all of the last minutes, then one per minute, then one per hour; marks always; and none that
-//! the memory bound does not allow. Called by `history` after every snapshot.
+//! Chooses the snapshots that are kept: all of the last minutes, then one per minute, then one per hour, and every mark,
+//! within the memory bound. Called by `history` after every snapshot.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::point::Point;
-use super::{Kept, Snapshot};
+use super::{HistoryState, Snapshot};
 
-/// Snapshots no older than `keep` are kept `every` so often.
+/// A density of snapshots up to an age.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tier {
+    /// One snapshot is kept for each stretch of time of this length.
     pub every: Duration,
+    /// The tier is for snapshots that are no older.
     pub keep: Duration,
 }
 
-/// How long snapshots are kept, the densest first, and how much memory all may take.
+/// The densities of snapshots by age, and the bound on the memory of all.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tiers {
+    /// The densest comes first.
     pub tiers: [Tier; 3],
+    /// Bound on the bytes of all points.
     pub memory_bytes: usize,
 }
 
@@ -25,7 +29,7 @@ impl Tiers {
     const MINUTE: Duration = Duration::from_secs(60);
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Each `every` for 10 minutes (or 60 of them), each minute for 6 hours, each hour for `keep`.
+    /// Tiers of one snapshot each `every` for 10 minutes (or 60 of them), each minute for 6 hours, and each hour for `keep`.
     pub fn new(every: Duration, keep: Duration, memory_bytes: usize) -> Tiers {
         let dense = Tier { every, keep: (every * 60).min(keep) };
         let minutes = Tier { every: every.max(Tiers::MINUTE), keep: (Tiers::HOUR * 6).min(keep) };
@@ -33,6 +37,7 @@ impl Tiers {
         Tiers { tiers: [dense, minutes, hours], memory_bytes }
     }
 
+    /// The interval at which snapshots are to be taken.
     pub fn every(&self) -> Duration {
         self.tiers[0].every
     }
@@ -50,7 +55,7 @@ impl Tiers {
         Some((tier, if tier == 0 { u64::from(snapshot.number) } else { seconds / every }))
     }
 
-    /// Numbers of the snapshots that are not kept any longer. The newest is.
+    /// Numbers of the snapshots that are not kept any longer. The newest is never one of them.
     fn superfluous(&self, snapshots: &[Snapshot], now: SystemTime) -> Vec<u32> {
         let mut superfluous = Vec::new();
         let mut last = None;
@@ -66,10 +71,10 @@ impl Tiers {
     }
 }
 
-/// Going through all points for a single snapshot would be more work than it is worth.
+/// So many snapshots are removed at once, because each removal goes through all points.
 const AT_ONCE: usize = 6;
 
-impl Kept {
+impl HistoryState {
     pub(super) fn thin(&mut self, tiers: &Tiers, now: SystemTime) {
         let superfluous = tiers.superfluous(&self.snapshots, now);
         if superfluous.len() >= AT_ONCE {
@@ -81,7 +86,7 @@ impl Kept {
         }
     }
 
-    /// First the processes that have ended, then every other snapshot of the older half, until it fits.
+    /// Drops the processes that have ended, then every other snapshot of the older half, until the rest fits.
     fn shrink(&mut self, memory_bytes: usize) {
         while self.bytes() > memory_bytes {
             let ended = self.tracks.values().filter(|track| track.ended_at.is_some());
@@ -93,7 +98,7 @@ impl Kept {
             let free: Vec<u32> = self.unmarked().collect();
             let older = free.len().saturating_sub(1).div_ceil(2).max(2);
             let chosen: Vec<u32> = free.iter().take(older).step_by(2).copied().collect();
-            // The newest alone says what is live now.
+            // The newest snapshot is needed for what is live now.
             if free.len() < 2 {
                 self.drop_largest();
                 continue;
@@ -115,7 +120,7 @@ impl Kept {
         }
     }
 
-    /// What changed at a removed snapshot has changed at the next that is kept.
+    /// Removes snapshots. Changes at a removed snapshot move to the next that is kept.
     fn remove(&mut self, numbers: &[u32]) {
         self.snapshots.retain(|snapshot| numbers.binary_search(&snapshot.number).is_err());
         let kept: Vec<u32> = self.snapshots.iter().map(|snapshot| snapshot.number).collect();
@@ -125,7 +130,7 @@ impl Kept {
             compact(&mut track.whole, next);
             track.series.retain(|_, points| {
                 compact(points, next);
-                // What has been empty since the first snapshot that is kept is like one that was never there.
+                // A callsite that has been empty since the first snapshot that is kept might as well never have been there.
                 points.len() > 1 || points.first().is_some_and(|point| point.live_count > 0)
             });
         }
@@ -135,7 +140,7 @@ impl Kept {
     }
 }
 
-/// Moves points to the next snapshot that is kept; of several there the last counts.
+/// Moves points to the next snapshot that is kept. If several move to one, the last of them stays.
 fn compact(points: &mut Vec<Point>, next: impl Fn(u32) -> Option<u32>) {
     let mut write: usize = 0;
     for read in 0..points.len() {

@@ -2,7 +2,7 @@
 
 use super::{History, Snapshot};
 
-/// What was live at one snapshot, over all processes.
+/// The sums over all processes at one snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SnapshotTotals {
     /// The snapshot.

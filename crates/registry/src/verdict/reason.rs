@@ -1,27 +1,27 @@
-//! Why a stretch of time shows growth, or shows none: the numbers, and the sentence made of them.
+//! The reason for which a stretch of time shows growth, or shows none: the numbers, and the sentence made of them.
 //!
-//! It decides nothing. Filled in by `window`, spoken by `verdict`.
+//! It decides nothing. `window` fills it in and `verdict` asks for the sentence.
 
 use super::Rate;
 use super::series::Series;
 use super::thresholds::WHOLE;
 
-/// Why a stretch shows no growth. The later it stands here, the nearer it came.
+/// The reason for which a stretch shows no growth. The later it stands here, the nearer the stretch came to show some.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
-pub(super) enum Refusal {
+pub(super) enum NoGrowth {
     TooFewSnapshots,
     /// Growth, in objects, and its standard error.
     Chance(f64, f64),
     Falls,
     /// Growth per minute before, and in the last third.
     Slows(f64, f64),
-    /// By how much load and live objects grew.
+    /// Factors by which load and live objects grew.
     Load(f64, f64),
     /// Bytes per minute.
     Little(f64),
 }
 
-/// What a stretch of growth says.
+/// The numbers of a stretch that shows growth.
 pub(super) struct Evidence {
     pub(super) growth: Rate,
     pub(super) growth_count: Rate,
@@ -33,27 +33,27 @@ pub(super) struct Evidence {
     pub(super) by_size: bool,
 }
 
-impl Refusal {
-    pub(super) fn nearest(self, other: Option<Refusal>) -> Refusal {
+impl NoGrowth {
+    pub(super) fn nearest(self, other: Option<NoGrowth>) -> NoGrowth {
         other.filter(|other| *other > self).unwrap_or(self)
     }
 
     pub(super) fn sentence(self, series: &Series) -> String {
         let objects = series.unit;
         match self {
-            Refusal::TooFewSnapshots => "too few snapshots".to_owned(),
-            Refusal::Chance(_, _) if series.last().live == 0.0 => "nothing of it is live".to_owned(),
-            Refusal::Chance(growth, error) => format!(
+            NoGrowth::TooFewSnapshots => "too few snapshots".to_owned(),
+            NoGrowth::Chance(_, _) if series.last().live == 0.0 => "nothing of it is live".to_owned(),
+            NoGrowth::Chance(growth, error) => format!(
                 "live objects changed by {:.0} +-{:.0}, which may be chance: {WHOLE} times the error would not",
                 growth * objects,
                 error * objects
             ),
-            Refusal::Falls => "live objects rise and fall back".to_owned(),
-            Refusal::Slows(before, last) => {
+            NoGrowth::Falls => "live objects rise and fall back".to_owned(),
+            NoGrowth::Slows(before, last) => {
                 format!("grew by {:.0} objects per minute, lately by {:.0}", before * objects, last * objects)
             }
-            Refusal::Little(rate) => format!("grows by {rate:.0} bytes per minute, too little to matter"),
-            Refusal::Load(load, live) => format!("live objects grew {live:.1}-fold, but load {load:.1}-fold"),
+            NoGrowth::Little(rate) => format!("grows by {rate:.0} bytes per minute, too little to matter"),
+            NoGrowth::Load(load, live) => format!("live objects grew {live:.1}-fold, but load {load:.1}-fold"),
         }
     }
 }

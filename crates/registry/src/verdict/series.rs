@@ -85,7 +85,7 @@ impl Series {
         self.moments.get(first.saturating_sub(1)).map_or(0.0, |moment| moment.at)
     }
 
-    /// For how long there is something to look at.
+    /// Seconds for which there is something to look at.
     pub(super) fn age(&self) -> f64 {
         self.last().at - self.born()
     }
@@ -171,7 +171,7 @@ impl Whole<'_> {
         mean(moments, start + from * seconds, start + to * seconds)
     }
 
-    /// Without the beginning, at which nobody looked: what was there at the first look did not rise.
+    /// The moments without the beginning, at which there was no look: what was there at the first look did not rise.
     fn seen(&self) -> &[Moment] {
         let moments = &self.series.moments;
         if moments[0].at == 0.0 { &moments[1..] } else { moments }

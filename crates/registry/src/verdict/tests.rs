@@ -14,23 +14,23 @@ use super::*;
 
 const NORMAL: (u64, u64) = (16, 256);
 
-/// Of many runs of a program.
-struct Outcome {
+/// The verdicts over many runs of a program.
+struct RunOutcome {
     /// When the leak was first named.
     named: Vec<Option<f64>>,
-    /// What was said of callsites that do not leak: the first of each run.
+    /// The first verdict of each run that suspects a callsite that does not leak.
     wrong: Vec<String>,
 }
 
-impl Outcome {
+impl RunOutcome {
     fn share_by(&self, seconds: f64) -> f64 {
         let named = self.named.iter().filter(|at| at.is_some_and(|at| at <= seconds)).count();
         named as f64 / self.named.len() as f64
     }
 }
 
-fn run(kind: &Kind, seeds: u64, gaps: (u64, u64)) -> Outcome {
-    let mut outcome = Outcome { named: Vec::new(), wrong: Vec::new() };
+fn run(kind: &Kind, seeds: u64, gaps: (u64, u64)) -> RunOutcome {
+    let mut outcome = RunOutcome { named: Vec::new(), wrong: Vec::new() };
     for seed in 1..=seeds {
         let mut program = Program::new((kind.sites)(seed), gaps, seed);
         let (mut named, mut wrong) = (None, None);
@@ -92,7 +92,7 @@ fn what_does_not_leak_is_not_suspected() {
     assert!(wrong.len() * 100 <= runs, "{} of {runs}: {wrong:?}", wrong.len());
 }
 
-/// For docs/explanation/leaks.md: `cargo test -p heapql-registry -- --ignored --nocapture rates`.
+/// Prints the table of docs/explanation/leaks.md: `cargo test -p heapql-registry -- --ignored --nocapture rates`.
 #[test]
 #[ignore = "a table for the documents, a minute of work"]
 fn rates() {
@@ -119,7 +119,7 @@ fn rates() {
     println!("\n{}", all.join("\n"));
 }
 
-/// For docs/explanation/leaks.md, in a release build.
+/// Prints a number of docs/explanation/leaks.md, in a release build.
 #[test]
 #[ignore = "a number for the documents"]
 fn cost() {
@@ -163,7 +163,7 @@ fn timeline(points: &[Point], now: f64) -> Timeline {
     Timeline { looks: points.iter().map(look).collect(), now, has_ended: false }
 }
 
-/// As many samples live, and were ever taken, as the two say of a time in seconds.
+/// A history of which `live` and `total` say how many samples live, and were ever taken, at a time in seconds.
 fn history(from: u32, to: u32, live: impl Fn(f64) -> f64, total: impl Fn(f64) -> f64) -> Vec<Point> {
     let at = |snapshot: u32| f64::from(snapshot) * EVERY;
     (from..=to).map(|snapshot| point(snapshot, live(at(snapshot)) as u32, total(at(snapshot)) as u32)).collect()

@@ -1,4 +1,4 @@
-//! What each test of `window` demands. docs/explanation/leaks.md says where the numbers come from, docs/decisions/0011-verdicts.md what
+//! The demands of each test in `window`. docs/explanation/leaks.md says where the numbers come from, docs/decisions/0011-verdicts.md what
 //! others cost; `tests::rates` measures a change of them.
 
 /// Standard errors by which growth has to exceed chance: 4.5 is for 5,000 callsites looked at a hundred times.
@@ -6,8 +6,8 @@ pub(super) const WHOLE: f64 = 4.5;
 /// The same of the last third alone.
 pub(super) const LAST_THIRD: f64 = 2.5;
 
-/// Where objects are freed too, some may only not have reached their age yet: more evidence, a longer life, and a share of
-/// what lives, since a few objects that live for very long make the number rise a little for very long.
+/// If objects are freed too, some may only not have reached their age yet. Growth then takes more evidence, a longer life, and
+/// a share of what lives, since a few objects that live for very long make the number rise a little for very long.
 pub(super) const WHOLE_OF_CHURN: f64 = 5.0;
 pub(super) const SHARE_OF_CHURN: f64 = 0.15;
 pub(super) const CHURN_SECONDS: f64 = 150.0;
@@ -25,21 +25,21 @@ pub(super) const LAST_PIECE: f64 = 0.12;
 pub(super) const LAST_PIECE_SHARE: f64 = 0.6;
 pub(super) const LAST_PIECE_ERRORS: f64 = 0.5;
 
-/// Over how many snapshots changes are squared, so that what turns back does not count; and by how much their mean, of so
-/// few, may be too small.
+/// Changes are squared over so many snapshots, so that those that turn back do not count; their mean, of so few, may be too
+/// small by a factor.
 pub(super) const LAG: usize = 3;
 pub(super) const WALK: f64 = 1.5;
 
 /// A callsite is young in a stretch that begins before it is older than this part of the stretch.
 pub(super) const YOUNG: f64 = 0.5;
-/// What fills at random and empties at random rises in the last third by this part of the mean before when it is still a
-/// sixth below its level; and the errors by which growth has to exceed that.
+/// A set that fills at random and empties at random rises in the last third by this part of the mean before, when it is still
+/// a sixth below its level; and the errors by which growth has to exceed that.
 pub(super) const FILLING: f64 = 0.45;
 pub(super) const FILLING_ERRORS: f64 = 1.5;
 
-/// How far above the present level a steady state would have to lie if hardly anything is freed.
+/// The factor above the present level at which a steady state would have to lie if hardly anything is freed.
 pub(super) const PLATEAU: f64 = 3.0;
-/// What part of the growth has to come from objects that stay longer rather than from more of them, beyond so many errors.
+/// The part of the growth that has to come from objects that stay longer rather than from more of them, beyond so many errors.
 pub(super) const BY_RESIDENCE: f64 = 0.5;
 pub(super) const RESIDENCE_ERRORS: f64 = 2.0;
 
@@ -49,7 +49,7 @@ pub(super) const BY_LOAD: f64 = 0.4;
 pub(super) const LOAD_ERRORS: f64 = 2.0;
 pub(super) const LOAD_SECONDS: f64 = 270.0;
 
-/// 1.4 MiB a day.
+/// The least growth that is worth a verdict: 1.4 MiB a day.
 pub(super) const LEAST_BYTES_PER_MINUTE: f64 = 1024.0;
 
 /// Objects that get larger: so many bytes more, which are this share of what lives, and this power of it by size.

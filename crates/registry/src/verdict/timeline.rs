@@ -46,7 +46,7 @@ impl Timeline {
         Timeline { looks: snapshots.iter().filter(lived).map(look).collect(), now: since(until), has_ended }
     }
 
-    /// How long the history of the process is.
+    /// The length of the process's history.
     pub fn duration(&self) -> Duration {
         let first = self.looks.first().map_or(self.now, |look| look.at);
         Duration::try_from_secs_f64(self.now - first).unwrap_or_default()

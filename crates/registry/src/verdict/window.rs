@@ -1,9 +1,9 @@
-//! One stretch of time, up to the last snapshot: has the callsite grown all through it?
+//! One stretch of time, up to the last snapshot, and whether the callsite has grown all through it.
 //!
-//! Each test has its own enemy, and growth has to pass them all. The stretch is cut into thirds at four moments, each the
+//! Each test excludes one other cause, and growth has to pass them all. The stretch is cut into thirds at four moments, each the
 //! mean of the snapshots near it. It knows nothing of other stretches. Used by `verdict`.
 
-use super::reason::{Evidence, Refusal};
+use super::reason::{Evidence, NoGrowth};
 use super::series::{Moment, Series, mean};
 use super::thresholds::*;
 
@@ -20,8 +20,8 @@ struct Window<'a> {
     unit: f64,
 }
 
-pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, Refusal> {
-    let window = Window::new(series, seconds).ok_or(Refusal::TooFewSnapshots)?;
+pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, NoGrowth> {
+    let window = Window::new(series, seconds).ok_or(NoGrowth::TooFewSnapshots)?;
     let by_size = match window.more_objects() {
         Ok(()) => false,
         Err(_) if window.larger_objects() => true,
@@ -31,7 +31,7 @@ pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, Refusal> 
     let [first, .., last] = &window.cuts;
     let (growth, growth_count) = series.rates(first, last);
     if growth.per_minute < LEAST_BYTES_PER_MINUTE {
-        return Err(Refusal::Little(growth.per_minute));
+        return Err(NoGrowth::Little(growth.per_minute));
     }
     let objects = last.live - first.live;
     Ok(Evidence {
@@ -88,31 +88,31 @@ impl<'a> Window<'a> {
         floors.into_iter().filter(|floor| floor.is_finite()).collect()
     }
 
-    fn more_objects(&self) -> Result<(), Refusal> {
+    fn more_objects(&self) -> Result<(), NoGrowth> {
         let [first, second, third, last] = &self.cuts;
         let growth = last.live - first.live;
         let error = self.noise(first, last).sqrt();
         if growth < WHOLE * error {
-            return Err(Refusal::Chance(growth, error));
+            return Err(NoGrowth::Chance(growth, error));
         }
         if trend(&self.floors(|moment| moment.live)) < FLOORS || second.live <= first.live || third.live <= second.live
         {
-            return Err(Refusal::Falls);
+            return Err(NoGrowth::Falls);
         }
         let rate = |from: &Moment, to: &Moment| (to.live - from.live) / (to.at - from.at) * 60.0;
         let (before, lately) = (rate(first, third), rate(third, last));
         let is_seen = last.live - third.live >= LAST_THIRD * self.noise(third, last).sqrt();
         if lately < CONTINUES * before || !is_seen || !self.keeps_as_many() || !self.goes_on() {
-            return Err(Refusal::Slows(before, lately));
+            return Err(NoGrowth::Slows(before, lately));
         }
         if self.hardly_frees() {
             return Ok(());
         }
         if growth < (WHOLE_OF_CHURN * error).max(SHARE_OF_CHURN * first.live) {
-            return Err(Refusal::Chance(growth, error));
+            return Err(NoGrowth::Chance(growth, error));
         }
         if last.at - self.born < CHURN_SECONDS || self.is_young() && !self.is_no_filling() {
-            return Err(Refusal::Slows(before, lately));
+            return Err(NoGrowth::Slows(before, lately));
         }
         if self.stays_longer() { Ok(()) } else { Err(self.load_refusal()) }
     }
@@ -122,7 +122,7 @@ impl<'a> Window<'a> {
         self.moments[0].at - self.born < YOUNG * self.seconds()
     }
 
-    /// What fills at random and empties at random rises steeply, then less so. This rises by more than that would.
+    /// A set that fills at random and empties at random rises steeply, then less so. This one rises by more than that.
     fn is_no_filling(&self) -> bool {
         let [first, _, third, last] = &self.cuts;
         let scale = FILLING * (last.at - third.at) / (third.at - first.at);
@@ -131,14 +131,14 @@ impl<'a> Window<'a> {
         beyond >= FILLING_ERRORS * variance.sqrt()
     }
 
-    /// As large a share of what is allocated stays as before: load that rises can hide that growth slows down.
+    /// The share of allocations that stay is as large as before. Load that rises can hide that growth slows down.
     fn keeps_as_many(&self) -> bool {
         let [first, _, third, last] = &self.cuts;
         let kept = |from: &Moment, to: &Moment| (to.live - from.live) / (to.taken - from.taken).max(f64::MIN_POSITIVE);
         kept(third, last) >= CONTINUES * kept(first, third)
     }
 
-    /// To the very end, as far as the few samples of that time can tell.
+    /// It grows to the very end, as far as the few samples of that time can tell.
     fn goes_on(&self) -> bool {
         let (start, end) = (&self.moments[0], &self.moments[self.moments.len() - 1]);
         let from = end.at - (end.at - start.at) * LAST_PIECE;
@@ -183,7 +183,7 @@ impl<'a> Window<'a> {
         longer - RESIDENCE_ERRORS * error >= BY_RESIDENCE * self.more()
     }
 
-    /// How often live objects of the first third go into those of the last, as a logarithm.
+    /// The logarithm of the factor by which live objects grew from the first third to the last.
     fn more(&self) -> f64 {
         (self.live(2) / self.live(0)).ln()
     }
@@ -196,8 +196,8 @@ impl<'a> Window<'a> {
         (lived / (moments[moments.len() - 1].at - moments[0].at)).max(0.5)
     }
 
-    /// What opens with load and closes with it: for a while load and a leak under load look the same.
-    fn not_by_load(&self) -> Result<(), Refusal> {
+    /// The callsite does not merely follow load. For a while, load and a leak under load look the same.
+    fn not_by_load(&self) -> Result<(), NoGrowth> {
         let [first, second, third, last] = &self.cuts;
         let (early, late) = (second.load - first.load, last.load - third.load);
         if early <= 0.0 || late <= 0.0 || self.seconds() > LOAD_SECONDS {
@@ -207,16 +207,16 @@ impl<'a> Window<'a> {
         let load = (late / (last.at - third.at) / (early / (second.at - first.at))).ln();
         let error = (self.unit / early + self.unit / late).sqrt();
         if load >= BY_LOAD * more && load > LOAD_ERRORS * error {
-            Err(Refusal::Load(load.exp(), more.exp()))
+            Err(NoGrowth::Load(load.exp(), more.exp()))
         } else {
             Ok(())
         }
     }
 
-    fn load_refusal(&self) -> Refusal {
+    fn load_refusal(&self) -> NoGrowth {
         let [first, second, third, last] = &self.cuts;
         let load = (last.taken - third.taken) / (second.taken - first.taken).max(f64::MIN_POSITIVE);
-        Refusal::Load(load, self.more().exp())
+        NoGrowth::Load(load, self.more().exp())
     }
 
     /// Hardly more objects, but larger ones: a container that is reallocated as it grows.
@@ -237,7 +237,7 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Of one live object.
+/// Mean size of a live object.
 fn size(moment: &Moment) -> f64 {
     moment.bytes / moment.live.max(f64::MIN_POSITIVE)
 }
