@@ -258,7 +258,7 @@ class Measures:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directory", nargs="?", type=pathlib.Path, default=pathlib.Path(__file__).parents[2])
+    parser.add_argument("directory", nargs="?", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--check", action="store_true", help="print what breaks a rule and fail if something does")
     parser.add_argument("--list", action="store_true", help="name every finding")
     arguments = parser.parse_args()

@@ -31,8 +31,11 @@ impl Home {
         self.dir.path().join("ledgers")
     }
 
+    /// Reads the ledgers. A server that is found here might end while it is asked.
     fn sql(&self, query: &str) -> Output {
-        tool(Command::new(heapql()).args(["sql", query, "-f", "csv"]).env("HEAPQL_DIR", self.ledgers()), "")
+        let mut command = Command::new(heapql());
+        command.args(["sql", "--server", "off", query, "-f", "csv"]).env("HEAPQL_DIR", self.ledgers());
+        tool(&mut command, "")
     }
 }
 
