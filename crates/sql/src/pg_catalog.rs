@@ -48,7 +48,7 @@ pub(crate) fn equip(mut state: SessionState) -> Result<(SessionState, Arc<dyn Sc
 fn described(database: &str) -> Result<MemorySchemaProvider, Failure> {
     let schema = MemorySchemaProvider::new();
     for table in listed(database).into_iter().flatten() {
-        let columns = schema_of(table.columns());
+        let columns = schema_of(&table.columns());
         let empty: Arc<dyn TableProvider> = match table.definition() {
             None => Arc::new(EmptyTable::new(columns)),
             Some(query) => {

@@ -21,7 +21,7 @@ pub(crate) async fn provider(
 ) -> Result<Arc<dyn TableProvider>> {
     let state = planner.statement(scope)?;
     let plan = state.create_logical_plan(query).await?;
-    let schema = schema_of(table.columns());
+    let schema = schema_of(&table.columns());
     let declared = schema.fields().iter().map(|field| {
         let value = cast(col(ident_of(field.name())), field.data_type().clone());
         value.alias_with_metadata(field.name(), Some(field.metadata().clone().into()))

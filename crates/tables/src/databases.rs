@@ -7,10 +7,11 @@ use datafusion::common::utils::datafusion_strsim::levenshtein;
 use heapql_server::Failure;
 use heapql_server::database::{HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA};
 
-use crate::SystemTable;
+use crate::heapql_columns::HeapqlColumns;
+use crate::table::SystemTable;
 use crate::{
-    callsites, frames, history, information_schema, leak_verdicts, malloc_sample_info, parameter_stat,
-    postgres_information_schema, process_memory, processes, self_usage, servers, snapshots, view,
+    callsites, frames, history, leak_verdicts, malloc_sample_info, parameter_stat, process_memory, processes,
+    self_usage, servers, snapshots, view,
 };
 
 type Tables = BTreeMap<&'static str, Arc<dyn SystemTable>>;
@@ -19,8 +20,10 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
     [
         (
             OCEANBASE,
-            named(view::oceanbase().chain(servers::oceanbase()).chain([
+            named(view::oceanbase().chain([
                 Arc::new(malloc_sample_info::MallocSampleInfo) as Arc<dyn SystemTable>,
+                Arc::new(servers::DbaObServers),
+                Arc::new(servers::AllServer),
                 Arc::new(parameter_stat::ParameterStat(parameter_stat::STAT)),
                 Arc::new(parameter_stat::ParameterStat(parameter_stat::GV)),
             ])),
@@ -36,16 +39,20 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
                 Arc::new(frames::Frames),
                 Arc::new(leak_verdicts::LeakVerdicts),
                 Arc::new(process_memory::ProcessMemory),
-                servers::heapql(),
+                Arc::new(servers::Servers),
             ])),
         ),
-        (INFORMATION_SCHEMA, named(information_schema::tables())),
-        (POSTGRES_INFORMATION_SCHEMA, named(postgres_information_schema::tables())),
+        (INFORMATION_SCHEMA, information_schema(view::MYSQL)),
+        (POSTGRES_INFORMATION_SCHEMA, information_schema(view::POSTGRES)),
     ]
 });
 
 fn named(tables: impl IntoIterator<Item = Arc<dyn SystemTable>>) -> Tables {
     tables.into_iter().map(|table| (table.name(), table)).collect()
+}
+
+fn information_schema(text: &'static str) -> Tables {
+    named(view::information_schema(text).chain([Arc::new(HeapqlColumns) as Arc<dyn SystemTable>]))
 }
 
 /// The tables of a database, by name; `None` when there is no such database.
@@ -57,8 +64,8 @@ pub fn listed(database: &str) -> Option<impl Iterator<Item = &'static Arc<dyn Sy
 /// As MySQL calls it.
 pub fn kind(database: &str, table: &Arc<dyn SystemTable>) -> &'static str {
     match table.definition() {
+        _ if database == INFORMATION_SCHEMA => "SYSTEM VIEW",
         Some(_) => "VIEW",
-        None if database == INFORMATION_SCHEMA => "SYSTEM VIEW",
         None => "BASE TABLE",
     }
 }

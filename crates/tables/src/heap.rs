@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use heapql_profile::{Profile, ProfileModule, Stack, Values};
-use heapql_registry::{Callsite, Estimate, Point, ProcessKey, Snapshot, Source, SourceState};
+use heapql_registry::{Callsite, Counters, Estimate, Point, ProcessKey, Snapshot, Source, SourceState};
 use serde::{Deserialize, Serialize};
 
+use crate::Scope;
 use crate::calls;
 use crate::calls::Call;
-use crate::{Scope, sources};
 use heapql_server::failure::{Failure, FailureKind, Warning};
 use locations::LocationTable;
 
@@ -126,7 +126,7 @@ fn part(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> Part {
         let points = at.map(|snapshot| scope.server.history().as_of(ProcessKey::of(source), snapshot));
         let command = source.command();
         let mut located = table.of(source);
-        for callsite in callsites.iter().filter(|callsite| is_wanted(scope, wanted, callsite)) {
+        for callsite in callsites.iter().filter(|callsite| is_wanted(wanted, callsite)) {
             let Some(values) = errors.values(callsite, points.as_ref()) else { continue };
             let (label, command, server) = (Arc::clone(&callsite.label), Arc::clone(&command), "".into());
             let locations = located.stack(callsite);
@@ -163,9 +163,8 @@ struct Sources {
 }
 
 fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
-    let mut readable = sources::readable_where(scope, |counters| {
-        counters.live_count > 0 || (wanted.with_freed && counters.total_count > 0)
-    });
+    let is_wanted = |counters: &Counters| counters.live_count > 0 || (wanted.with_freed && counters.total_count > 0);
+    let mut readable = scope.visible().callsites(|_| true, is_wanted);
     // In this order the error of the sum is exact.
     readable.iter_mut().for_each(|(_, callsites)| callsites.sort_by(|a, b| a.label.cmp(&b.label)));
     let pid = |source: &Source| i64::from(source.pid());
@@ -186,8 +185,8 @@ fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
     Sources { chosen: others, is_of_ended: true, ended: 0, server_pid }
 }
 
-fn is_wanted(scope: &Scope, wanted: &Wanted, callsite: &Callsite) -> bool {
-    scope.tenant.sees(callsite.tenant_id) && wanted.label.as_deref().is_none_or(|label| label == &*callsite.label)
+fn is_wanted(wanted: &Wanted, callsite: &Callsite) -> bool {
+    wanted.label.as_deref().is_none_or(|label| label == &*callsite.label)
 }
 
 /// What the errors of sums come from: now, and at a snapshot.

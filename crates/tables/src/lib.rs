@@ -7,7 +7,6 @@
 #![cfg_attr(test, deny(unsafe_code))]
 
 mod answer;
-mod batch;
 mod calls;
 mod callsites;
 mod column;
@@ -17,17 +16,17 @@ mod frames;
 pub mod functions;
 mod growth;
 pub mod heap;
+mod heapql_columns;
 mod history;
-mod information_schema;
 mod leak_verdicts;
-mod listed;
 pub mod listing;
 mod malloc_sample_info;
 mod parameter_stat;
-mod postgres_information_schema;
 mod process_memory;
 mod processes;
 pub mod provider;
+#[cfg(test)]
+mod reference;
 pub mod remote;
 mod request;
 mod scope;
@@ -35,18 +34,16 @@ mod self_usage;
 mod server_filter;
 mod servers;
 mod snapshots;
-mod sources;
 mod stack_id;
 mod table;
+mod typed_column;
+mod typed_table;
 mod view;
+mod visible;
 
 pub use answer::answer;
-pub use column::{Column, Kind, MYSQL_TYPE, schema_of};
+pub use column::{Column, Kind, MYSQL_TYPE, Unit, schema_of};
 pub use databases::{closest, find, kind, listed, shared, unknown_table};
 pub use parameter_stat::STAT as PARAMETER_STAT;
 pub use scope::Scope;
 pub use table::SystemTable;
-
-pub(crate) use batch::micros;
-pub(crate) use request::{Literal, Order, Request};
-pub(crate) use table::Batches;

@@ -7,36 +7,55 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use heapql_registry::Callsite;
+use heapql_server::Warning;
 
-use datafusion::arrow::array::ArrayRef;
-use datafusion::error::Result;
-
-use crate::batch::{arrange, batches, ints, same_int, same_text, texts, written};
+use crate::column::Unit;
 use crate::contexts::context_name;
-use crate::{Batches, Column, Request, Scope, SystemTable, sources};
-use heapql_server::failure::Warning;
+use crate::typed_column::TypedColumn;
+use crate::typed_table::{Chunks, Reading, TypedTable};
+use crate::visible::Visible;
+
+/// The columns of this table.
+type Column = TypedColumn<Row>;
 
 pub(crate) const NAME: &str = "__all_virtual_malloc_sample_info";
 
 /// Entries of `back_trace`, always; deeper stacks are in `heapql.callsites`.
 const FRAMES: usize = 16;
 
-const COLUMNS: &[Column] = &[
-    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
-    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
-    Column::int("tenant_id", "1 = sys, 500 = the server itself and hooked C allocations, users from 1001"),
-    Column::int("ctx_id", "memory context; 22 is GLIBC"),
-    Column::text("mod_name", "varchar(256)", "module label; hooked C allocations are glibc_malloc"),
-    Column::text("back_trace", "varchar(4096)", "16 return addresses, innermost first, for addr2line"),
-    Column::text("ctx_name", "varchar(256)", "name of ctx_id"),
-    Column::int("alloc_count", "live sampled objects, raw"),
-    Column::int("alloc_bytes", "requested bytes of those objects, raw"),
-];
-
 #[derive(Debug)]
 pub(crate) struct MallocSampleInfo;
 
-impl SystemTable for MallocSampleInfo {
+impl TypedTable for MallocSampleInfo {
+    type Row = Row;
+
+    const COLUMNS: &'static [Column] = &[
+        Column::server_ip(),
+        Column::server_port(),
+        Column::int("tenant_id", "1 = sys, 500 = the server itself and hooked C allocations, users from 1001", |row| {
+            row.tenant_id
+        })
+        .pushed(),
+        Column::int("ctx_id", "memory context; 22 is GLIBC", |row| row.ctx_id).pushed(),
+        Column::text("mod_name", "varchar(256)", "module label; hooked C allocations are glibc_malloc", |row| {
+            &row.label
+        })
+        .pushed(),
+        Column::written(
+            "back_trace",
+            "varchar(4096)",
+            "16 return addresses, innermost first, for addr2line",
+            |row, text| write_back_trace(&row.stack, text),
+        ),
+        Column::written("ctx_name", "varchar(256)", "name of ctx_id", |row, text| {
+            text.push_str(&context_name(row.ctx_id));
+        }),
+        Column::int("alloc_count", "live sampled objects, raw", |row| row.alloc_count).unit(Unit::Objects).ordered(),
+        Column::int("alloc_bytes", "requested bytes of those objects, raw", |row| row.alloc_bytes)
+            .unit(Unit::Bytes)
+            .ordered(),
+    ];
+
     fn name(&self) -> &'static str {
         NAME
     }
@@ -45,38 +64,13 @@ impl SystemTable for MallocSampleInfo {
         "live sampled allocations by stack"
     }
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
-    }
-
-    fn pushed(&self) -> &'static [&'static str] {
-        &["svr_ip", "svr_port", "tenant_id", "ctx_id", "mod_name"]
-    }
-
-    fn ordered(&self) -> &'static [&'static str] {
-        &["alloc_count", "alloc_bytes"]
-    }
-
-    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let server = &scope.server;
-        let (svr_ip, svr_port) = (server.svr_ip().to_owned(), i64::from(server.svr_port()));
-        if !request.passes_text("svr_ip", &svr_ip) || !request.passes_int("svr_port", svr_port) {
-            return Ok(Box::new(std::iter::empty()));
-        }
-        let mut rows = summed(scope, request);
-        arrange(
-            &mut rows,
-            request,
-            |row, column| {
-                if column == "alloc_count" { row.alloc_count } else { row.alloc_bytes }
-            },
-        );
-        Ok(batches(COLUMNS, request, rows, move |column, rows| cells(column, rows, &svr_ip, svr_port)))
+    fn rows(&self, reading: &Reading<Row>) -> Chunks<Row> {
+        Box::new(std::iter::once(summed(reading)))
     }
 }
 
 /// One row of the table before any text is made.
-struct Row {
+pub(crate) struct Row {
     tenant_id: i64,
     ctx_id: i64,
     label: Arc<str>,
@@ -95,35 +89,25 @@ struct Key<'a> {
     stack: &'a [u64],
 }
 
-fn summed(scope: &Scope, request: &Request) -> Vec<Row> {
-    let sources = sources::readable(scope);
-    let live = |callsite: &&Callsite| callsite.counters.live_count > 0 && scope.tenant.sees(callsite.tenant_id);
+fn summed(reading: &Reading<Row>) -> Vec<Row> {
+    let visible = reading.visible();
+    let sources = visible.live(|_| true);
     let mut programs: HashMap<&str, usize> = HashMap::new();
     let mut index: HashMap<Key<'_>, usize> = HashMap::new();
     let mut rows: Vec<Row> = Vec::new();
-    let mut any_live = false;
     for (source, callsites) in &sources {
         let next = programs.len();
         let program = *programs.entry(source.program()).or_insert(next);
-        for callsite in callsites.iter().filter(live) {
-            any_live = true;
-            if wanted(request, callsite) {
-                let place = *index.entry(key(program, callsite)).or_insert(rows.len());
-                add(&mut rows, place, callsite);
-            }
+        for callsite in callsites {
+            let place = *index.entry(key(program, callsite)).or_insert(rows.len());
+            add(&mut rows, place, callsite);
         }
     }
-    if !any_live {
-        scope.diagnostics.push(Warning::note(why_empty(scope, sources.len())));
+    if rows.is_empty() {
+        reading.warn(Warning::note(why_empty(&visible, sources.len())));
     }
     drop(index);
     rows
-}
-
-fn wanted(request: &Request, callsite: &Callsite) -> bool {
-    request.passes_int("tenant_id", callsite.tenant_id)
-        && request.passes_int("ctx_id", callsite.ctx_id)
-        && request.passes_text("mod_name", &callsite.label)
 }
 
 fn shown(stack: &[u64]) -> &[u64] {
@@ -151,20 +135,6 @@ fn add(rows: &mut Vec<Row>, place: usize, callsite: &Callsite) {
     });
 }
 
-fn cells(column: &str, rows: &[Row], svr_ip: &str, svr_port: i64) -> ArrayRef {
-    match column {
-        "svr_ip" => same_text(rows.len(), svr_ip),
-        "svr_port" => same_int(rows.len(), svr_port),
-        "tenant_id" => ints(rows, |row| row.tenant_id),
-        "ctx_id" => ints(rows, |row| row.ctx_id),
-        "mod_name" => texts(rows, |row| &row.label),
-        "back_trace" => written(rows, |row, text| write_back_trace(&row.stack, text)),
-        "ctx_name" => written(rows, |row, text| text.push_str(&context_name(row.ctx_id))),
-        "alloc_count" => ints(rows, |row| row.alloc_count),
-        _ => ints(rows, |row| row.alloc_bytes),
-    }
-}
-
 /// Exactly 16 entries, padded with `0x0`.
 fn write_back_trace(stack: &[u64], text: &mut String) {
     write_addresses(shown(stack), text);
@@ -185,8 +155,8 @@ pub(crate) fn write_addresses(stack: &[u64], text: &mut String) {
     }
 }
 
-fn why_empty(scope: &Scope, sources: usize) -> String {
-    let intervals = scope.server.parameters().in_force().intervals;
+fn why_empty(visible: &Visible, sources: usize) -> String {
+    let intervals = visible.server().parameters().in_force().intervals;
     if sources == 0 {
         return "no rows: no process is recorded; start one with: heapql run -- PROGRAM".to_owned();
     }

@@ -1,37 +1,47 @@
 //! `oceanbase.__all_virtual_sys_parameter_stat` and `gv$ob_parameters`: every parameter, hidden ones included, with
 //! the columns of SHOW PARAMETERS. One row per server.
 
-use datafusion::error::Result;
+use heapql_server::parameters::{Line, ZONE};
 
-use crate::batch::{batches, ints, same_int, same_text, texts};
-use crate::{Batches, Column, Request, Scope, SystemTable};
-use heapql_server::parameters::Line;
+use crate::typed_column::TypedColumn;
+use crate::typed_table::{Chunks, Reading, TypedTable};
 
+/// The columns of this table.
+type Column = TypedColumn<Line>;
+
+/// The name under which SHOW PARAMETERS reads it.
 pub const STAT: &str = "__all_virtual_sys_parameter_stat";
 pub(crate) const GV: &str = "gv$ob_parameters";
 
-const COLUMNS: &[Column] = &[
-    Column::text("zone", "varchar(128)", "zone of the server"),
-    Column::text("svr_type", "varchar(20)", "kind of server"),
-    Column::text("svr_ip", "varchar(46)", "address of the server"),
-    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
-    Column::text("name", "varchar(128)", "name of the parameter"),
-    Column::text("data_type", "varchar(128)", "type of the value"),
-    Column::text("value", "varchar(4096)", "stored value"),
-    Column::text("info", "varchar(4096)", "what it does, and its range"),
-    Column::text("section", "varchar(1024)", "group of parameters"),
-    Column::text("scope", "varchar(1024)", "CLUSTER or TENANT"),
-    Column::text("source", "varchar(1024)", "where the parameter is defined"),
-    Column::text("edit_level", "varchar(1024)", "DYNAMIC_EFFECTIVE: takes effect without a restart"),
-    Column::text("default_value", "varchar(4096)", "value until it is set"),
-    Column::int("isdefault", "1 if the value is the default"),
-];
-
 /// The one table under its two names.
 #[derive(Debug)]
-pub(crate) struct ParameterStat(pub &'static str);
+pub(crate) struct ParameterStat(pub(crate) &'static str);
 
-impl SystemTable for ParameterStat {
+impl TypedTable for ParameterStat {
+    type Row = Line;
+
+    const COLUMNS: &'static [Column] = &[
+        Column::text("zone", "varchar(128)", "zone of the server", |_| ZONE),
+        Column::text("svr_type", "varchar(20)", "kind of server", |_| "observer"),
+        Column::server_ip(),
+        Column::server_port(),
+        Column::text("name", "varchar(128)", "name of the parameter", |row| row.name),
+        Column::text("data_type", "varchar(128)", "type of the value", |row| row.data_type),
+        Column::text("value", "varchar(4096)", "stored value", |row| &row.value),
+        Column::text("info", "varchar(4096)", "what it does, and its range", |row| row.info),
+        Column::text("section", "varchar(1024)", "group of parameters", |_| "OBSERVER"),
+        Column::text("scope", "varchar(1024)", "CLUSTER or TENANT", |_| "CLUSTER"),
+        Column::text("source", "varchar(1024)", "where the parameter is defined", |_| "DEFAULT"),
+        Column::text(
+            "edit_level",
+            "varchar(1024)",
+            "DYNAMIC_EFFECTIVE: takes effect without a restart",
+            |_| "DYNAMIC_EFFECTIVE",
+        ),
+        Column::text("default_value", "varchar(4096)", "value until it is set", |row| row.default_value),
+        Column::int("isdefault", "1 if the value is the default", |row| i64::from(row.value == row.default_value)),
+    ];
+
     fn name(&self) -> &'static str {
         self.0
     }
@@ -40,29 +50,7 @@ impl SystemTable for ParameterStat {
         "parameters of every server, hidden ones included"
     }
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
-    }
-
-    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let server = &scope.server;
-        let (svr_ip, svr_port) = (server.svr_ip().to_owned(), i64::from(server.svr_port()));
-        let rows: Vec<Line> = server.parameters().lines();
-        Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
-            "zone" => same_text(rows.len(), heapql_server::parameters::ZONE),
-            "svr_type" => same_text(rows.len(), "observer"),
-            "svr_ip" => same_text(rows.len(), &svr_ip),
-            "svr_port" => same_int(rows.len(), svr_port),
-            "name" => texts(rows, |row| row.name),
-            "data_type" => texts(rows, |row| row.data_type),
-            "value" => texts(rows, |row| &row.value),
-            "info" => texts(rows, |row| row.info),
-            "section" => same_text(rows.len(), "OBSERVER"),
-            "scope" => same_text(rows.len(), "CLUSTER"),
-            "source" => same_text(rows.len(), "DEFAULT"),
-            "edit_level" => same_text(rows.len(), "DYNAMIC_EFFECTIVE"),
-            "default_value" => texts(rows, |row| row.default_value),
-            _ => ints(rows, |row| i64::from(row.value == row.default_value)),
-        }))
+    fn rows(&self, reading: &Reading<Line>) -> Chunks<Line> {
+        Box::new(std::iter::once(reading.visible().server().parameters().lines()))
     }
 }

@@ -5,35 +5,20 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::ArrayRef;
-use datafusion::error::Result;
 use heapql_registry::{Estimate, Source, SourceState};
 
-use crate::batch::{batches, ints, ints_or_null, same_int, same_text, texts, texts_or_null, written};
-use crate::{Batches, Column, Request, Scope, SystemTable, sources};
+use crate::column::Unit;
+use crate::typed_column::TypedColumn;
+use crate::typed_table::{Chunks, Reading, TypedTable};
+use crate::visible::state_name;
 
-const COLUMNS: &[Column] = &[
-    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
-    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
-    Column::int("pid", "process id"),
-    Column::text("state", "varchar(16)", "alive or dead"),
-    Column::text("command", "varchar(4096)", "command line"),
-    Column::int("rss_bytes", "memory that is resident; NULL for a dead process").or_null(),
-    Column::int("pss_bytes", "resident memory with shared pages divided among those who share them").or_null(),
-    Column::int("swap_bytes", "memory that is swapped out").or_null(),
-    Column::int("est_live_bytes", "estimate of the requested bytes of all live objects"),
-    Column::int("est_live_bytes_error", "standard error of est_live_bytes"),
-    Column::int("ledger_bytes", "what recording it takes: size of its ledger"),
-    Column::text("why", "varchar(4096)", "why the kernel's numbers are missing").or_null(),
-];
-
-/// Columns of a file for which the kernel walks the process's page tables.
-const DETAILED: [&str; 2] = ["pss_bytes", "swap_bytes"];
+/// The columns of this table.
+type Column = TypedColumn<Row>;
 
 #[derive(Debug)]
 pub(crate) struct ProcessMemory;
 
-struct Row {
+pub(crate) struct Row {
     source: Arc<Source>,
     live: Estimate,
     rss: Option<i64>,
@@ -42,7 +27,41 @@ struct Row {
     why: Option<String>,
 }
 
-impl SystemTable for ProcessMemory {
+const PID: Column = Column::int("pid", "process id", |row| row.source.pid().into()).pushed();
+const PSS_BYTES: Column =
+    Column::int_or_null("pss_bytes", "resident memory with shared pages divided among those who share them", |row| {
+        row.pss
+    })
+    .unit(Unit::Bytes);
+const SWAP_BYTES: Column =
+    Column::int_or_null("swap_bytes", "memory that is swapped out", |row| row.swap).unit(Unit::Bytes);
+
+impl TypedTable for ProcessMemory {
+    type Row = Row;
+
+    const COLUMNS: &'static [Column] = &[
+        Column::server_ip(),
+        Column::server_port(),
+        PID,
+        Column::text("state", "varchar(16)", "alive or dead", |row| state_name(&row.source)),
+        Column::written("command", "varchar(4096)", "command line", |row, text| text.push_str(&row.source.command())),
+        Column::int_or_null("rss_bytes", "memory that is resident; NULL for a dead process", |row| row.rss)
+            .unit(Unit::Bytes),
+        PSS_BYTES,
+        SWAP_BYTES,
+        Column::int("est_live_bytes", "estimate of the requested bytes of all live objects", |row| {
+            row.live.value.round() as i64
+        })
+        .unit(Unit::Bytes),
+        Column::int("est_live_bytes_error", "standard error of est_live_bytes", |row| row.live.error().round() as i64)
+            .unit(Unit::Bytes),
+        Column::int("ledger_bytes", "what recording it takes: size of its ledger", |row| {
+            i64::try_from(row.source.ledger_bytes()).unwrap_or(i64::MAX)
+        })
+        .unit(Unit::Bytes),
+        Column::text_or_null("why", "varchar(4096)", "why the kernel's numbers are missing", |row| row.why.as_deref()),
+    ];
+
     fn name(&self) -> &'static str {
         "process_memory"
     }
@@ -51,33 +70,22 @@ impl SystemTable for ProcessMemory {
         "resident memory beside the estimate of what is live on the heap"
     }
 
-    fn columns(&self) -> &[Column] {
-        COLUMNS
-    }
-
-    fn pushed(&self) -> &'static [&'static str] {
-        &["pid"]
-    }
-
-    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let detailed = request.columns.iter().any(|&index| DETAILED.contains(&COLUMNS[index].name));
-        let mut rows = Vec::new();
-        for (source, callsites) in sources::readable(scope) {
-            if scope.tenant.sees(source.tenant_id()) && request.passes_int("pid", source.pid().into()) {
-                let live = callsites.iter().map(|callsite| callsite.counters.est_bytes).sum();
-                rows.push(row(source, live, detailed));
-            }
-        }
-        let server = Arc::clone(&scope.server);
-        Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
-            "svr_ip" => same_text(rows.len(), server.svr_ip()),
-            "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
-            _ => cells(column, rows),
-        }))
+    fn rows(&self, reading: &Reading<Row>) -> Chunks<Row> {
+        // For these the kernel walks the process's page tables.
+        let is_detailed = reading.asks(&PSS_BYTES) || reading.asks(&SWAP_BYTES);
+        let visible = reading.visible();
+        let own = visible.sources();
+        let is_own = |source: &Source| own.iter().any(|own| own.id() == source.id());
+        let live = visible.live(|source| reading.may_pass(&PID, source.pid().into()) && is_own(source));
+        let row = |(source, callsites): (Arc<Source>, Vec<_>)| {
+            let live = callsites.iter().map(|callsite: &heapql_registry::Callsite| callsite.counters.est_bytes).sum();
+            row(source, live, is_detailed)
+        };
+        Box::new(std::iter::once(live.into_iter().map(row).collect()))
     }
 }
 
-fn row(source: Arc<Source>, live: Estimate, detailed: bool) -> Row {
+fn row(source: Arc<Source>, live: Estimate, is_detailed: bool) -> Row {
     let mut row = Row { live, rss: None, pss: None, swap: None, why: None, source };
     if row.source.state() != SourceState::Alive {
         row.why = Some("it is dead".to_owned());
@@ -88,7 +96,7 @@ fn row(source: Arc<Source>, live: Estimate, detailed: bool) -> Row {
     let read = |name: &str| {
         std::fs::read(format!("/proc/{pid}/{name}")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
-    if !detailed {
+    if !is_detailed {
         match read("status") {
             Ok(text) => row.rss = kilobytes(&text, "VmRSS:"),
             Err(error) => row.why = Some(error.to_string()),
@@ -112,21 +120,6 @@ fn kilobytes(rollup: &str, name: &str) -> Option<i64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
     let number: i64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     number.checked_mul(1024)
-}
-
-fn cells(column: &str, rows: &[Row]) -> ArrayRef {
-    match column {
-        "pid" => ints(rows, |row| row.source.pid().into()),
-        "state" => texts(rows, |row| sources::state_name(&row.source)),
-        "command" => written(rows, |row, text| text.push_str(&row.source.command())),
-        "rss_bytes" => ints_or_null(rows, |row| row.rss),
-        "pss_bytes" => ints_or_null(rows, |row| row.pss),
-        "swap_bytes" => ints_or_null(rows, |row| row.swap),
-        "est_live_bytes" => ints(rows, |row| row.live.value.round() as i64),
-        "est_live_bytes_error" => ints(rows, |row| row.live.error().round() as i64),
-        "ledger_bytes" => ints(rows, |row| i64::try_from(row.source.ledger_bytes()).unwrap_or(i64::MAX)),
-        _ => texts_or_null(rows, |row| row.why.as_deref()),
-    }
 }
 
 #[cfg(test)]

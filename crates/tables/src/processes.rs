@@ -3,42 +3,20 @@
 use std::sync::Arc;
 
 use heapql_registry::{Source, SourceState};
-
-use datafusion::arrow::array::ArrayRef;
-use datafusion::error::Result;
-
-use crate::batch::{batches, ints, ints_or_null, same_int, same_text, texts, texts_or_null, times, written};
-use crate::{Batches, Column, Request, Scope, SystemTable, sources};
 use heapql_server::parameters;
 
-const COLUMNS: &[Column] = &[
-    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
-    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
-    Column::int("pid", "process id"),
-    Column::int("parent_pid", "process id of the parent"),
-    Column::text("command", "varchar(4096)", "command line"),
-    Column::text("program", "varchar(4096)", "path of the main executable"),
-    Column::int("tenant_id", "tenant of the process's samples unless a scope says otherwise"),
-    Column::text("state", "varchar(16)", "alive, dead or unreadable"),
-    Column::text("exit", "varchar(64)", "how it ended, if the server started it").or_null(),
-    Column::text("why", "varchar(4096)", "why it is unreadable, or why nothing of it is recorded").or_null(),
-    Column::time("started_at", "when recording began, UTC"),
-    Column::int("min_interval", "_min_malloc_sample_interval in force in the process").or_null(),
-    Column::int("max_interval", "_max_malloc_sample_interval in force in the process").or_null(),
-    Column::int("ledger_bytes", "size of its ledger"),
-    Column::int("callsite_count", "distinct stacks with a live sample").or_null(),
-    Column::int("sampled_live_count", "live sampled objects").or_null(),
-    Column::int("sampled_live_bytes", "requested bytes of those objects").or_null(),
-    Column::int("loss_count", "allocations that were due for a sample and not recorded"),
-];
+use crate::column::Unit;
+use crate::typed_column::TypedColumn;
+use crate::typed_table::{Chunks, Reading, TypedTable};
+use crate::visible;
 
-/// Columns that cost a read of the ledger's callsites.
-const COUNTED: [&str; 5] = ["state", "why", "callsite_count", "sampled_live_count", "sampled_live_bytes"];
+/// The columns of this table.
+type Column = TypedColumn<Row>;
 
 #[derive(Debug)]
 pub(crate) struct Processes;
 
-struct Row {
+pub(crate) struct Row {
     source: Arc<Source>,
     state: &'static str,
     exit: Option<String>,
@@ -53,7 +31,61 @@ struct Live {
     bytes: i64,
 }
 
-impl SystemTable for Processes {
+const PID: Column = Column::int("pid", "process id", |row| row.source.pid().into()).pushed();
+const STATE: Column = Column::text("state", "varchar(16)", "alive, dead or unreadable", |row| row.state);
+const WHY: Column =
+    Column::text_or_null("why", "varchar(4096)", "why it is unreadable, or why nothing of it is recorded", |row| {
+        row.why.as_deref()
+    });
+const CALLSITE_COUNT: Column = Column::int_or_null("callsite_count", "distinct stacks with a live sample", |row| {
+    row.live.map(|live| live.callsites)
+});
+const SAMPLED_LIVE_COUNT: Column =
+    Column::int_or_null("sampled_live_count", "live sampled objects", |row| row.live.map(|live| live.count))
+        .unit(Unit::Objects);
+const SAMPLED_LIVE_BYTES: Column =
+    Column::int_or_null("sampled_live_bytes", "requested bytes of those objects", |row| {
+        row.live.map(|live| live.bytes)
+    })
+    .unit(Unit::Bytes);
+
+/// Columns that cost a read of the ledger's callsites.
+const COUNTED: [&Column; 5] = [&STATE, &WHY, &CALLSITE_COUNT, &SAMPLED_LIVE_COUNT, &SAMPLED_LIVE_BYTES];
+
+impl TypedTable for Processes {
+    type Row = Row;
+
+    const COLUMNS: &'static [Column] = &[
+        Column::server_ip(),
+        Column::server_port(),
+        PID,
+        Column::int("parent_pid", "process id of the parent", |row| row.source.parent_pid().into()),
+        Column::written("command", "varchar(4096)", "command line", |row, text| text.push_str(&row.source.command())),
+        Column::text("program", "varchar(4096)", "path of the main executable", |row| row.source.program()),
+        Column::int("tenant_id", "tenant of the process's samples unless a scope says otherwise", |row| {
+            row.source.tenant_id()
+        }),
+        STATE,
+        Column::text_or_null("exit", "varchar(64)", "how it ended, if the server started it", |row| {
+            row.exit.as_deref()
+        }),
+        WHY,
+        Column::time("started_at", "when recording began, UTC", |row| row.source.started_at()),
+        Column::int_or_null("min_interval", "_min_malloc_sample_interval in force in the process", |row| {
+            row.source.intervals().map(|both| both.min.into())
+        }),
+        Column::int_or_null("max_interval", "_max_malloc_sample_interval in force in the process", |row| {
+            row.source.intervals().map(|both| both.max.into())
+        }),
+        Column::int("ledger_bytes", "size of its ledger", |row| signed(row.source.ledger_bytes())).unit(Unit::Bytes),
+        CALLSITE_COUNT,
+        SAMPLED_LIVE_COUNT,
+        SAMPLED_LIVE_BYTES,
+        Column::int("loss_count", "allocations that were due for a sample and not recorded", |row| {
+            signed(row.source.unrecorded())
+        }),
+    ];
+
     fn name(&self) -> &'static str {
         "processes"
     }
@@ -62,29 +94,16 @@ impl SystemTable for Processes {
         "recorded processes and the state of their ledgers"
     }
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
-    }
-
-    fn pushed(&self) -> &'static [&'static str] {
-        &["pid"]
-    }
-
-    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let counted = request.columns.iter().any(|&index| COUNTED.contains(&COLUMNS[index].name));
-        let visible = |source: &Arc<Source>| {
-            scope.tenant.sees(source.tenant_id()) && request.passes_int("pid", i64::from(source.pid()))
+    fn rows(&self, reading: &Reading<Row>) -> Chunks<Row> {
+        let is_counted = COUNTED.into_iter().any(|column| reading.asks(column));
+        let visible = reading.visible();
+        let mut sources = visible.sources();
+        sources.retain(|source| reading.may_pass(&PID, source.pid().into()));
+        let row = |source: Arc<Source>| {
+            let exit = visible.server().exit_of(source.pid(), source.state());
+            Row { exit, ..row(source, is_counted) }
         };
-        let sources = scope.server.registry().sources();
-        let exit = |source: &Source| scope.server.exit_of(source.pid(), source.state());
-        let row = |source: Arc<Source>| Row { exit: exit(&source), ..row(source, counted) };
-        let rows = sources.into_iter().filter(visible).map(row).collect();
-        let server = Arc::clone(&scope.server);
-        Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
-            "svr_ip" => same_text(rows.len(), server.svr_ip()),
-            "svr_port" => same_int(rows.len(), i64::from(server.svr_port())),
-            _ => cells(column, rows),
-        }))
+        Box::new(std::iter::once(sources.into_iter().map(row).collect()))
     }
 }
 
@@ -99,7 +118,7 @@ fn row(source: Arc<Source>, counted: bool) -> Row {
     if !counted {
         return Row { source, state, exit: None, why: None, live: None };
     }
-    match sources::callsites(&source) {
+    match visible::live_of(&source) {
         Ok(callsites) => {
             let mut live = Live { callsites: 0, count: 0, bytes: 0 };
             for callsite in callsites.iter().filter(|callsite| callsite.counters.live_count > 0) {
@@ -114,7 +133,7 @@ fn row(source: Arc<Source>, counted: bool) -> Row {
     }
 }
 
-/// Of a process that has no live sample.
+/// Why a process has no live sample.
 fn why_nothing(source: &Source) -> Option<String> {
     let intervals = source.intervals()?;
     if intervals.is_zero() {
@@ -124,28 +143,6 @@ fn why_nothing(source: &Source) -> Option<String> {
         0 => format!("no live object is a sample; one in {}..{} allocations is", intervals.min, intervals.max),
         lost => format!("{lost} samples that were due could not be recorded; self_usage says why"),
     })
-}
-
-fn cells(column: &str, rows: &[Row]) -> ArrayRef {
-    let intervals = |row: &Row| row.source.intervals();
-    match column {
-        "pid" => ints(rows, |row| i64::from(row.source.pid())),
-        "parent_pid" => ints(rows, |row| i64::from(row.source.parent_pid())),
-        "command" => written(rows, |row, text| text.push_str(&row.source.command())),
-        "program" => texts(rows, |row| row.source.program()),
-        "tenant_id" => ints(rows, |row| row.source.tenant_id()),
-        "state" => texts(rows, |row| row.state),
-        "exit" => texts_or_null(rows, |row| row.exit.as_deref()),
-        "why" => texts_or_null(rows, |row| row.why.as_deref()),
-        "started_at" => times(rows, |row| row.source.started_at()),
-        "min_interval" => ints_or_null(rows, |row| intervals(row).map(|both| i64::from(both.min))),
-        "max_interval" => ints_or_null(rows, |row| intervals(row).map(|both| i64::from(both.max))),
-        "ledger_bytes" => ints(rows, |row| signed(row.source.ledger_bytes())),
-        "callsite_count" => ints_or_null(rows, |row| row.live.map(|live| live.callsites)),
-        "sampled_live_count" => ints_or_null(rows, |row| row.live.map(|live| live.count)),
-        "sampled_live_bytes" => ints_or_null(rows, |row| row.live.map(|live| live.bytes)),
-        _ => ints(rows, |row| signed(row.source.unrecorded())),
-    }
 }
 
 fn signed(value: u64) -> i64 {

@@ -28,9 +28,11 @@ use datafusion::physical_plan::{
 };
 use futures::stream::{self, StreamExt};
 
+use crate::column::schema_of;
 use crate::request::{Literal, Order, Request, equality};
+use crate::scope::Scope;
 use crate::server_filter;
-use crate::{Batches, Scope, SystemTable, schema_of};
+use crate::table::{Batches, SystemTable};
 use heapql_server::diagnostics::Diagnostics;
 
 /// One table in one session.
@@ -42,7 +44,7 @@ pub struct Provider {
 
 impl Provider {
     pub fn new(table: Arc<dyn SystemTable>, scope: Arc<Scope>) -> Provider {
-        let schema = schema_of(table.columns());
+        let schema = schema_of(&table.columns());
         Provider { table, scope, schema }
     }
 }
@@ -81,8 +83,9 @@ impl TableProvider for Provider {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let pushed = self.table.pushed();
         let takes = |filter: &&Expr| {
-            if self.is_about_server(filter) || equality(filter, self.table.pushed()).is_some() {
+            if self.is_about_server(filter) || equality(filter, &pushed).is_some() {
                 TableProviderFilterPushDown::Exact
             } else {
                 TableProviderFilterPushDown::Unsupported
@@ -105,7 +108,8 @@ impl TableProvider for Provider {
         if members.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let equal = others.into_iter().filter_map(|filter| equality(filter, self.table.pushed())).collect();
+        let pushed = self.table.pushed();
+        let equal = others.into_iter().filter_map(|filter| equality(filter, &pushed)).collect();
         let request = Request { columns, equal, order: None, limit };
         let properties = EquivalenceProperties::new(schema);
         let members = (self.scope.cluster_query.is_some() && !self.table.is_local()).then_some(members.into());
@@ -155,7 +159,7 @@ impl Scan {
 
     /// The same rows in the same order, asked for by another server.
     pub fn of_request(table: Arc<dyn SystemTable>, scope: Arc<Scope>, request: Request) -> Result<Scan> {
-        let schema = Arc::new(schema_of(table.columns()).project(&request.columns)?);
+        let schema = Arc::new(schema_of(&table.columns()).project(&request.columns)?);
         let by = request.order.as_ref().map(|Order { column, descending }| {
             let options = SortOptions { descending: *descending, nulls_first: *descending };
             Ok::<_, DataFusionError>(PhysicalSortExpr::new(
@@ -176,7 +180,8 @@ impl fmt::Debug for Scan {
 
 impl DisplayAs for Scan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns: Vec<_> = self.request.columns.iter().map(|&index| self.table.columns()[index].name).collect();
+        let columns = self.table.columns();
+        let columns: Vec<_> = self.request.columns.iter().map(|&index| columns[index].name).collect();
         write!(f, "SystemTableScan: {}, projection=[{}]", self.table.name(), columns.join(", "))?;
         if !self.request.equal.is_empty() {
             let filters: Vec<_> = self.request.equal.iter().map(|(name, literal)| shown(name, literal)).collect();
@@ -255,7 +260,7 @@ impl ExecutionPlan for Scan {
         let Some(column) = by.expr.downcast_ref::<PhysicalColumn>() else {
             return unsupported;
         };
-        if !self.table.ordered().contains(&column.name()) {
+        if !self.table.ordered().iter().any(|name| *name == column.name()) {
             return unsupported;
         }
         let order = Order { column: column.name().to_owned(), descending: by.options.descending };
@@ -304,7 +309,7 @@ fn rows(table: &dyn SystemTable, scope: &Scope, request: &Request) -> stream::Bo
                     Ok(batch)
                 })
             }));
-            let slow = request.columns.iter().any(|&index| table.is_slow(&table.columns()[index]));
+            let slow = request.columns.iter().any(|&index| table.is_slow(index));
             if slow { elsewhere(limited) } else { stream::iter(limited).boxed() }
         }
         Err(error) => stream::once(async { Err(error) }).boxed(),

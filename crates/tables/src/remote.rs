@@ -8,7 +8,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::provider::Scan;
-use crate::{Literal, Order, Request, Scope, SystemTable, growth, shared};
+use crate::request::{Literal, Order, Request};
+use crate::{Scope, SystemTable, growth, shared};
 use heapql_server::Warning;
 use heapql_server::database::OCEANBASE;
 use heapql_server::diagnostics::Diagnostics;
@@ -38,7 +39,7 @@ pub fn warnings(plan: &dyn ExecutionPlan) -> Vec<Warning> {
 /// A scan as text, columns by name.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct ScanRecord {
     table: String,
     arguments: Vec<String>,
     tenant: i64,
@@ -51,36 +52,40 @@ struct Written {
 /// A scan for another server; None if the node is not one.
 pub fn encode(plan: &dyn ExecutionPlan) -> Option<Vec<u8>> {
     let Scan { table, scope, request, .. } = plan.downcast_ref::<Scan>()?;
-    let written = Written {
+    let columns = table.columns();
+    let record = ScanRecord {
         table: table.name().to_owned(),
         arguments: table.arguments(),
         tenant: scope.tenant.id(),
-        columns: request.columns.iter().map(|&index| table.columns()[index].name.to_owned()).collect(),
+        columns: request.columns.iter().map(|&index| columns[index].name.to_owned()).collect(),
         equal: request.equal.clone(),
         order: request.order.clone(),
         limit: request.limit,
     };
-    serde_json::to_vec(&written).ok()
+    serde_json::to_vec(&record).ok()
 }
 
 /// The scan that [`encode`] wrote, over this server's rows. Its warnings go to `diagnostics`.
 pub fn decode(server: &Arc<Server>, text: &[u8], diagnostics: &Diagnostics) -> Result<Arc<dyn ExecutionPlan>> {
-    let written: Written = serde_json::from_slice(text)
+    let record: ScanRecord = serde_json::from_slice(text)
         .map_err(|error| DataFusionError::Plan(format!("a scan of another version: {error}")))?;
-    let table = table(server, &written)?;
+    let table = table(server, &record)?;
+    let columns = table.columns();
     let index = |name: &String| {
-        let found = table.columns().iter().position(|column| column.name == name);
-        found.ok_or_else(|| DataFusionError::Plan(format!("{} has no column '{name}'", written.table)))
+        let found = columns.iter().position(|column| column.name == name);
+        found.ok_or_else(|| DataFusionError::Plan(format!("{} has no column '{name}'", record.table)))
     };
-    let columns = written.columns.iter().map(index).collect::<Result<_>>()?;
-    let request = Request { columns, equal: written.equal, order: written.order, limit: written.limit };
-    let scope = scope(server, Tenant::numbered(written.tenant), diagnostics.clone());
+    // A condition on a column that is not there must not be dropped: the answer would have too many rows.
+    record.equal.iter().try_for_each(|(name, _)| index(name).map(drop))?;
+    let columns = record.columns.iter().map(index).collect::<Result<_>>()?;
+    let request = Request { columns, equal: record.equal, order: record.order, limit: record.limit };
+    let scope = scope(server, Tenant::numbered(record.tenant), diagnostics.clone());
     Ok(Arc::new(Scan::of_request(table, Arc::new(scope), request)?))
 }
 
-fn table(server: &Arc<Server>, written: &Written) -> Result<Arc<dyn SystemTable>> {
-    let name = &written.table;
-    match &written.arguments[..] {
+fn table(server: &Arc<Server>, record: &ScanRecord) -> Result<Arc<dyn SystemTable>> {
+    let name = &record.table;
+    match &record.arguments[..] {
         [] => shared(name).cloned(),
         [from] if name == growth::NAME => Some(growth::table(server, from, None)?),
         [from, to] if name == growth::NAME => Some(growth::table(server, from, Some(to))?),

@@ -1,4 +1,4 @@
-//! What one scan is asked for, and which filters of a query a table takes upon itself.
+//! The request of one scan: columns, pushed conditions, order and limit; and which filters of a query can be pushed.
 
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, Operator};
@@ -27,28 +27,6 @@ pub struct Request {
     pub equal: Vec<(String, Literal)>,
     pub order: Option<Order>,
     pub limit: Option<usize>,
-}
-
-impl Request {
-    /// Whether a row with this text in `column` passes.
-    pub fn passes_text(&self, column: &str, value: &str) -> bool {
-        self.wanted(column).all(|literal| matches!(literal, Literal::Text(text) if text == value))
-    }
-
-    /// Whether a row with this number in `column` passes.
-    pub fn passes_int(&self, column: &str, value: i64) -> bool {
-        self.wanted(column).all(|literal| *literal == Literal::Int(value))
-    }
-
-    /// Whether a row with this truth in `column` passes.
-    pub fn passes_bool(&self, column: &str, value: bool) -> bool {
-        self.wanted(column).all(|literal| *literal == Literal::Bool(value))
-    }
-
-    /// All literals that `column` must equal.
-    pub fn wanted<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a Literal> {
-        self.equal.iter().filter(move |(name, _)| name == column).map(|(_, literal)| literal)
-    }
 }
 
 /// `column = literal` or `literal = column`, if that is what the filter says about one of `columns`. A condition that is a
@@ -119,13 +97,5 @@ mod tests {
         assert_eq!(equality(&col("alloc_bytes").eq(lit(1i64)), &columns), None);
         assert_eq!(equality(&col("mod_name").not_eq(lit("a")), &columns), None);
         assert_eq!(equality(&col("mod_name").eq(lit(ScalarValue::Utf8(None))), &columns), None);
-    }
-
-    #[test]
-    fn two_equalities_of_one_column_both_hold() {
-        let equal = vec![("a".to_owned(), Literal::Int(1)), ("a".to_owned(), Literal::Int(2))];
-        let request = Request { columns: vec![], equal, order: None, limit: None };
-        assert!(!request.passes_int("a", 1));
-        assert!(request.passes_int("b", 1));
     }
 }

@@ -1,27 +1,18 @@
 //! `heapql.self_usage`: what the profiler itself costs and what it lost, as rows.
 
-use datafusion::error::Result;
-
 use heapql_registry::LossCount;
+use heapql_server::Server;
 
-use crate::batch::{batches, ints, ints_or_null, same_int, same_text, texts};
-use crate::{Batches, Column, Request, Scope, SystemTable};
-use heapql_server::tenant::Tenant;
+use crate::typed_column::TypedColumn;
+use crate::typed_table::{Chunks, Reading, TypedTable};
 
-const COLUMNS: &[Column] = &[
-    Column::text("svr_ip", "varchar(46)", "address of the server that holds the row"),
-    Column::int("svr_port", "cluster port of the server; its MySQL port if it has none"),
-    Column::text("name", "varchar(64)", "what is measured"),
-    Column::int("pid", "process it is about; NULL for the server").or_null(),
-    Column::int("value", "how much"),
-    Column::text("unit", "varchar(16)", "unit of value"),
-    Column::text("description", "varchar(1024)", "what it counts"),
-];
+/// The columns of this table.
+type Column = TypedColumn<Row>;
 
 #[derive(Debug)]
 pub(crate) struct SelfUsage;
 
-struct Row {
+pub(crate) struct Row {
     name: String,
     pid: Option<i64>,
     value: i64,
@@ -29,7 +20,19 @@ struct Row {
     description: String,
 }
 
-impl SystemTable for SelfUsage {
+impl TypedTable for SelfUsage {
+    type Row = Row;
+
+    const COLUMNS: &'static [Column] = &[
+        Column::server_ip(),
+        Column::server_port(),
+        Column::text("name", "varchar(64)", "what is measured", |row| &row.name),
+        Column::int_or_null("pid", "process it is about; NULL for the server", |row| row.pid),
+        Column::int("value", "how much", |row| row.value),
+        Column::text("unit", "varchar(16)", "unit of value", |row| &row.unit),
+        Column::text("description", "varchar(1024)", "what it counts", |row| &row.description),
+    ];
+
     fn name(&self) -> &'static str {
         "self_usage"
     }
@@ -38,36 +41,22 @@ impl SystemTable for SelfUsage {
         "the profiler's own cost, and what it lost"
     }
 
-    fn columns(&self) -> &'static [Column] {
-        COLUMNS
-    }
-
-    /// About the server as a whole, hence for the sys tenant only.
-    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
-        let rows = if scope.tenant == Tenant::Sys { rows(scope) } else { Vec::new() };
-        let (svr_ip, svr_port) = (scope.server.svr_ip().to_owned(), i64::from(scope.server.svr_port()));
-        Ok(batches(COLUMNS, request, rows, move |column, rows| match column {
-            "svr_ip" => same_text(rows.len(), &svr_ip),
-            "svr_port" => same_int(rows.len(), svr_port),
-            "name" => texts(rows, |row| &row.name),
-            "pid" => ints_or_null(rows, |row| row.pid),
-            "value" => ints(rows, |row| row.value),
-            "unit" => texts(rows, |row| &row.unit),
-            _ => texts(rows, |row| &row.description),
-        }))
+    /// The rows are about the server as a whole, hence for the sys tenant only.
+    fn rows(&self, reading: &Reading<Row>) -> Chunks<Row> {
+        Box::new(std::iter::once(reading.visible().whole_server().map_or_else(Vec::new, |server| rows(server))))
     }
 }
 
-fn rows(scope: &Scope) -> Vec<Row> {
-    let mut rows: Vec<Row> = server(scope);
+fn rows(server: &Server) -> Vec<Row> {
+    let mut rows: Vec<Row> = usage(server);
     rows.push(Row {
         name: "connections".to_owned(),
         pid: None,
-        value: i64::try_from(scope.server.connections().list().len()).unwrap_or(i64::MAX),
+        value: i64::try_from(server.connections().list().len()).unwrap_or(i64::MAX),
         unit: "count".to_owned(),
         description: "open client connections".to_owned(),
     });
-    for source in scope.server.registry().sources() {
+    for source in server.registry().sources() {
         for LossCount { name, count, is_unrecorded } in source.losses() {
             let what =
                 if is_unrecorded { "due for a sample and not recorded" } else { "recorded with less than there is" };
@@ -83,7 +72,7 @@ fn rows(scope: &Scope) -> Vec<Row> {
     rows
 }
 
-fn server(scope: &Scope) -> Vec<Row> {
+fn usage(server: &Server) -> Vec<Row> {
     let row = |usage: heapql_registry::Usage| Row {
         name: usage.name.to_string(),
         pid: None,
@@ -91,5 +80,5 @@ fn server(scope: &Scope) -> Vec<Row> {
         unit: usage.unit.to_string(),
         description: usage.description.to_string(),
     };
-    scope.server.usage().into_iter().map(row).collect()
+    server.usage().into_iter().map(row).collect()
 }

@@ -3,89 +3,189 @@
 //!
 //! The rows are what this server knows (`Cluster::servers`), all others included; nobody is asked.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::batch::micros;
-use crate::listed::Listed;
-use crate::listing::Cell;
-use crate::{Column, Scope, SystemTable};
+use heapql_server::Server;
 use heapql_server::cluster::ServerLine;
 use heapql_server::parameters::ZONE;
-use heapql_server::server::Server;
 
-const SERVERS: &[Column] = &[
-    Column::text("svr_ip", "varchar(46)", "address of the server"),
-    Column::int("svr_port", "its cluster port; its MySQL port if it has none"),
-    Column::text("zone", "varchar(128)", "zone of the server"),
-    Column::int("sql_port", "its MySQL port; 0 if it has none, or has not been heard of yet"),
-    Column::text("status", "varchar(64)", "ACTIVE, or INACTIVE: queries do without it, and say so"),
-    Column::time("last_seen_at", "when it was last heard of, UTC").or_null(),
-    Column::time("started_at", "when it was started, UTC").or_null(),
-    Column::text("version", "varchar(256)", "version of HeapQL that it runs"),
-    Column::int("sources", "recorded processes, itself included, dead ones too"),
-    Column::text("why", "varchar(4096)", "why it is not active; empty if it is"),
-];
+use crate::typed_column::{TypedColumn, micros};
+use crate::typed_table::{Chunks, Reading, TypedTable};
 
-const DBA_OB_SERVERS: &[Column] = &[
-    Column::text("svr_ip", "varchar(46)", "address of the server"),
-    Column::int("svr_port", "its cluster port; its MySQL port if it has none"),
-    Column::int("id", "its place in the order of the addresses"),
-    Column::text("zone", "varchar(128)", "zone of the server"),
-    Column::int("sql_port", "its MySQL port"),
-    Column::text("with_rootserver", "varchar(3)", "NO: there is no root server, all servers are equal"),
-    Column::text("status", "varchar(64)", "ACTIVE or INACTIVE"),
-    Column::time("start_service_time", "when it was started, UTC").or_null(),
-    Column::time("stop_time", "NULL: none can be told to stop").or_null(),
-    Column::time("block_migrate_in_time", "NULL: nothing migrates").or_null(),
-    Column::time("create_time", "NULL: when it joined is not kept").or_null(),
-    Column::time("modify_time", "when it was last heard of, UTC").or_null(),
-    Column::text("build_version", "varchar(256)", "version of HeapQL that it runs"),
-    Column::time("last_offline_time", "when an inactive one was last heard of, UTC").or_null(),
-];
+/// The columns of this table.
+type Column = TypedColumn<Row>;
 
-/// Times that are numbers are microseconds since 1970, 0 for never.
-const ALL_SERVER: &[Column] = &[
-    Column::time("gmt_create", "NULL: when it joined is not kept").or_null(),
-    Column::time("gmt_modified", "when it was last heard of, UTC").or_null(),
-    Column::text("svr_ip", "varchar(46)", "address of the server"),
-    Column::int("svr_port", "its cluster port; its MySQL port if it has none"),
-    Column::int("id", "its place in the order of the addresses"),
-    Column::text("zone", "varchar(128)", "zone of the server"),
-    Column::int("inner_port", "its MySQL port"),
-    Column::int("with_rootserver", "0: there is no root server, all servers are equal"),
-    Column::text("status", "varchar(64)", "ACTIVE or INACTIVE"),
-    Column::int("block_migrate_in_time", "0: nothing migrates"),
-    Column::text("build_version", "varchar(256)", "version of HeapQL that it runs"),
-    Column::int("stop_time", "0: none can be told to stop"),
-    Column::int("start_service_time", "when it was started, in microseconds since 1970; 0 if that is not known"),
-    Column::int("first_sessid", "0"),
-    Column::int("with_partition", "1 if it records processes"),
-    Column::int(
-        "last_offline_time",
-        "when an inactive one was last heard of, in microseconds since 1970; 0 if it is active",
-    ),
-];
+/// `heapql.servers`.
+#[derive(Debug)]
+pub(crate) struct Servers;
 
-pub(crate) fn heapql() -> Arc<dyn SystemTable> {
-    let comment = "servers of the cluster, and which of them answer";
-    Listed::table("servers", comment, SERVERS, |scope| rows(scope, servers_row))
+/// `oceanbase.dba_ob_servers`.
+#[derive(Debug)]
+pub(crate) struct DbaObServers;
+
+/// `oceanbase.__all_server`, where times that are numbers are microseconds since 1970, 0 for never.
+#[derive(Debug)]
+pub(crate) struct AllServer;
+
+/// A server as the three tables show it.
+pub(crate) struct Row {
+    /// Its place in the order of the addresses.
+    id: i64,
+    ip: String,
+    line: ServerLine,
 }
 
-pub(crate) fn oceanbase() -> [Arc<dyn SystemTable>; 2] {
-    let comment = "servers of the cluster, with OceanBase's names";
-    [
-        Listed::table("dba_ob_servers", comment, DBA_OB_SERVERS, |scope| rows(scope, dba_row)),
-        Listed::table("__all_server", comment, ALL_SERVER, |scope| rows(scope, all_server_row)),
-    ]
+impl Row {
+    fn port(&self) -> i64 {
+        self.line.address.port().into()
+    }
+
+    fn status(&self) -> &'static str {
+        if self.line.is_active { "ACTIVE" } else { "INACTIVE" }
+    }
+
+    /// When an inactive one was last heard of.
+    fn offline(&self) -> Option<SystemTime> {
+        self.line.last_seen_at.filter(|_| !self.line.is_active)
+    }
 }
 
-fn rows(scope: &Scope, row: fn(i64, &ServerLine) -> Vec<Cell>) -> Vec<Vec<Cell>> {
-    let lines = match scope.server.cluster() {
-        Some(cluster) => cluster.servers(),
-        None => vec![alone(&scope.server)],
-    };
-    (1..).zip(&lines).map(|(id, line)| row(id, line)).collect()
+// A server's own address is a fact of its row here: these rows are about all servers.
+const SVR_IP: Column = Column::text("svr_ip", "varchar(46)", "address of the server", |row| &row.ip);
+const SVR_PORT: Column = Column::int("svr_port", "its cluster port; its MySQL port if it has none", Row::port);
+const ID: Column = Column::int("id", "its place in the order of the addresses", |row| row.id);
+const ZONE_OF: Column = Column::text("zone", "varchar(128)", "zone of the server", |row| &row.line.zone);
+const STATUS: Column = Column::text("status", "varchar(64)", "ACTIVE or INACTIVE", Row::status);
+const BUILD_VERSION: Column =
+    Column::text("build_version", "varchar(256)", "version of HeapQL that it runs", |row| &row.line.version);
+
+impl TypedTable for Servers {
+    type Row = Row;
+
+    const COLUMNS: &'static [Column] = &[
+        SVR_IP,
+        SVR_PORT,
+        ZONE_OF,
+        Column::int("sql_port", "its MySQL port; 0 if it has none, or has not been heard of yet", |row| {
+            row.line.sql_port.into()
+        }),
+        Column::text("status", "varchar(64)", "ACTIVE, or INACTIVE: queries do without it, and say so", Row::status),
+        Column::time_or_null("last_seen_at", "when it was last heard of, UTC", |row| row.line.last_seen_at),
+        Column::time_or_null("started_at", "when it was started, UTC", |row| row.line.started_at),
+        Column::text("version", "varchar(256)", "version of HeapQL that it runs", |row| &row.line.version),
+        Column::int("sources", "recorded processes, itself included, dead ones too", |row| {
+            i64::try_from(row.line.sources).unwrap_or(i64::MAX)
+        }),
+        Column::text("why", "varchar(4096)", "why it is not active; empty if it is", |row| &row.line.why),
+    ];
+
+    fn name(&self) -> &'static str {
+        "servers"
+    }
+
+    fn comment(&self) -> &'static str {
+        "servers of the cluster, and which of them answer"
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn rows(&self, reading: &Reading<Row>) -> Chunks<Row> {
+        rows(reading)
+    }
+}
+
+impl TypedTable for DbaObServers {
+    type Row = Row;
+
+    const COLUMNS: &'static [Column] = &[
+        SVR_IP,
+        SVR_PORT,
+        ID,
+        ZONE_OF,
+        Column::int("sql_port", "its MySQL port", |row| row.line.sql_port.into()),
+        Column::text("with_rootserver", "varchar(3)", "NO: there is no root server, all servers are equal", |_| "NO"),
+        STATUS,
+        Column::time_or_null("start_service_time", "when it was started, UTC", |row| row.line.started_at),
+        Column::time_or_null("stop_time", "NULL: none can be told to stop", |_| None),
+        Column::time_or_null("block_migrate_in_time", "NULL: nothing migrates", |_| None),
+        Column::time_or_null("create_time", "NULL: when it joined is not kept", |_| None),
+        Column::time_or_null("modify_time", "when it was last heard of, UTC", |row| row.line.last_seen_at),
+        BUILD_VERSION,
+        Column::time_or_null("last_offline_time", "when an inactive one was last heard of, UTC", Row::offline),
+    ];
+
+    fn name(&self) -> &'static str {
+        "dba_ob_servers"
+    }
+
+    fn comment(&self) -> &'static str {
+        "servers of the cluster, with OceanBase's names"
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn rows(&self, reading: &Reading<Row>) -> Chunks<Row> {
+        rows(reading)
+    }
+}
+
+impl TypedTable for AllServer {
+    type Row = Row;
+
+    const COLUMNS: &'static [Column] = &[
+        Column::time_or_null("gmt_create", "NULL: when it joined is not kept", |_| None),
+        Column::time_or_null("gmt_modified", "when it was last heard of, UTC", |row| row.line.last_seen_at),
+        SVR_IP,
+        SVR_PORT,
+        ID,
+        ZONE_OF,
+        Column::int("inner_port", "its MySQL port", |row| row.line.sql_port.into()),
+        Column::int("with_rootserver", "0: there is no root server, all servers are equal", |_| 0),
+        STATUS,
+        Column::int("block_migrate_in_time", "0: nothing migrates", |_| 0),
+        BUILD_VERSION,
+        Column::int("stop_time", "0: none can be told to stop", |_| 0),
+        Column::int(
+            "start_service_time",
+            "when it was started, in microseconds since 1970; 0 if that is not known",
+            |row| row.line.started_at.map_or(0, micros),
+        ),
+        Column::int("first_sessid", "0", |_| 0),
+        Column::int("with_partition", "1 if it records processes", |row| i64::from(row.line.sources > 0)),
+        Column::int(
+            "last_offline_time",
+            "when an inactive one was last heard of, in microseconds since 1970; 0 if it is active",
+            |row| row.offline().map_or(0, micros),
+        ),
+    ];
+
+    fn name(&self) -> &'static str {
+        "__all_server"
+    }
+
+    fn comment(&self) -> &'static str {
+        "servers of the cluster, with OceanBase's names"
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn rows(&self, reading: &Reading<Row>) -> Chunks<Row> {
+        rows(reading)
+    }
+}
+
+fn rows(reading: &Reading<Row>) -> Chunks<Row> {
+    let visible = reading.visible();
+    let server = visible.server();
+    let lines = server.cluster().map_or_else(|| vec![alone(server)], |cluster| cluster.servers());
+    let row = |(id, line): (i64, ServerLine)| Row { id, ip: line.address.ip().to_string(), line };
+    Box::new(std::iter::once((1..).zip(lines).map(row).collect()))
 }
 
 fn alone(server: &Server) -> ServerLine {
@@ -101,80 +201,4 @@ fn alone(server: &Server) -> ServerLine {
         sources: server.source_count() as u64,
         why: String::new(),
     }
-}
-
-fn servers_row(_: i64, line: &ServerLine) -> Vec<Cell> {
-    vec![
-        ip(line),
-        port(line),
-        line.zone.as_str().into(),
-        i64::from(line.sql_port).into(),
-        status(line).into(),
-        time(line.last_seen_at),
-        time(line.started_at),
-        line.version.as_str().into(),
-        i64::try_from(line.sources).unwrap_or(i64::MAX).into(),
-        line.why.as_str().into(),
-    ]
-}
-
-fn dba_row(id: i64, line: &ServerLine) -> Vec<Cell> {
-    vec![
-        ip(line),
-        port(line),
-        id.into(),
-        line.zone.as_str().into(),
-        i64::from(line.sql_port).into(),
-        "NO".into(),
-        status(line).into(),
-        time(line.started_at),
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
-        time(line.last_seen_at),
-        line.version.as_str().into(),
-        time(offline(line)),
-    ]
-}
-
-fn all_server_row(id: i64, line: &ServerLine) -> Vec<Cell> {
-    let number = |at: Option<SystemTime>| Cell::Int(at.map_or(0, micros));
-    vec![
-        Cell::Null,
-        time(line.last_seen_at),
-        ip(line),
-        port(line),
-        id.into(),
-        line.zone.as_str().into(),
-        i64::from(line.sql_port).into(),
-        Cell::Int(0),
-        status(line).into(),
-        Cell::Int(0),
-        line.version.as_str().into(),
-        Cell::Int(0),
-        number(line.started_at),
-        Cell::Int(0),
-        i64::from(line.sources > 0).into(),
-        number(offline(line)),
-    ]
-}
-
-fn ip(line: &ServerLine) -> Cell {
-    line.address.ip().to_string().into()
-}
-
-fn port(line: &ServerLine) -> Cell {
-    i64::from(line.address.port()).into()
-}
-
-fn status(line: &ServerLine) -> &'static str {
-    if line.is_active { "ACTIVE" } else { "INACTIVE" }
-}
-
-fn offline(line: &ServerLine) -> Option<SystemTime> {
-    line.last_seen_at.filter(|_| !line.is_active)
-}
-
-fn time(at: Option<SystemTime>) -> Cell {
-    at.map_or(Cell::Null, |at| Cell::Int(micros(at)))
 }

@@ -17,6 +17,9 @@ use heapql_server::symbols::hex;
 /// As the columns are declared: 128 bits in hexadecimal.
 pub(crate) const MYSQL_TYPE: &str = "varchar(32)";
 
+/// The sentence of every column that holds such an id.
+pub(crate) const COMMENT: &str = "the same for the same stack in all processes and on all servers";
+
 /// The ids of one statement's stacks.
 pub(crate) struct StackIds {
     server: Arc<Server>,

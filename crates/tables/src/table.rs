@@ -19,40 +19,41 @@ pub trait SystemTable: std::fmt::Debug + Send + Sync {
     /// One sentence, shown by `\d+` and SHOW TABLE STATUS.
     fn comment(&self) -> &'static str;
 
-    fn columns(&self) -> &[Column];
+    /// The facts of its columns, in their order.
+    fn columns(&self) -> Vec<Column>;
 
     /// Columns whose equality with a literal `scan` applies itself, exactly.
-    fn pushed(&self) -> &'static [&'static str] {
-        &[]
+    fn pushed(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// Number columns by which `scan` can order its rows itself, so that `ORDER BY .. LIMIT 10` makes ten rows of text.
-    fn ordered(&self) -> &'static [&'static str] {
-        &[]
+    fn ordered(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// The query behind a view; a view is never scanned itself.
-    fn definition(&self) -> Option<&'static str> {
+    fn definition(&self) -> Option<&str> {
         None
     }
 
-    /// Of a view that makes one row of several: columns by which these are chosen, and which name only one of them.
+    /// For aggregating views: columns that a WHERE may filter before aggregation; the row shows one member's value.
     fn members(&self) -> &[&'static str] {
         &[]
     }
 
-    /// Whether its rows are this server's business only, or the same on all: other servers are not asked.
+    /// Whether its rows are about this server alone, or the same on all: other servers are not asked.
     fn is_local(&self) -> bool {
         false
     }
 
-    /// What a function's table was called with: with its name it makes the same table on another server.
+    /// The arguments of a table function; with the name they make the same table on another server.
     fn arguments(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Whether this column's values may take long: rows are then made where nobody waits for the thread.
-    fn is_slow(&self, _: &Column) -> bool {
+    /// Whether the values of the column with this index may take long: rows are then made where nobody waits for the thread.
+    fn is_slow(&self, _: usize) -> bool {
         false
     }
 

@@ -6,11 +6,15 @@
 //! A view that makes one row of several may name `members`, columns that say where these come from: a condition on them says
 //! which of them are looked at, before they become one. (Of the row they name one member only: the others would be lost.)
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
 
-use crate::{Batches, Column, Request, Scope, SystemTable};
+use crate::column::{Column, Kind, Unit};
+use crate::request::Request;
+use crate::scope::Scope;
+use crate::table::{Batches, SystemTable};
 
 #[derive(Debug)]
 pub(crate) struct View {
@@ -18,7 +22,7 @@ pub(crate) struct View {
     comment: &'static str,
     columns: Vec<Column>,
     members: Vec<&'static str>,
-    query: &'static str,
+    query: Cow<'static, str>,
 }
 
 macro_rules! views {
@@ -47,37 +51,63 @@ fn shared<const N: usize>(views: [View; N]) -> impl Iterator<Item = Arc<dyn Syst
     views.into_iter().map(|view| -> Arc<dyn SystemTable> { Arc::new(view) })
 }
 
+/// The tables of an information schema, all in one file: each begins with "view NAME: what it is".
+pub(crate) fn information_schema(text: &'static str) -> impl Iterator<Item = Arc<dyn SystemTable>> {
+    text.split("-- view ").skip(1).filter_map(|section| -> Option<Arc<dyn SystemTable>> {
+        let (name, rest) = section.split_once(": ")?;
+        Some(Arc::new(View::parse(name, rest)))
+    })
+}
+
+/// The information schema of MySQL connections.
+pub(crate) const MYSQL: &str = include_str!("../../../sql/information_schema/mysql.sql");
+/// The information schema of PostgreSQL connections.
+pub(crate) const POSTGRES: &str = include_str!("../../../sql/information_schema/postgres.sql");
+
 impl View {
     /// The files are part of the program: tests read them all.
     fn parse(name: &'static str, text: &'static str) -> View {
         let begin = ["\nSELECT", "\nWITH"].into_iter().filter_map(|word| text.find(word)).min();
-        let query = begin.map_or(text.len(), |at| at + 1);
-        let mut lines = text[..query].lines().filter_map(|line| line.strip_prefix("-- "));
+        let head = begin.map_or(text, |at| &text[..=at]);
+        let mut lines = head.lines().map(|line| line.strip_prefix("-- ").unwrap_or(line));
         let comment = lines.next().unwrap_or_default();
         let members = lines.clone().find_map(|line| line.strip_prefix("members ")?.split_once(':'));
+        let columns: Vec<Column> = lines.filter_map(column).collect();
+        let query = match begin {
+            Some(at) => Cow::Borrowed(text[at + 1..].trim_end().trim_end_matches(';')),
+            None => Cow::Owned(without_rows(&columns)),
+        };
         View {
             name,
             comment,
-            columns: lines.filter_map(column).collect(),
+            columns,
             members: members.map_or(Vec::new(), |(names, _)| names.split(", ").collect()),
-            query: text[query..].trim_end().trim_end_matches(';'),
+            query,
         }
     }
 }
 
-/// "column NAME TYPE: what it is"; a type that ends in `?` may be NULL.
+/// The query of a view that has no rows.
+fn without_rows(columns: &[Column]) -> String {
+    let nulls: Vec<_> = columns.iter().map(|column| format!("NULL AS {}", column.name)).collect();
+    format!("SELECT {} WHERE false", nulls.join(", "))
+}
+
+/// Reads "column NAME TYPE [UNIT]: what it is"; a type that ends in `?` may be NULL.
 fn column(line: &'static str) -> Option<Column> {
-    let (declared, comment) = line.strip_prefix("column ")?.split_once(": ")?;
-    let (name, kind) = declared.split_once(' ')?;
-    let plain = kind.trim_end_matches('?');
+    let (declared, comment) = line.strip_prefix("column ")?.split_once(':')?;
+    let mut words = declared.split(' ');
+    let (name, declared_type) = (words.next()?, words.next()?);
+    let unit = words.next().map_or(Some(Unit::None), Unit::named)?;
+    let (plain, comment) = (declared_type.trim_end_matches('?'), comment.trim_start());
     let column = match plain {
-        "bigint" => Column::int(name, comment),
-        "double" => Column::float(name, comment),
-        "boolean" => Column::bool(name, comment),
-        "datetime" => Column::time(name, comment),
-        text => Column::text(name, text, comment),
+        "bigint" => Column::of(Kind::Int, name, comment),
+        "double" => Column::of(Kind::Float, name, comment),
+        "boolean" => Column::of(Kind::Bool, name, comment),
+        "datetime" => Column::of(Kind::Time, name, comment),
+        text => Column::new(name, Kind::Text, text, comment),
     };
-    Some(if plain == kind { column } else { column.or_null() })
+    Some(Column { nullable: plain != declared_type, unit, ..column })
 }
 
 impl SystemTable for View {
@@ -89,12 +119,12 @@ impl SystemTable for View {
         self.comment
     }
 
-    fn columns(&self) -> &[Column] {
-        &self.columns
+    fn columns(&self) -> Vec<Column> {
+        self.columns.clone()
     }
 
-    fn definition(&self) -> Option<&'static str> {
-        Some(self.query)
+    fn definition(&self) -> Option<&str> {
+        Some(&self.query)
     }
 
     fn members(&self) -> &[&'static str] {

@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
         return Ok(Some(Answer::Query(format!("EXPLAIN {}", cursor.rest()))));
     }
     let table = show_tables::table(context, cursor)?;
-    let mut listing = show_tables::described(table.columns(), false);
+    let mut listing = show_tables::described(&table.columns(), false);
     if let Some(pattern) = cursor.text() {
         listing = listing.like(&pattern);
     } else if let Some(name) = cursor.name() {

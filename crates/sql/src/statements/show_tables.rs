@@ -97,7 +97,7 @@ pub(super) fn columns(context: &Context<'_>, cursor: &mut Cursor<'_>, full: bool
     if !cursor.words("FROM") && !cursor.words("IN") {
         return Err(cursor.unexpected("FROM and a table"));
     }
-    Ok(described(table(context, cursor)?.columns(), full))
+    Ok(described(&table(context, cursor)?.columns(), full))
 }
 
 /// DESC, exactly as OceanBase prints it.

@@ -14,9 +14,10 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use datafusion::scalar::ScalarValue;
 use futures::future::BoxFuture;
 
+use crate::Scope;
 use crate::calls;
 use crate::calls::Call;
-use crate::{Scope, micros};
+use crate::typed_column::micros;
 use heapql_server::failure::{Failure, FailureKind};
 use heapql_server::tenant::Tenant;
 

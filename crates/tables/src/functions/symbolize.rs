@@ -16,9 +16,9 @@ use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use heapql_registry::{ModuleMap, Source, SourceState};
 
+use crate::Scope;
 use crate::calls;
 use crate::calls::Call;
-use crate::{Scope, sources};
 use heapql_server::symbols::Namers;
 
 /// The documented table shows this many.
@@ -180,9 +180,9 @@ impl Index {
     fn new(scope: &Scope) -> Index {
         let mut index =
             Index { sources: Vec::new(), stacks: HashMap::new(), namers: Mutex::new(scope.server.namers()) };
-        for (source, callsites) in sources::readable_where(scope, |_| true) {
+        for (source, callsites) in scope.visible().callsites(|_| true, |_| true) {
             let place = index.sources.len();
-            for callsite in callsites.iter().filter(|callsite| scope.tenant.sees(callsite.tenant_id)) {
+            for callsite in &callsites {
                 for stack in [&callsite.stack[..callsite.stack.len().min(FRAMES)], &callsite.stack[..]] {
                     index.stacks.entry(stack.into()).or_insert((place, callsite.module_generation));
                 }
