@@ -1,4 +1,4 @@
-//! What a client is told when a statement fails, and what it is warned of. Kinds only: the numbers (MySQL errno,
+//! Errors and warnings of statements, as clients are told of them. Kinds only: the numbers (MySQL errno,
 //! SQLSTATE) belong to the wire crate. Called by everything in this crate and by the wire for errors in a stream.
 
 use std::fmt;

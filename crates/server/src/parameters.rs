@@ -42,7 +42,7 @@ pub struct Change {
     pub reach: Reach,
 }
 
-/// What another server has checked, as changes of this one. A name or a value that is not known here is a warning.
+/// Settings that another server has checked, as changes of this one. A name or a value that is not known here is a warning.
 pub fn adopted(settings: &[Setting]) -> (Vec<Change>, Vec<Warning>) {
     let (mut changes, mut warnings) = (Vec::new(), Vec::new());
     for Setting { name, value } in settings {
@@ -71,7 +71,7 @@ struct State {
 }
 
 impl Parameters {
-    /// What the file says, else `initial`. A file that cannot be used is an error that names it.
+    /// Reads the parameters from the file; without one they are `initial`. A file that cannot be used is an error that names it.
     pub fn load(file: Option<PathBuf>, initial: Sampling) -> Result<Parameters, Failure> {
         let kept = match &file {
             Some(path) => stored::load(path)?,

@@ -21,7 +21,7 @@ pub struct Named {
     /// As `back_trace` has it.
     pub address: u64,
     pub module: Arc<str>,
-    /// Of the module, in hexadecimal, or empty.
+    /// The module's build-id in hexadecimal, or empty.
     pub build_id: Arc<str>,
     /// In the module's file.
     pub offset: u64,
@@ -39,7 +39,7 @@ impl Named {
         }
     }
 
-    /// What [`Rules::app_frame`] asks for.
+    /// The arguments of [`Rules::app_frame`].
     pub fn kind_and_name(&self) -> (FrameKind, bool) {
         (self.kind, self.frame.function.is_some())
     }
@@ -145,7 +145,7 @@ pub struct Namer {
     modules: ModuleMap,
     /// Set while the process lives.
     pid: Option<i32>,
-    /// By address and module generation.
+    /// The frames that are known, by address and module generation.
     known: HashMap<(u64, u16), Arc<[Named]>>,
 }
 
@@ -270,7 +270,7 @@ impl Namer {
 pub struct Namers {
     symbols: Arc<Symbols>,
     rules: Arc<Rules>,
-    /// By the source's id.
+    /// The namers that are known, by the source's id.
     known: HashMap<u64, Namer>,
 }
 

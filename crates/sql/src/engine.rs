@@ -25,7 +25,7 @@ use crate::aggregating_view::ViewPlanner;
 use crate::databases::{Database, SearchPath};
 use crate::pg_catalog;
 
-/// What all running queries together may hold.
+/// The memory that all running queries together may hold.
 const MEMORY_BYTES: usize = 256 << 20;
 
 /// The schema of unqualified names. Not a name that a client can write by accident, and never listed.

@@ -31,7 +31,7 @@ pub(crate) struct Query {
     pub(crate) schema: SchemaRef,
 }
 
-/// What a parameter is replaced by.
+/// The replacements of a statement's parameters.
 pub(crate) enum Values<'a> {
     Bound(&'a [ScalarValue]),
     /// Only the types are known.

@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     dialect: Dialect,
 }
 
-/// What came of a SET.
+/// The outcome of a SET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepted {
     Yes,
@@ -162,7 +162,7 @@ fn switched(value: &str) -> &str {
     }
 }
 
-/// What a client may read but not change.
+/// Whether a client may read a setting but not change it.
 fn is_fixed(name: &str) -> bool {
     name.starts_with("version") || name.starts_with("server_") || mysql::FIXED.contains(&name)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use heapql_server::{ClusterQuery, Diagnostics, Server, Tenant};
 
-/// What a scan may look at.
+/// The rows that a scan may see.
 #[derive(Clone)]
 pub struct Scope {
     pub server: Arc<Server>,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::rows::one_line;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Finding {
     Fine(String),

@@ -1,4 +1,4 @@
-//! What recording and serving need on this host, each checked by doing it.
+//! The needs of recording and serving on this host. Each is checked by doing it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -42,7 +42,7 @@ pub(super) fn recorder(report: &mut Report, dir: Option<&Path>) {
     }
 }
 
-/// What clients meet.
+/// Reports the ports and the client programs of this host.
 pub(super) fn clients(report: &mut Report) {
     report.line("mysql port", port("mysql", MYSQL_PORT));
     report.line("psql port", port("postgres", POSTGRES_PORT));

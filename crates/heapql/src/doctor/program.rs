@@ -63,7 +63,7 @@ fn linkage(verdict: &Recordability) -> Finding {
     }
 }
 
-/// Of a program that we may record, but that others may not.
+/// A program whose rights keep other users from recording it.
 fn rights(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.permissions().mode();
     let has_special = mode & SET_ID != 0;
@@ -71,7 +71,7 @@ fn rights(path: &Path) -> Option<Finding> {
         .then(|| Warn("it is setuid or setgid: when another user starts it, the loader ignores LD_PRELOAD".to_owned()))
 }
 
-/// What to do about a program that ignores the recorder.
+/// The advice for a program that ignores the recorder.
 fn remedy(why: &str) -> &'static str {
     if why.contains("statically") {
         "link it dynamically, or make heapql's SamplingAlloc the global allocator of a Rust program"

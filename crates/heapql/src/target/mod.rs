@@ -53,7 +53,7 @@ pub(crate) fn run_by(program: &Path) -> PathBuf {
     program
 }
 
-/// What recording `program` would come to. A file that cannot be read counts as recordable.
+/// Judges whether `program` can be recorded. A file that cannot be read counts as recordable.
 pub(crate) fn judge(program: &Path) -> Recordability {
     let program = run_by(program);
     let metadata = fs::metadata(&program);
@@ -95,7 +95,7 @@ fn interpreter(path: &Path) -> Option<PathBuf> {
     name.and_then(|name| find(OsStr::from_bytes(name))).or(Some(first))
 }
 
-/// What makes the kernel set AT_SECURE: the loader drops LD_PRELOAD then (ld.so(8)).
+/// Whether the kernel would set AT_SECURE for this file: the loader drops LD_PRELOAD then (ld.so(8)).
 fn gains_privileges(path: &Path, metadata: &Metadata) -> bool {
     const SET_UID: u32 = 0o4000;
     const SET_GID_AND_EXECUTE: u32 = 0o2010;

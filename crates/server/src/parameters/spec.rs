@@ -19,7 +19,7 @@ pub struct Spec {
     pub info: &'static str,
 }
 
-/// What its values are.
+/// The type and range of a parameter's values.
 #[derive(Debug)]
 pub enum Kind {
     Int(RangeInclusive<u32>),

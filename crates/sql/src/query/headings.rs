@@ -251,7 +251,7 @@ pub(super) fn make_unique(statement: &mut Statement) {
     }
 }
 
-/// What the engine tells two columns apart by: neither casts nor qualifiers are part of it.
+/// The name by which the engine tells two columns apart: neither casts nor qualifiers are part of it.
 fn engine_name(expr: &Expr) -> String {
     struct Plain;
     impl VisitorMut for Plain {

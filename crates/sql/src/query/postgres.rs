@@ -1,5 +1,5 @@
-//! What psql asks of the catalog and the engine cannot plan, bent as little as possible. Only queries that ask for the
-//! catalog come here: in anybody else's the wrong answer would be worse than an error.
+//! Queries of psql about the catalog that the engine cannot plan, changed as little as possible. Only queries about the
+//! catalog come here: in any other a wrong answer would be worse than an error.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! What would write or reach the host is refused before it is parsed, in words that say so. The plan of every query is
+//! Statements that would write or reach the host are refused before they are parsed, in words that say so. The plan of every query is
 //! checked again before it runs (`query::guard`), so this list is for clarity, not for safety.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, Word};

@@ -1,4 +1,4 @@
-//! What SQL lacks, in MySQL's words.
+//! Statements of MySQL that SQL lacks.
 
 use super::Answer;
 use super::House;
@@ -123,7 +123,7 @@ async fn desc_is_as_documented() {
     assert_eq!(client.refused("show columns from x.y").await, FailureKind::UnknownDatabase);
 }
 
-/// What clients ask besides.
+/// Other statements that clients send.
 const ALL_SHOWS: &[&str] = &[
     "show schemas",
     "show global variables",

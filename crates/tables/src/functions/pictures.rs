@@ -33,7 +33,7 @@ enum Form {
     Pprof,
 }
 
-/// What all values of one batch may take.
+/// The size that all values of one batch together may have.
 const MOST_BYTES: usize = 256 << 20;
 
 /// The arguments of one call.
@@ -145,7 +145,7 @@ fn wrong(message: impl Into<String>) -> Failure {
 }
 
 impl Picture {
-    /// Of each row of the arguments.
+    /// The call of each row of the arguments.
     fn calls(&self, arrays: &[ArrayRef]) -> Result<Vec<Call>> {
         if arrays.len() > self.arguments.len() {
             let message = format!("{}({}) was given {} arguments", self.name, self.arguments.join(", "), arrays.len());

@@ -36,7 +36,7 @@ pub(super) fn profile(
     merging.profile
 }
 
-/// Those that have ended count where none is alive anywhere.
+/// Drops processes that have ended, unless no process is alive on any server.
 fn leave_out_ended(parts: &mut [(SocketAddr, Part)]) {
     if parts.iter().all(|(_, part)| part.is_of_ended || part.processes.is_empty()) {
         return;
@@ -112,7 +112,7 @@ impl Merging {
         })
     }
 
-    /// What stands around a stack, the process first.
+    /// The locations around a stack, the process first.
     fn roots(&self, server: &str, stack: &Stack) -> Vec<Arc<Location>> {
         if !self.has_processes {
             return Vec::new();

@@ -41,7 +41,7 @@ type WrittenLocation = (u32, u64, Vec<(u32, Option<u32>, Option<u32>, bool)>);
 /// Locations, label, pid, command, values.
 type WrittenStack = (Vec<u32>, u32, i64, u32, [f64; 4]);
 
-/// What was numbered, in the order of the numbers.
+/// Texts and their numbers, in the order of the numbers.
 #[derive(Default)]
 struct Texts {
     numbers: HashMap<Arc<str>, u32>,
@@ -89,7 +89,7 @@ impl Written {
         }
     }
 
-    /// What that server's statement would have been warned of.
+    /// The warnings of the statement on that server.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
     }
