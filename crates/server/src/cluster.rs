@@ -1,4 +1,4 @@
-//! What this crate knows of other servers: who they are, and whom to hand a piece of a plan, a call or a change to.
+//! The other servers as this crate knows them: who they are, and how a call or a change reaches them.
 //! How they are found and reached is the cluster crate's, which implements [`Cluster`] and is attached to the `Server`.
 
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ pub use heapql_registry::Usage;
 use crate::failure::{Failure, Warning};
 use crate::parameters::Setting;
 
-/// Whom a statement asks.
+/// The servers that a statement queries.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
     /// Servers that answered a moment ago; this one is always among them. In the order of their addresses.
@@ -31,7 +31,7 @@ pub struct ServerLine {
     pub last_seen_at: Option<SystemTime>,
     pub started_at: Option<SystemTime>,
     pub version: String,
-    /// Recorded processes, itself included, dead ones too.
+    /// ServerHistory processes, itself included, dead ones too.
     pub sources: u64,
     /// Empty when it is active.
     pub why: String,
@@ -39,7 +39,7 @@ pub struct ServerLine {
 
 /// The other servers, as one statement needs them.
 pub trait Cluster: Send + Sync {
-    /// Who is asked now. Never waits.
+    /// The servers that a statement queries now. Never waits.
     fn roster(&self) -> Roster;
 
     /// All members that are known, this one included, by address. Never waits.

@@ -1,5 +1,5 @@
-//! Whom one statement asks, until when, and who did not answer. Made by the session for a statement on a server of a
-//! cluster, filled by scans as they are planned, read by the cluster crate while it gathers.
+//! The servers that one statement queries, its deadline, and which did not respond. A session makes one for a statement in a
+//! cluster; scans fill it as they are planned; the cluster crate reads it while it gathers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -102,7 +102,7 @@ impl ClusterQuery {
         Ok(answers)
     }
 
-    /// Whose rows are missing so far, and why.
+    /// The servers whose rows are missing so far, each with the reason.
     pub fn missing(&self) -> Vec<(SocketAddr, String)> {
         self.missing.lock().iter().map(|(member, why)| (*member, why.clone())).collect()
     }
@@ -111,7 +111,7 @@ impl ClusterQuery {
         self.missing.lock().contains_key(member)
     }
 
-    /// What the statement's client is told.
+    /// Adds a warning that the statement's client is told.
     pub fn warn(&self, warning: Warning) {
         self.diagnostics.push(warning);
     }

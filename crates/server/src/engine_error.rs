@@ -7,7 +7,7 @@ use datafusion_common::{DataFusionError, SchemaError};
 use crate::failure::{Failure, FailureKind};
 
 impl Failure {
-    /// The engine's error in the words that a client should read: no prefixes, no source positions.
+    /// The engine's error in the words a client should read: no prefixes, no source positions.
     pub fn from_datafusion(error: DataFusionError) -> Failure {
         match error {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {

@@ -1,5 +1,5 @@
-//! Errors and warnings of statements, as clients are told of them. Kinds only: the numbers (MySQL errno,
-//! SQLSTATE) belong to the wire crate. Called by everything in this crate and by the wire for errors in a stream.
+//! Failures and warnings of statements, as clients are told them. Kinds only: the numbers (MySQL errno, SQLSTATE) belong to
+//! the wire crate.
 
 use std::fmt;
 
@@ -46,7 +46,7 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-/// Something the last statement wants to be known although it succeeded.
+/// A diagnostic attached to a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// `"Warning"` or `"Note"`.

@@ -20,7 +20,7 @@ use files::Files;
 /// The longest name of a mark, in bytes.
 const MAX_NAME: usize = 64;
 
-pub struct Recorded {
+pub struct ServerHistory {
     history: History,
     files: Option<Files>,
     /// Held while a snapshot is taken, so that files are written in the order of the snapshots.
@@ -33,11 +33,11 @@ fn uneven(every: Duration) -> Duration {
     every.mul_f64(rand::random_range(0.75..1.25))
 }
 
-impl Recorded {
+impl ServerHistory {
     /// With what the folder has of sources that are still there.
-    pub fn open(folder: Option<PathBuf>, registry: &Registry) -> Recorded {
+    pub fn open(folder: Option<PathBuf>, registry: &Registry) -> ServerHistory {
         let recorded =
-            Recorded { history: History::default(), files: folder.map(Files::new), due_at: Mutex::new(None) };
+            ServerHistory { history: History::default(), files: folder.map(Files::new), due_at: Mutex::new(None) };
         if let Some(files) = &recorded.files {
             recorded.history.restore(files.load(), &registry.sources());
         }

@@ -1,4 +1,4 @@
-//! What one heapql process knows: its parameters, its history, its connections, names for stacks, and the other servers.
+//! The state of one heapql process: parameters, history, connections, names for stacks, and the other servers.
 //!
 //! What it is: the state that tables read and statements change. What it is not: a table, SQL or an engine; those are the
 //! tables and sql crates, which stand on this one. The wire, the cluster and the binary use it too.

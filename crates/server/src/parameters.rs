@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::failure::{Failure, FailureKind, Warning};
 
 pub use spec::*;
-use stored::Stored;
+use stored::StoredParameters;
 
 /// One line of SHOW PARAMETERS, without what is the same for all.
 #[derive(Clone, Debug)]
@@ -66,18 +66,18 @@ pub struct Parameters {
 
 #[derive(Clone, Debug)]
 struct State {
-    memory: Stored,
-    on_disk: Stored,
+    memory: StoredParameters,
+    on_disk: StoredParameters,
 }
 
 impl Parameters {
-    /// Reads the parameters from the file; without one they are `initial`. A file that cannot be used is an error that names it.
+    /// Reads the file; without one, `initial` is in force. A file that cannot be used is an error that names it.
     pub fn load(file: Option<PathBuf>, initial: Sampling) -> Result<Parameters, Failure> {
         let kept = match &file {
             Some(path) => stored::load(path)?,
             None => None,
         };
-        let memory = kept.unwrap_or_else(|| Stored::new(initial));
+        let memory = kept.unwrap_or_else(|| StoredParameters::new(initial));
         Ok(Parameters { file, state: Mutex::new(State { on_disk: memory.clone(), memory }) })
     }
 
@@ -100,8 +100,8 @@ impl Parameters {
         let line = |spec: &Spec| Line {
             name: spec.name,
             data_type: match spec.kind {
-                Kind::Int(_) => "INT",
-                Kind::Text(_) => "STR",
+                ParameterKind::Int(_) => "INT",
+                ParameterKind::Text(_) => "STR",
             },
             value: state.memory.value(spec),
             info: spec.info,
@@ -136,7 +136,7 @@ impl Parameters {
         Ok(warnings)
     }
 
-    fn keep(&self, stored: &Stored, changes: &[Change]) -> Result<(), Failure> {
+    fn keep(&self, stored: &StoredParameters, changes: &[Change]) -> Result<(), Failure> {
         match &self.file {
             Some(path) => stored::save(path, stored),
             None if changes.iter().any(|change| change.reach == Reach::File) => Err(Failure::new(

@@ -12,9 +12,9 @@ use heapql_registry::{History, Registry, Snapshot, SourceState, Usage};
 use crate::cluster::Cluster;
 use crate::connections::Connections;
 use crate::failure::{Failure, FailureKind, Warning};
-use crate::history::Recorded;
+use crate::history::ServerHistory;
 use crate::parameters::{self, Change, Parameters, Setting};
-use crate::symbols::{Namers, Names};
+use crate::symbols::{Namers, StackNames};
 
 /// How a server is set up.
 pub struct ServerConfig {
@@ -45,8 +45,8 @@ pub struct Server {
     registry: Arc<Registry>,
     connections: Arc<Connections>,
     parameters: Parameters,
-    recorded: Recorded,
-    names: Names,
+    recorded: ServerHistory,
+    names: StackNames,
     svr_ip: String,
     svr_port: u16,
     sql_port: u16,
@@ -65,8 +65,8 @@ impl Server {
         let _span = tracing::info_span!("server").entered();
         let server = Server {
             parameters: Parameters::load(config.parameter_file, config.initial)?,
-            names: Names::default(),
-            recorded: Recorded::open(config.history_folder, &config.registry),
+            names: StackNames::default(),
+            recorded: ServerHistory::open(config.history_folder, &config.registry),
             connections: Arc::new(Connections::new()),
             registry: config.registry,
             svr_ip: config.svr_ip,
@@ -89,8 +89,8 @@ impl Server {
         }
     }
 
-    /// What a server does when nobody asks, once a second: it looks for processes that came or went, and takes a snapshot
-    /// when one is due. Reads files.
+    /// The regular work of a server, once a second: it looks for processes that came or went, and takes a snapshot when one is
+    /// due. Reads files.
     pub fn look(&self) {
         self.registry.sources();
         self.recorded.look(&self.registry, &self.parameters);
@@ -134,7 +134,7 @@ impl Server {
         self.password.as_deref()
     }
 
-    /// Who is connected; see `Connections`.
+    /// The open connections.
     pub fn connections(&self) -> &Arc<Connections> {
         &self.connections
     }
@@ -187,7 +187,7 @@ impl Server {
         self.recorded.moment(text)
     }
 
-    /// What rows show, as one address.
+    /// The address that rows show.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.svr_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.svr_port)
     }

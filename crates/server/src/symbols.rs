@@ -1,4 +1,4 @@
-//! Names for the stacks of a process: frames with function, file and line, whose code each is, and which is the user's own.
+//! StackNames for the stacks of a process: frames with function, file and line, whose code each is, and which is the user's own.
 //!
 //! Files are opened and cached by `heapql_symbols`; which module an address lies in is the registry's to say. Called by the
 //! tables and functions that show frames.
@@ -17,7 +17,7 @@ use crate::parameters::{APP_FRAME_RULES, Parameters};
 
 /// One frame of a stack. An address has several if functions are inlined there.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub struct ResolvedFrame {
     /// As `back_trace` has it.
     pub address: u64,
     pub module: Arc<str>,
@@ -30,7 +30,7 @@ pub struct Named {
     pub note: Option<Arc<str>>,
 }
 
-impl Named {
+impl ResolvedFrame {
     /// The function, or else module and offset.
     pub fn function(&self) -> String {
         match &self.frame.function {
@@ -39,7 +39,7 @@ impl Named {
         }
     }
 
-    /// The arguments of [`Rules::app_frame`].
+    /// The pair that [`Rules::app_frame`] asks for.
     pub fn kind_and_name(&self) -> (FrameKind, bool) {
         (self.kind, self.frame.function.is_some())
     }
@@ -77,13 +77,13 @@ const CLOSED_AFTER: Duration = Duration::from_secs(60);
 
 /// Symbols of files, and the rules that a parameter sets: what namers are made of.
 #[derive(Default)]
-pub struct Names {
+pub struct StackNames {
     symbols: Arc<Symbols>,
     /// And the text that they were made of.
     rules: Mutex<(String, Arc<Rules>)>,
 }
 
-impl Names {
+impl StackNames {
     fn rules(&self, parameters: &Parameters) -> Arc<Rules> {
         let text = parameters.text(APP_FRAME_RULES);
         let mut rules = self.rules.lock();
@@ -138,20 +138,20 @@ impl Names {
     }
 }
 
-/// Names the stacks of one process. It serves one statement and keeps what it has named.
+/// StackNames the stacks of one process. It serves one statement and keeps what it has named.
 pub struct Namer {
     symbols: Arc<Symbols>,
     rules: Arc<Rules>,
     modules: ModuleMap,
     /// Set while the process lives.
     pid: Option<i32>,
-    /// The frames that are known, by address and module generation.
-    known: HashMap<(u64, u16), Arc<[Named]>>,
+    /// The names that are known, by address and module generation.
+    known: HashMap<(u64, u16), Arc<[ResolvedFrame]>>,
 }
 
 impl Namer {
     /// All frames, innermost first.
-    pub fn stack(&mut self, stack: &[u64], generation: u16) -> Vec<Named> {
+    pub fn stack(&mut self, stack: &[u64], generation: u16) -> Vec<ResolvedFrame> {
         self.prepare(stack, generation);
         stack.iter().flat_map(|address| self.address(*address, generation).to_vec()).collect()
     }
@@ -175,8 +175,8 @@ impl Namer {
     }
 
     /// The user's own frame; of the addresses behind it none is looked up.
-    pub fn app_frame(&mut self, stack: &[u64], generation: u16) -> Option<Named> {
-        let mut frames: Vec<Named> = Vec::new();
+    pub fn app_frame(&mut self, stack: &[u64], generation: u16) -> Option<ResolvedFrame> {
+        let mut frames: Vec<ResolvedFrame> = Vec::new();
         for address in stack {
             let here = self.address(*address, generation);
             if let Some(own) = here.iter().find(|named| named.kind == FrameKind::Application) {
@@ -184,7 +184,7 @@ impl Namer {
             }
             frames.extend(here.iter().cloned());
         }
-        let chosen = Rules::app_frame(frames.iter().map(Named::kind_and_name))?;
+        let chosen = Rules::app_frame(frames.iter().map(ResolvedFrame::kind_and_name))?;
         Some(frames.swap_remove(chosen))
     }
 
@@ -198,7 +198,7 @@ impl Namer {
     }
 
     /// The frames at one return address.
-    pub fn address(&mut self, address: u64, generation: u16) -> Arc<[Named]> {
+    pub fn address(&mut self, address: u64, generation: u16) -> Arc<[ResolvedFrame]> {
         self.prepare(&[address], generation);
         self.known.get(&(address, generation)).cloned().unwrap_or_default()
     }
@@ -214,7 +214,7 @@ impl Namer {
         let key = |module: Option<(&ModuleRecord, u64)>| module.map(|(module, _)| (module.start, module.loaded));
         located.sort_by_key(|(address, module)| (key(*module), *address));
         located.dedup_by_key(|(address, _)| *address);
-        let mut named: Vec<(u64, Vec<Named>)> = Vec::with_capacity(located.len());
+        let mut named: Vec<(u64, Vec<ResolvedFrame>)> = Vec::with_capacity(located.len());
         for together in located.chunk_by(|(_, one), (_, other)| key(*one) == key(*other)) {
             match together[0].1 {
                 None => named.extend(together.iter().map(|(address, _)| (*address, vec![self.nowhere(*address)]))),
@@ -228,10 +228,10 @@ impl Namer {
     }
 
     /// Code that was made at run time, or a module that was not seen.
-    fn nowhere(&self, address: u64) -> Named {
+    fn nowhere(&self, address: u64) -> ResolvedFrame {
         let frame = SymbolFrame { function: None, file: None, line: None, is_inline: false };
         let note = Some("no module lies there".into());
-        Named {
+        ResolvedFrame {
             address,
             module: "".into(),
             build_id: "".into(),
@@ -243,14 +243,14 @@ impl Namer {
     }
 
     /// The frames at return addresses, each with its place in the module's file.
-    fn in_module(&self, module: &ModuleRecord, places: Vec<(u64, u64)>) -> Vec<(u64, Vec<Named>)> {
+    fn in_module(&self, module: &ModuleRecord, places: Vec<(u64, u64)>) -> Vec<(u64, Vec<ResolvedFrame>)> {
         let path: Arc<str> = module.path.as_str().into();
         let build_id: Arc<str> = hex(&module.build_id).into();
         let wanted = ModuleRef { path: &module.path, build_id: &module.build_id, pid: self.pid };
         // The call, not what it returns to.
         let calls: Vec<u64> = places.iter().map(|(_, offset)| offset.saturating_sub(1)).collect();
         let resolved = self.symbols.resolve(&wanted, &calls);
-        let named = |address, offset, frame: &SymbolFrame, note: &Option<Arc<str>>| Named {
+        let named = |address, offset, frame: &SymbolFrame, note: &Option<Arc<str>>| ResolvedFrame {
             address,
             module: Arc::clone(&path),
             build_id: Arc::clone(&build_id),
@@ -270,7 +270,7 @@ impl Namer {
 pub struct Namers {
     symbols: Arc<Symbols>,
     rules: Arc<Rules>,
-    /// The namers that are known, by the source's id.
+    /// The namers, by the source's id.
     known: HashMap<u64, Namer>,
 }
 

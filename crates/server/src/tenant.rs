@@ -1,6 +1,6 @@
 //! Tenants: whose rows a session may see. It knows no accounts; log-in is the session's.
 
-/// The tenant of a session. The sys tenant sees every row, a user tenant its own.
+/// A tenant. The sys tenant sees every row, a user tenant its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tenant {
     Sys,

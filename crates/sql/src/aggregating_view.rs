@@ -16,21 +16,21 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use heapql_tables::{Scope, SystemTable};
+use heapql_tables::{SystemTable, TableScope};
 
 /// Plans the queries of views; the engine implements it.
 pub(crate) trait ViewPlanner: Send + Sync {
     /// The state in which a view's query is planned as a statement of its own.
-    fn statement(&self, scope: &Arc<Scope>) -> Result<SessionState>;
+    fn statement(&self, scope: &Arc<TableScope>) -> Result<SessionState>;
 
     /// The state in which a view's query is planned as a fragment of a statement: who runs it is decided for the whole.
-    fn fragment(&self, scope: &Arc<Scope>) -> Result<SessionState>;
+    fn fragment(&self, scope: &Arc<TableScope>) -> Result<SessionState>;
 }
 
 pub(super) struct AggregatingView {
     pub(super) table: Arc<dyn SystemTable>,
     pub(super) planner: Arc<dyn ViewPlanner>,
-    pub(super) scope: Arc<Scope>,
+    pub(super) scope: Arc<TableScope>,
     pub(super) schema: SchemaRef,
     /// The whole view.
     pub(super) plan: LogicalPlan,

@@ -113,38 +113,38 @@ fn joined(plan: &Arc<dyn ExecutionPlan>, token: &Arc<CancellationToken>) -> Resu
 
 fn watched(filter: &JoinFilter, token: &Arc<CancellationToken>) -> JoinFilter {
     let inner = Arc::clone(filter.expression());
-    let expression = Arc::new(Watched { inner, token: Arc::clone(token) });
+    let expression = Arc::new(CancellableExpr { inner, token: Arc::clone(token) });
     JoinFilter::new(expression, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
 }
 
 /// An expression that looks at the token before every batch.
 #[derive(Debug)]
-struct Watched {
+struct CancellableExpr {
     inner: Arc<dyn PhysicalExpr>,
     token: Arc<CancellationToken>,
 }
 
-impl PartialEq for Watched {
-    fn eq(&self, other: &Watched) -> bool {
+impl PartialEq for CancellableExpr {
+    fn eq(&self, other: &CancellableExpr) -> bool {
         self.inner.as_ref() == other.inner.as_ref()
     }
 }
 
-impl Eq for Watched {}
+impl Eq for CancellableExpr {}
 
-impl Hash for Watched {
+impl Hash for CancellableExpr {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.inner.hash(state);
     }
 }
 
-impl fmt::Display for Watched {
+impl fmt::Display for CancellableExpr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
 }
 
-impl PhysicalExpr for Watched {
+impl PhysicalExpr for CancellableExpr {
     fn data_type(&self, input: &Schema) -> Result<DataType> {
         self.inner.data_type(input)
     }
@@ -164,7 +164,7 @@ impl PhysicalExpr for Watched {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         let inner = children.pop().unwrap_or_else(|| Arc::clone(&self.inner));
-        Ok(Arc::new(Watched { inner, token: Arc::clone(&self.token) }))
+        Ok(Arc::new(CancellableExpr { inner, token: Arc::clone(&self.token) }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

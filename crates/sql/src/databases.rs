@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::error::Result;
 use heapql_tables::provider::Provider;
-use heapql_tables::{Scope, find, listed};
+use heapql_tables::{TableScope, find, listed};
 
 use crate::aggregating_view::ViewPlanner;
 use crate::views;
@@ -17,11 +17,11 @@ use crate::views;
 pub(crate) struct Database {
     name: &'static str,
     planner: Arc<dyn ViewPlanner>,
-    scope: Arc<Scope>,
+    scope: Arc<TableScope>,
 }
 
 impl Database {
-    pub(crate) fn new(name: &'static str, planner: Arc<dyn ViewPlanner>, scope: Arc<Scope>) -> Database {
+    pub(crate) fn new(name: &'static str, planner: Arc<dyn ViewPlanner>, scope: Arc<TableScope>) -> Database {
         Database { name, planner, scope }
     }
 }

@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 use heapql_registry::Usage;
 use heapql_server::database::{HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_INFORMATION_SCHEMA};
 use heapql_server::{ClusterQuery, Dialect, Failure, Server};
-use heapql_tables::{Scope, functions};
+use heapql_tables::{TableScope, functions};
 
 use crate::aggregating_view::ViewPlanner;
 use crate::databases::{Database, SearchPath};
@@ -92,7 +92,7 @@ impl Engine {
     pub(crate) fn statement(
         self: &Arc<Self>,
         dialect: Dialect,
-        scope: &Arc<Scope>,
+        scope: &Arc<TableScope>,
         extra: Option<Arc<dyn SchemaProvider>>,
     ) -> Result<SessionState, Failure> {
         let state = self.fragment(dialect, scope, extra)?;
@@ -106,7 +106,7 @@ impl Engine {
     pub(crate) fn fragment(
         self: &Arc<Self>,
         dialect: Dialect,
-        scope: &Arc<Scope>,
+        scope: &Arc<TableScope>,
         extra: Option<Arc<dyn SchemaProvider>>,
     ) -> Result<SessionState, Failure> {
         let mut state = match dialect {
@@ -128,7 +128,7 @@ impl Engine {
     fn catalog(
         self: &Arc<Self>,
         dialect: Dialect,
-        scope: &Arc<Scope>,
+        scope: &Arc<TableScope>,
         extra: Option<Arc<dyn SchemaProvider>>,
     ) -> Catalog {
         let planner: Arc<dyn ViewPlanner> = Arc::new(EngineViews(Arc::clone(self)));
@@ -155,11 +155,11 @@ impl Engine {
 struct EngineViews(Arc<Engine>);
 
 impl ViewPlanner for EngineViews {
-    fn statement(&self, scope: &Arc<Scope>) -> Result<SessionState> {
+    fn statement(&self, scope: &Arc<TableScope>) -> Result<SessionState> {
         Ok(self.0.statement(Dialect::Postgres, scope, None)?)
     }
 
-    fn fragment(&self, scope: &Arc<Scope>) -> Result<SessionState> {
+    fn fragment(&self, scope: &Arc<TableScope>) -> Result<SessionState> {
         Ok(self.0.fragment(Dialect::Postgres, scope, None)?)
     }
 }
@@ -207,23 +207,23 @@ fn spreading(
     distributor: &Arc<dyn Distributor>,
 ) -> SessionState {
     let config = state.config().clone().with_extension(Arc::clone(cluster_query));
-    let rule = Arc::new(Spread { distributor: Arc::clone(distributor), cluster_query: Arc::clone(cluster_query) });
+    let rule = Arc::new(SpreadRule { distributor: Arc::clone(distributor), cluster_query: Arc::clone(cluster_query) });
     SessionStateBuilder::new_from_existing(state).with_config(config).with_physical_optimizer_rule(rule).build()
 }
 
 /// After all other rules: what the engine has planned over partitions goes to the servers that hold them.
-struct Spread {
+struct SpreadRule {
     distributor: Arc<dyn Distributor>,
     cluster_query: Arc<ClusterQuery>,
 }
 
-impl std::fmt::Debug for Spread {
+impl std::fmt::Debug for SpreadRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Spread({:?})", self.cluster_query)
+        write!(f, "SpreadRule({:?})", self.cluster_query)
     }
 }
 
-impl PhysicalOptimizerRule for Spread {
+impl PhysicalOptimizerRule for SpreadRule {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         self.distributor.spread(plan, &self.cluster_query)
     }

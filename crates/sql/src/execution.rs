@@ -14,25 +14,25 @@ use datafusion::scalar::ScalarValue;
 
 use crate::cancellable::{CancellationToken, cancellable};
 use crate::query::{Constants, Query, Tree, Values, parameter_count};
-use crate::running::Running;
+use crate::running::RunningStatement;
 use crate::session::{Outcome, Prepared, Session};
 use crate::settings::{CLUSTER_LOCAL, CLUSTER_STRICT};
 use crate::statements;
 use crate::statements::{Answer, Context};
 use crate::text::split;
-use crate::text::tokens::{Lexed, lex};
+use crate::text::tokens::{TokenStream, lex};
 use heapql_server::ClusterQuery;
 use heapql_server::Dialect;
 use heapql_server::diagnostics::Diagnostics;
 use heapql_server::failure::{Failure, FailureKind, Warning};
 use heapql_server::parameters::CLUSTER_TIMEOUT;
-use heapql_tables::Scope;
+use heapql_tables::TableScope;
 use heapql_tables::listing::Listing;
 
 /// The name under which a hand-made answer is filtered by its WHERE.
 const LISTING: &str = "listing";
 
-/// What goes with a running statement.
+/// The diagnostics and the cancellation of a running statement.
 pub(crate) struct StatementContext {
     pub(crate) diagnostics: Diagnostics,
     pub(crate) token: Arc<CancellationToken>,
@@ -72,8 +72,8 @@ impl Session {
         self.run(&prepared.text, &values).await
     }
 
-    fn begin(&self, text: &str) -> Running {
-        Running::begin(self.server().connections(), self.connection_id(), text, self.settings().timeout())
+    fn begin(&self, text: &str) -> RunningStatement {
+        RunningStatement::begin(self.server().connections(), self.connection_id(), text, self.settings().timeout())
     }
 
     async fn run(&self, text: &str, values: &[ScalarValue]) -> Result<Outcome, Failure> {
@@ -99,7 +99,7 @@ impl Session {
 
     pub(crate) async fn start(
         &self,
-        lexed: &Lexed<'_>,
+        lexed: &TokenStream<'_>,
         values: &[ScalarValue],
         at: &StatementContext,
     ) -> Result<Execution, Failure> {
@@ -122,7 +122,7 @@ impl Session {
 
     async fn query(
         &self,
-        lexed: &Lexed<'_>,
+        lexed: &TokenStream<'_>,
         values: &[ScalarValue],
         at: &StatementContext,
     ) -> Result<Execution, Failure> {
@@ -148,7 +148,7 @@ impl Session {
         self.run_query(&state, Query { plan: query.plan, schema: listing.schema() }, &at.token).await
     }
 
-    /// What PREPARE tells: nothing runs and nothing changes.
+    /// Describes a statement for PREPARE: nothing runs and nothing changes.
     pub(crate) async fn describe(
         &self,
         text: &str,
@@ -184,7 +184,7 @@ impl Session {
     /// Declared types win, then those that the engine infers; what is left is text.
     async fn described(
         &self,
-        lexed: &Lexed<'_>,
+        lexed: &TokenStream<'_>,
         declared: &[Option<DataType>],
         count: usize,
         diagnostics: &Diagnostics,
@@ -211,7 +211,7 @@ impl Session {
         };
         let (server, diagnostics) = (Arc::clone(self.server()), diagnostics.clone());
         let cluster_query = self.cluster_query(&diagnostics);
-        let scope = Scope { server, tenant: self.tenant(), catalog, diagnostics, cluster_query };
+        let scope = TableScope { server, tenant: self.tenant(), catalog, diagnostics, cluster_query };
         self.engine().statement(self.dialect(), &Arc::new(scope), extra)
     }
 

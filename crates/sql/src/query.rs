@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast::Statement;
 pub(crate) use constants::Constants;
 pub(crate) use literal::parameter_count;
 
-use crate::text::tokens::Lexed;
+use crate::text::tokens::TokenStream;
 use headings::Headings;
 use heapql_server::dialect::Dialect;
 use heapql_server::{Failure, missing_table};
@@ -31,7 +31,7 @@ pub(crate) struct Query {
     pub(crate) schema: SchemaRef,
 }
 
-/// The replacements of a statement's parameters.
+/// The replacement of each parameter.
 pub(crate) enum Values<'a> {
     Bound(&'a [ScalarValue]),
     /// Only the types are known.
@@ -45,7 +45,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    pub(crate) fn parse(lexed: &Lexed<'_>, dialect: Dialect, constants: &Constants<'_>) -> Result<Tree, Failure> {
+    pub(crate) fn parse(lexed: &TokenStream<'_>, dialect: Dialect, constants: &Constants<'_>) -> Result<Tree, Failure> {
         let mut statement = parse::statement(lexed, dialect)?;
         guard::check_statement(&statement)?;
         let headings = Headings::of(&statement, lexed, dialect);

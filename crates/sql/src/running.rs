@@ -21,32 +21,37 @@ use heapql_server::diagnostics::Diagnostics;
 use heapql_server::failure::{Failure, FailureKind, Warning};
 
 /// From the first token to the last row; the list of connections shows it.
-pub(crate) struct Running {
+pub(crate) struct RunningStatement {
     /// Resolves to the reason when the statement is to stop. Asked by planning and by every batch.
     stop: BoxFuture<'static, Failure>,
     /// The same for computations that cannot wait.
     token: Arc<CancellationToken>,
-    _listed: Listed,
+    _listed: ListEntry,
 }
 
-struct Listed {
+struct ListEntry {
     connections: Arc<Connections>,
     id: u32,
 }
 
-impl Drop for Listed {
+impl Drop for ListEntry {
     fn drop(&mut self) {
         self.connections.end(self.id);
     }
 }
 
-impl Running {
-    pub(crate) fn begin(connections: &Arc<Connections>, id: u32, text: &str, timeout: Option<Duration>) -> Running {
+impl RunningStatement {
+    pub(crate) fn begin(
+        connections: &Arc<Connections>,
+        id: u32,
+        text: &str,
+        timeout: Option<Duration>,
+    ) -> RunningStatement {
         connections.begin(id, "Query", text);
         let token = Arc::new(CancellationToken::new(connections.cancellations(id), timeout));
         let stop = Arc::clone(&token).wait().boxed();
-        let listed = Listed { connections: Arc::clone(connections), id };
-        Running { stop, token, _listed: listed }
+        let listed = ListEntry { connections: Arc::clone(connections), id };
+        RunningStatement { stop, token, _listed: listed }
     }
 
     pub(crate) fn token(&self) -> Arc<CancellationToken> {
@@ -78,7 +83,7 @@ struct Rows {
     schema: SchemaRef,
     diagnostics: Diagnostics,
     /// Dropped at the end, so that the statement is over before the client has read the last packet.
-    live: Option<(SendableRecordBatchStream, Running)>,
+    live: Option<(SendableRecordBatchStream, RunningStatement)>,
 }
 
 impl Rows {

@@ -16,7 +16,7 @@ use heapql_server::failure::{Failure, FailureKind, Warning};
 use heapql_server::server::Server;
 use heapql_server::tenant::Tenant;
 
-/// Who wants a session. The password has been checked.
+/// The claim of a client that wants a session. The password has been checked.
 pub struct Login {
     /// As sent: `root@sys`; without `@` the tenant is sys.
     pub user: String,
@@ -46,7 +46,7 @@ struct State {
     diagnostics: Diagnostics,
 }
 
-/// What a statement gives.
+/// The result of a statement.
 pub enum Outcome {
     Rows {
         schema: SchemaRef,
@@ -110,7 +110,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Of the last statement that was not itself about warnings; of a query they are complete when its rows have ended.
+    /// Warnings of the last statement that was not itself about warnings; a query's are complete when its rows have ended.
     pub fn warnings(&self) -> Vec<Warning> {
         self.diagnosed().into_iter().filter(|warning| warning.level != "Error").collect()
     }

@@ -20,9 +20,9 @@ pub(crate) struct Settings {
     dialect: Dialect,
 }
 
-/// The outcome of a SET.
+/// The result of a SET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accepted {
+pub(crate) enum SetOutcome {
     Yes,
     /// A name that nobody reads.
     Unknown,
@@ -57,14 +57,14 @@ impl Settings {
         self.defaults.get(name.as_str()).cloned()
     }
 
-    pub(crate) fn set(&self, name: &str, value: &str) -> Result<Accepted, Failure> {
+    pub(crate) fn set(&self, name: &str, value: &str) -> Result<SetOutcome, Failure> {
         let name = name.to_ascii_lowercase();
         let known = self.defaults.contains_key(name.as_str());
         if !known && !name.starts_with('@') {
-            return Ok(Accepted::Unknown);
+            return Ok(SetOutcome::Unknown);
         }
         if is_fixed(&name) {
-            return Ok(Accepted::Fixed);
+            return Ok(SetOutcome::Fixed);
         }
         if [CLUSTER_STRICT, CLUSTER_LOCAL].contains(&&*name)
             && !matches!(value.to_ascii_lowercase().as_str(), "0" | "1" | "on" | "off" | "true" | "false")
@@ -84,7 +84,7 @@ impl Settings {
             ));
         }
         changed.insert(name, value.to_owned());
-        Ok(Accepted::Yes)
+        Ok(SetOutcome::Yes)
     }
 
     pub(crate) fn reset(&self, name: &str) {
@@ -162,7 +162,7 @@ fn switched(value: &str) -> &str {
     }
 }
 
-/// Whether a client may read a setting but not change it.
+/// The settings that a client may read but not change.
 fn is_fixed(name: &str) -> bool {
     name.starts_with("version") || name.starts_with("server_") || mysql::FIXED.contains(&name)
 }
@@ -181,7 +181,7 @@ mod tests {
         let postgres = settings(Dialect::Postgres);
         assert_eq!(postgres.timeout(), None);
         for (text, millis) in [("5s", 5_000), ("250", 250), ("100 ms", 100), ("1min", 60_000)] {
-            assert_eq!(postgres.set("Statement_Timeout", text), Ok(Accepted::Yes));
+            assert_eq!(postgres.set("Statement_Timeout", text), Ok(SetOutcome::Yes));
             assert_eq!(postgres.timeout(), Some(Duration::from_millis(millis)));
         }
         for text in ["-1", "soon", "", "1 fortnight"] {
@@ -194,8 +194,8 @@ mod tests {
     #[test]
     fn unknown_names_are_told_apart() {
         let mysql = settings(Dialect::MySql);
-        assert_eq!(mysql.set("no_such_thing", "1"), Ok(Accepted::Unknown));
-        assert_eq!(mysql.set("@mine", "1"), Ok(Accepted::Yes));
+        assert_eq!(mysql.set("no_such_thing", "1"), Ok(SetOutcome::Unknown));
+        assert_eq!(mysql.set("@mine", "1"), Ok(SetOutcome::Yes));
         assert_eq!(mysql.get("@MINE").as_deref(), Some("1"));
     }
 }

@@ -15,13 +15,13 @@ mod warnings;
 use futures::future::BoxFuture;
 
 use crate::session::Session;
-use crate::text::tokens::{Cursor, Lexed};
+use crate::text::tokens::{Cursor, TokenStream};
 use heapql_server::diagnostics::Diagnostics;
 use heapql_server::dialect::Dialect;
 use heapql_server::failure::{Failure, Warning};
 use heapql_tables::listing::Listing;
 
-/// What answers a statement that is not a query.
+/// The answer to a statement that is not a query.
 pub(crate) enum Answer {
     /// Nothing but a tag.
     Done(String),
@@ -39,7 +39,7 @@ impl Answer {
     }
 }
 
-/// What a case may use.
+/// The context that a case may use.
 pub(crate) struct Context<'a> {
     pub(crate) session: &'a Session,
     pub(crate) diagnostics: &'a Diagnostics,
@@ -86,7 +86,7 @@ const CASES: &[(&str, In, Run)] = &[
 ];
 
 /// The answer of the first case that takes the statement, if any.
-pub(crate) fn answer(context: &Context<'_>, lexed: &Lexed<'_>) -> Result<Option<Answer>, Failure> {
+pub(crate) fn answer(context: &Context<'_>, lexed: &TokenStream<'_>) -> Result<Option<Answer>, Failure> {
     let dialect = context.session.dialect();
     let speaks = |wanted: In| match wanted {
         In::Both => true,
@@ -106,7 +106,7 @@ pub(crate) fn answer(context: &Context<'_>, lexed: &Lexed<'_>) -> Result<Option<
 }
 
 /// Whether the statement only looks at the warnings of the one before, and so must not replace them.
-pub(crate) fn is_diagnostic(lexed: &Lexed<'_>) -> bool {
+pub(crate) fn is_diagnostic(lexed: &TokenStream<'_>) -> bool {
     let mut cursor = lexed.cursor();
     cursor.words("SHOW") && (cursor.words("WARNINGS") || cursor.words("ERRORS") || cursor.words("COUNT"))
 }

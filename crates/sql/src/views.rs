@@ -8,7 +8,7 @@ use datafusion::common::Column;
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, col, ident};
-use heapql_tables::{Scope, SystemTable, schema_of};
+use heapql_tables::{SystemTable, TableScope, schema_of};
 
 use crate::aggregating_view::{AggregatingView, ViewPlanner};
 
@@ -17,7 +17,7 @@ pub(crate) async fn provider(
     table: &Arc<dyn SystemTable>,
     query: &'static str,
     planner: &Arc<dyn ViewPlanner>,
-    scope: &Arc<Scope>,
+    scope: &Arc<TableScope>,
 ) -> Result<Arc<dyn TableProvider>> {
     let state = planner.statement(scope)?;
     let plan = state.create_logical_plan(query).await?;

@@ -1,6 +1,5 @@
-//! What servers of a cluster ask of each other that is no query: a mark on all of them, names for stacks, a profile.
-//! The cluster crate carries the bytes; both ends are here. Called by the functions that need other servers, and by the
-//! cluster crate through `Server::answer`.
+//! Calls between servers of a cluster that are no queries: a mark on all of them, names for stacks, a profile. The cluster
+//! crate carries the bytes; `answer` is the other end.
 //!
 //! A call and its answer are JSON. What a server cannot do is an answer, too: it is there, and others need not do without it.
 
@@ -9,7 +8,7 @@ use std::net::SocketAddr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::heap::Wanted;
+use crate::heap::ProfileFilter;
 use heapql_server::ClusterQuery;
 use heapql_server::failure::{Failure, FailureKind};
 
@@ -22,10 +21,10 @@ pub(crate) enum Call {
     /// For each stack its names, or none if no process here has it.
     Symbolize { tenant: i64, stacks: Vec<Vec<u64>> },
     /// A `heap::Written` for each moment: the name of a mark, a time, or now.
-    Profile { tenant: i64, wanted: Wanted, moments: Vec<Option<String>> },
+    Profile { tenant: i64, wanted: ProfileFilter, moments: Vec<Option<String>> },
 }
 
-/// Asks all other servers, at once; the answers are in the order of their addresses. Who gives none is missing.
+/// Asks all other servers, at once; the answers are in the order of their addresses. A server that gives none is missing.
 pub(crate) async fn ask<A>(cluster_query: &ClusterQuery, call: &Call) -> Result<Vec<(SocketAddr, A)>, Failure>
 where
     A: DeserializeOwned + Send + 'static,

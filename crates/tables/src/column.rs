@@ -12,7 +12,7 @@ pub const MYSQL_TYPE: &str = "mysql_type";
 
 /// The type of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// UTF-8 text.
     Text,
     /// A signed 64-bit integer.
@@ -70,7 +70,7 @@ pub struct Column {
     /// The name, in lower case.
     pub name: &'static str,
     /// The type for the engine.
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// The type that MySQL clients see, such as `varchar(46)`.
     pub mysql_type: &'static str,
     /// Whether a value may be NULL.
@@ -82,29 +82,34 @@ pub struct Column {
 }
 
 impl Column {
-    pub(crate) const fn new(name: &'static str, kind: Kind, mysql_type: &'static str, comment: &'static str) -> Column {
+    pub(crate) const fn new(
+        name: &'static str,
+        kind: ColumnKind,
+        mysql_type: &'static str,
+        comment: &'static str,
+    ) -> Column {
         Column { name, kind, mysql_type, nullable: false, unit: Unit::None, comment }
     }
 
     /// The column of a kind with the MySQL type that goes with it; a text's type says its length.
-    pub(crate) const fn of(kind: Kind, name: &'static str, comment: &'static str) -> Column {
+    pub(crate) const fn of(kind: ColumnKind, name: &'static str, comment: &'static str) -> Column {
         let mysql_type = match kind {
-            Kind::Text => "varchar(4096)",
-            Kind::Int => "bigint(20)",
-            Kind::Float => "double",
-            Kind::Bool => "tinyint(1)",
-            Kind::Time => "datetime(6)",
+            ColumnKind::Text => "varchar(4096)",
+            ColumnKind::Int => "bigint(20)",
+            ColumnKind::Float => "double",
+            ColumnKind::Bool => "tinyint(1)",
+            ColumnKind::Time => "datetime(6)",
         };
         Column::new(name, kind, mysql_type, comment)
     }
 
     fn field(&self) -> Field {
         let kind = match self.kind {
-            Kind::Text => DataType::Utf8View,
-            Kind::Int => DataType::Int64,
-            Kind::Float => DataType::Float64,
-            Kind::Bool => DataType::Boolean,
-            Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
+            ColumnKind::Text => DataType::Utf8View,
+            ColumnKind::Int => DataType::Int64,
+            ColumnKind::Float => DataType::Float64,
+            ColumnKind::Bool => DataType::Boolean,
+            ColumnKind::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
         };
         let metadata = HashMap::from([(MYSQL_TYPE.to_owned(), self.mysql_type.to_owned())]);
         Field::new(self.name, kind, self.nullable).with_metadata(metadata)

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use heapql_registry::{Callsite, Source};
-use heapql_server::symbols::{Named, Namer, kind_name};
+use heapql_server::symbols::{Namer, ResolvedFrame, kind_name};
 use heapql_symbols::{FrameKind, Rules};
 
 use crate::column::Unit;
@@ -32,7 +32,7 @@ pub(crate) struct Row {
     callsite: Arc<Callsite>,
     stack_id: Arc<str>,
     frame: i64,
-    named: Named,
+    named: ResolvedFrame,
     function: String,
     is_self: bool,
     is_repeat: bool,
@@ -154,10 +154,10 @@ fn write_hex(value: u64, text: &mut String) {
 fn rows(source: &Source, namer: &mut Namer, callsite: Arc<Callsite>, stack_id: Arc<str>) -> Vec<Row> {
     let (state, is_server) = (state_name(source), source.is_own());
     let named = namer.stack(&callsite.stack, callsite.module_generation);
-    let app_frame = Rules::app_frame(named.iter().map(Named::kind_and_name));
+    let app_frame = Rules::app_frame(named.iter().map(ResolvedFrame::kind_and_name));
     let own = named.iter().position(|named| named.kind != FrameKind::Allocator).unwrap_or(0);
     let mut seen = HashSet::new();
-    let row = |(index, named): (usize, Named)| {
+    let row = |(index, named): (usize, ResolvedFrame)| {
         let function = named.function();
         let is_repeat = !seen.insert((function.clone(), Arc::clone(&named.module)));
         Row {

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use datafusion::error::Result;
 use datafusion::execution::{FunctionRegistry, SessionState};
 
-use crate::Scope;
+use crate::TableScope;
 
 pub use sleep::sleep;
 pub use symbolize::known_stacks;
 
 /// Adds the functions that see what the statement's tables see.
-pub fn equip(state: &mut SessionState, scope: &Arc<Scope>) -> Result<()> {
+pub fn equip(state: &mut SessionState, scope: &Arc<TableScope>) -> Result<()> {
     state.register_udf(Arc::new(symbolize::symbolize(scope)))?;
     state.register_udf(Arc::new(mark::mark(scope)))?;
     state.register_udf(Arc::new(mark::unmark(scope)))?;

@@ -12,7 +12,7 @@ use heapql_server::{Failure, FailureKind, Server};
 use crate::column::Unit;
 use crate::malloc_sample_info::write_addresses;
 use crate::provider::Provider;
-use crate::scope::Scope;
+use crate::scope::TableScope;
 use crate::table::SystemTable;
 use crate::typed_column::TypedColumn;
 use crate::typed_table::{Chunks, Reading, TypedTable};
@@ -20,7 +20,7 @@ use crate::typed_table::{Chunks, Reading, TypedTable};
 /// The columns of this table.
 type Column = TypedColumn<Row>;
 
-/// Between two moments.
+/// Interval two moments.
 #[derive(Debug)]
 struct Growth {
     arguments: Vec<String>,
@@ -31,7 +31,11 @@ struct Growth {
 
 pub(crate) const NAME: &str = "growth";
 
-pub(crate) fn provider(scope: &Arc<Scope>, from: &str, until: Option<&str>) -> Result<Arc<dyn TableProvider>, Failure> {
+pub(crate) fn provider(
+    scope: &Arc<TableScope>,
+    from: &str,
+    until: Option<&str>,
+) -> Result<Arc<dyn TableProvider>, Failure> {
     Ok(Arc::new(Provider::new(table(&scope.server, from, until)?, Arc::clone(scope))))
 }
 
@@ -51,17 +55,17 @@ pub(crate) fn table(server: &Server, from: &str, until: Option<&str>) -> Result<
 pub(crate) struct Row {
     pid: i64,
     growth: CallsiteGrowth,
-    between: Between,
+    between: Interval,
 }
 
 /// The two moments as times.
 #[derive(Clone, Copy)]
-struct Between {
+struct Interval {
     from: SystemTime,
     to: SystemTime,
 }
 
-impl Between {
+impl Interval {
     fn minutes(self) -> f64 {
         self.to.duration_since(self.from).unwrap_or_default().as_secs_f64() / 60.0
     }
@@ -132,7 +136,7 @@ impl TypedTable for Growth {
     fn rows(&self, reading: &Reading<Row>) -> Chunks<Row> {
         let visible = reading.visible();
         let sources = visible.callsites(|source| reading.may_pass(&PID, source.pid().into()), |_| true);
-        let between = Between { from: self.from.at, to: self.to.as_ref().map_or_else(SystemTime::now, |to| to.at) };
+        let between = Interval { from: self.from.at, to: self.to.as_ref().map_or_else(SystemTime::now, |to| to.at) };
         let mut rows = Vec::new();
         for (source, callsites) in sources {
             let pid = i64::from(source.pid());

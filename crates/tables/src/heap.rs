@@ -15,17 +15,17 @@ use heapql_profile::{Profile, ProfileModule, Stack, Values};
 use heapql_registry::{Callsite, Counters, Estimate, Point, ProcessKey, Snapshot, Source, SourceState};
 use serde::{Deserialize, Serialize};
 
-use crate::Scope;
+use crate::TableScope;
 use crate::calls;
 use crate::calls::Call;
 use heapql_server::failure::{Failure, FailureKind, Warning};
 use locations::LocationTable;
 
-pub use written::Written;
+pub use written::ProfileRecord;
 
-/// Of which allocations.
+/// The allocations that a profile covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct ProfileFilter {
     /// On every server that has such a process. None: every process that is alive but the servers; if none is, those that
     /// have ended.
     pub pid: Option<i64>,
@@ -36,9 +36,9 @@ pub struct Wanted {
     pub process_frames: bool,
 }
 
-/// What one server has of it, at one moment.
+/// One server's fragment of a profile, at one moment.
 #[derive(Debug)]
-pub struct Part {
+pub struct ProfileFragment {
     taken_at: SystemTime,
     processes: Vec<Process>,
     /// They have ended: none here is alive, and none was asked for.
@@ -63,8 +63,8 @@ struct Process {
 
 /// One profile for each moment: the name of a mark, a time, or now. Those who do not answer are missing, and it says so.
 pub async fn profiles(
-    scope: &Arc<Scope>,
-    wanted: &Wanted,
+    scope: &Arc<TableScope>,
+    wanted: &ProfileFilter,
     moments: Vec<Option<String>>,
 ) -> Result<Vec<Profile>, Failure> {
     let lost = |defect| Failure::new(FailureKind::Internal, format!("the profile could not be made: {defect}"));
@@ -79,16 +79,16 @@ pub async fn profiles(
             None => Ok(Vec::new()),
             Some(cluster_query) => {
                 let call = Call::Profile { tenant, wanted: wanted.clone(), moments };
-                calls::ask::<Vec<Written>>(cluster_query, &call).await
+                calls::ask::<Vec<ProfileRecord>>(cluster_query, &call).await
             }
         }
     });
     let own = scope.server.address();
     let mut all: Vec<_> = here.map_err(lost)??.into_iter().map(|part| vec![(own, part)]).collect();
     for (member, written) in others? {
-        let unreadable = written.iter().flat_map(Written::warnings).map(|why| format!("server {member}: {why}"));
+        let unreadable = written.iter().flat_map(ProfileRecord::warnings).map(|why| format!("server {member}: {why}"));
         unreadable.for_each(|why| scope.diagnostics.push(Warning::new(FailureKind::Query, why)));
-        let parts: Option<Vec<Part>> = written.into_iter().map(Written::part).collect();
+        let parts: Option<Vec<ProfileFragment>> = written.into_iter().map(ProfileRecord::part).collect();
         match (parts.filter(|parts| parts.len() == count), &scope.cluster_query) {
             (Some(parts), _) => all.iter_mut().zip(parts).for_each(|(all, part)| all.push((member, part))),
             (None, Some(cluster_query)) => cluster_query.miss(member, "its profile is of another version")?,
@@ -100,13 +100,21 @@ pub async fn profiles(
 }
 
 /// This server's, for another.
-pub fn written(scope: &Scope, wanted: &Wanted, moments: &[Option<String>]) -> Result<Vec<Written>, Failure> {
+pub fn written(
+    scope: &TableScope,
+    wanted: &ProfileFilter,
+    moments: &[Option<String>],
+) -> Result<Vec<ProfileRecord>, Failure> {
     let parts = parts(scope, wanted, moments)?;
     let warnings: Vec<String> = scope.diagnostics.list().into_iter().map(|warning| warning.message).collect();
-    Ok(parts.iter().map(|part| Written::new(part, &warnings)).collect())
+    Ok(parts.iter().map(|part| ProfileRecord::new(part, &warnings)).collect())
 }
 
-fn parts(scope: &Scope, wanted: &Wanted, moments: &[Option<String>]) -> Result<Vec<Part>, Failure> {
+fn parts(
+    scope: &TableScope,
+    wanted: &ProfileFilter,
+    moments: &[Option<String>],
+) -> Result<Vec<ProfileFragment>, Failure> {
     let snapshot = |moment: &Option<String>| moment.as_deref().map(|text| scope.server.moment(text)).transpose();
     let snapshots = moments.iter().map(snapshot).collect::<Result<Vec<_>, _>>()?;
     if let [Some(earlier), Some(later)] = &snapshots[..]
@@ -117,7 +125,7 @@ fn parts(scope: &Scope, wanted: &Wanted, moments: &[Option<String>]) -> Result<V
     Ok(snapshots.iter().map(|snapshot| part(scope, wanted, snapshot.as_deref())).collect())
 }
 
-fn part(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> Part {
+fn part(scope: &TableScope, wanted: &ProfileFilter, at: Option<&Snapshot>) -> ProfileFragment {
     let Sources { chosen, is_of_ended, ended, server_pid } = wanted_sources(scope, wanted);
     let mut table = LocationTable::new(scope);
     let mut errors = Errors::default();
@@ -134,7 +142,7 @@ fn part(scope: &Scope, wanted: &Wanted, at: Option<&Snapshot>) -> Part {
         }
     }
     let unrecorded = chosen.iter().map(|(source, _)| source.unrecorded());
-    Part {
+    ProfileFragment {
         taken_at: at.map_or_else(SystemTime::now, |snapshot| snapshot.at),
         processes: chosen.iter().map(|(source, _)| process(source)).collect(),
         is_of_ended,
@@ -162,7 +170,7 @@ struct Sources {
     server_pid: Option<u32>,
 }
 
-fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
+fn wanted_sources(scope: &TableScope, wanted: &ProfileFilter) -> Sources {
     let is_wanted = |counters: &Counters| counters.live_count > 0 || (wanted.with_freed && counters.total_count > 0);
     let mut readable = scope.visible().callsites(|_| true, is_wanted);
     // In this order the error of the sum is exact.
@@ -185,11 +193,11 @@ fn wanted_sources(scope: &Scope, wanted: &Wanted) -> Sources {
     Sources { chosen: others, is_of_ended: true, ended: 0, server_pid }
 }
 
-fn is_wanted(wanted: &Wanted, callsite: &Callsite) -> bool {
+fn is_wanted(wanted: &ProfileFilter, callsite: &Callsite) -> bool {
     wanted.label.as_deref().is_none_or(|label| label == &*callsite.label)
 }
 
-/// What the errors of sums come from: now, and at a snapshot.
+/// The sources of a sum's error: estimates of now, and variances of a snapshot.
 #[derive(Default)]
 struct Errors {
     count: Estimate,
@@ -199,7 +207,7 @@ struct Errors {
 }
 
 impl Errors {
-    /// What a callsite has, or had; none if it was not there.
+    /// The values of a callsite now or then; none if it was not there.
     fn values(&mut self, callsite: &Callsite, points: Option<&HashMap<u64, Point>>) -> Option<Values> {
         let Some(points) = points else {
             let counters = &callsite.counters;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use heapql_server::database::{HEAPQL, INFORMATION_SCHEMA, OCEANBASE};
 
-use crate::column::{Column, Kind};
+use crate::column::{Column, ColumnKind};
 use crate::databases::{kind, listed};
 use crate::typed_column::TypedColumn;
 use crate::typed_table::{Chunks, Reading, TypedTable};
@@ -46,11 +46,11 @@ impl TypedTable for HeapqlColumns {
         TypedColumn::text("column_name", "varchar(64)", "name of the column", |row| row.column.name),
         TypedColumn::int("ordinal_position", "place of the column, from 1", |row| row.position),
         TypedColumn::text("kind", "varchar(16)", "text, int, float, bool or time", |row| match row.column.kind {
-            Kind::Text => "text",
-            Kind::Int => "int",
-            Kind::Float => "float",
-            Kind::Bool => "bool",
-            Kind::Time => "time",
+            ColumnKind::Text => "text",
+            ColumnKind::Int => "int",
+            ColumnKind::Float => "float",
+            ColumnKind::Bool => "bool",
+            ColumnKind::Time => "time",
         }),
         TypedColumn::text("mysql_type", "varchar(64)", "type that MySQL clients see", |row| row.column.mysql_type),
         TypedColumn::text("mysql_type_name", "varchar(64)", "that type without its length", |row| {

@@ -42,8 +42,8 @@ mod view;
 mod visible;
 
 pub use answer::answer;
-pub use column::{Column, Kind, MYSQL_TYPE, Unit, schema_of};
+pub use column::{Column, ColumnKind, MYSQL_TYPE, Unit, schema_of};
 pub use databases::{closest, find, kind, listed, shared, unknown_table};
 pub use parameter_stat::STAT as PARAMETER_STAT;
-pub use scope::Scope;
+pub use scope::TableScope;
 pub use table::SystemTable;

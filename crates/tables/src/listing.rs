@@ -11,7 +11,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::Result;
 
-use crate::{Kind, MYSQL_TYPE};
+use crate::{ColumnKind, MYSQL_TYPE};
 use heapql_server::like;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,20 +56,20 @@ impl Cell {
 }
 
 /// The values of one column. A time is microseconds since 1970.
-pub fn cells<'a>(kind: Kind, cells: impl Iterator<Item = &'a Cell>) -> ArrayRef {
+pub fn cells<'a>(kind: ColumnKind, cells: impl Iterator<Item = &'a Cell>) -> ArrayRef {
     match kind {
-        Kind::Text => Arc::new(cells.map(Cell::text).collect::<StringViewArray>()),
-        Kind::Int => Arc::new(cells.map(Cell::int).collect::<Int64Array>()),
-        Kind::Float => Arc::new(cells.map(|cell| cell.int().map(|value| value as f64)).collect::<Float64Array>()),
-        Kind::Bool => Arc::new(cells.map(|cell| cell.int().map(|value| value != 0)).collect::<BooleanArray>()),
-        Kind::Time => Arc::new(cells.map(Cell::int).collect::<TimestampMicrosecondArray>()),
+        ColumnKind::Text => Arc::new(cells.map(Cell::text).collect::<StringViewArray>()),
+        ColumnKind::Int => Arc::new(cells.map(Cell::int).collect::<Int64Array>()),
+        ColumnKind::Float => Arc::new(cells.map(|cell| cell.int().map(|value| value as f64)).collect::<Float64Array>()),
+        ColumnKind::Bool => Arc::new(cells.map(|cell| cell.int().map(|value| value != 0)).collect::<BooleanArray>()),
+        ColumnKind::Time => Arc::new(cells.map(Cell::int).collect::<TimestampMicrosecondArray>()),
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heading {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ColumnKind,
     pub mysql_type: &'static str,
 }
 
@@ -82,13 +82,13 @@ pub struct Listing {
 impl Listing {
     /// Text columns with these headings; `int` turns one into a number.
     pub fn new<const N: usize>(headings: [&str; N]) -> Listing {
-        let text = |name: &str| Heading { name: name.to_owned(), kind: Kind::Text, mysql_type: "varchar(4096)" };
+        let text = |name: &str| Heading { name: name.to_owned(), kind: ColumnKind::Text, mysql_type: "varchar(4096)" };
         Listing { headings: headings.map(text).into(), rows: Vec::new() }
     }
 
     pub fn int(mut self, heading: &str) -> Listing {
         for column in self.headings.iter_mut().filter(|column| column.name == heading) {
-            column.kind = Kind::Int;
+            column.kind = ColumnKind::Int;
             column.mysql_type = "bigint(20)";
         }
         self
@@ -110,10 +110,10 @@ impl Listing {
     pub fn schema(&self) -> SchemaRef {
         let field = |heading: &Heading| {
             let kind = match heading.kind {
-                Kind::Int => DataType::Int64,
-                Kind::Float => DataType::Float64,
-                Kind::Bool => DataType::Boolean,
-                Kind::Text | Kind::Time => DataType::Utf8View,
+                ColumnKind::Int => DataType::Int64,
+                ColumnKind::Float => DataType::Float64,
+                ColumnKind::Bool => DataType::Boolean,
+                ColumnKind::Text | ColumnKind::Time => DataType::Utf8View,
             };
             let metadata = HashMap::from([(MYSQL_TYPE.to_owned(), heading.mysql_type.to_owned())]);
             Field::new(&heading.name, kind, true).with_metadata(metadata)

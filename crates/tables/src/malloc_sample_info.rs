@@ -79,7 +79,7 @@ pub(crate) struct Row {
     alloc_bytes: i64,
 }
 
-/// What makes two callsites one row. The program is a number: addresses of different programs never mix.
+/// The key under which callsites become one row. The program is a number: addresses of different programs never mix.
 #[derive(PartialEq, Eq, Hash)]
 struct Key<'a> {
     program: usize,

@@ -29,8 +29,8 @@ use datafusion::physical_plan::{
 use futures::stream::{self, StreamExt};
 
 use crate::column::schema_of;
-use crate::request::{Literal, Order, Request, equality};
-use crate::scope::Scope;
+use crate::request::{Literal, Order, ScanRequest, equality};
+use crate::scope::TableScope;
 use crate::server_filter;
 use crate::table::{Batches, SystemTable};
 use heapql_server::diagnostics::Diagnostics;
@@ -38,12 +38,12 @@ use heapql_server::diagnostics::Diagnostics;
 /// One table in one session.
 pub struct Provider {
     table: Arc<dyn SystemTable>,
-    scope: Arc<Scope>,
+    scope: Arc<TableScope>,
     schema: SchemaRef,
 }
 
 impl Provider {
-    pub fn new(table: Arc<dyn SystemTable>, scope: Arc<Scope>) -> Provider {
+    pub fn new(table: Arc<dyn SystemTable>, scope: Arc<TableScope>) -> Provider {
         let schema = schema_of(&table.columns());
         Provider { table, scope, schema }
     }
@@ -55,7 +55,7 @@ impl Provider {
         !self.table.is_local() && server_filter::is_about_server(filter, &self.schema)
     }
 
-    /// Whose rows may pass the filters that are about nothing but the server.
+    /// The servers whose rows may pass the filters on (svr_ip, svr_port).
     fn members(&self, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<SocketAddr>> {
         let own = self.scope.server.address();
         let wanted = server_filter::wanted(filters, state)?;
@@ -110,7 +110,7 @@ impl TableProvider for Provider {
         }
         let pushed = self.table.pushed();
         let equal = others.into_iter().filter_map(|filter| equality(filter, &pushed)).collect();
-        let request = Request { columns, equal, order: None, limit };
+        let request = ScanRequest { columns, equal, order: None, limit };
         let properties = EquivalenceProperties::new(schema);
         let members = (self.scope.cluster_query.is_some() && !self.table.is_local()).then_some(members.into());
         Ok(Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), members, request, properties)))
@@ -120,19 +120,19 @@ impl TableProvider for Provider {
 /// The leaf that reads a system table.
 pub struct Scan {
     pub table: Arc<dyn SystemTable>,
-    pub scope: Arc<Scope>,
+    pub scope: Arc<TableScope>,
     /// A partition for each; None: the rows of this server, in one.
     pub members: Option<Arc<[SocketAddr]>>,
-    pub request: Request,
+    pub request: ScanRequest,
     properties: Arc<PlanProperties>,
 }
 
 impl Scan {
     fn new(
         table: Arc<dyn SystemTable>,
-        scope: Arc<Scope>,
+        scope: Arc<TableScope>,
         members: Option<Arc<[SocketAddr]>>,
-        request: Request,
+        request: ScanRequest,
         properties: EquivalenceProperties,
     ) -> Scan {
         let properties = Arc::new(PlanProperties::new(
@@ -144,21 +144,21 @@ impl Scan {
         Scan { table, scope, members, request, properties }
     }
 
-    fn with(&self, request: Request, properties: EquivalenceProperties) -> Arc<dyn ExecutionPlan> {
+    fn with(&self, request: ScanRequest, properties: EquivalenceProperties) -> Arc<dyn ExecutionPlan> {
         let members = self.members.clone();
         Arc::new(Scan::new(Arc::clone(&self.table), Arc::clone(&self.scope), members, request, properties))
     }
 
-    /// What each of its members does. What this server's part wants to be known is kept apart: that it has no rows says
-    /// nothing of the answer.
+    /// The scan of one server. Its "no rows" notes are collected separately, because other servers may have rows.
     pub fn on_one(&self) -> Scan {
         let properties = self.properties.equivalence_properties().clone();
-        let scope = Scope { diagnostics: Diagnostics::default(), cluster_query: None, ..self.scope.as_ref().clone() };
+        let scope =
+            TableScope { diagnostics: Diagnostics::default(), cluster_query: None, ..self.scope.as_ref().clone() };
         Scan::new(Arc::clone(&self.table), Arc::new(scope), None, self.request.clone(), properties)
     }
 
     /// The same rows in the same order, asked for by another server.
-    pub fn of_request(table: Arc<dyn SystemTable>, scope: Arc<Scope>, request: Request) -> Result<Scan> {
+    pub fn of_request(table: Arc<dyn SystemTable>, scope: Arc<TableScope>, request: ScanRequest) -> Result<Scan> {
         let schema = Arc::new(schema_of(&table.columns()).project(&request.columns)?);
         let by = request.order.as_ref().map(|Order { column, descending }| {
             let options = SortOptions { descending: *descending, nulls_first: *descending };
@@ -247,7 +247,7 @@ impl ExecutionPlan for Scan {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        let request = Request { limit, ..self.request.clone() };
+        let request = ScanRequest { limit, ..self.request.clone() };
         Some(self.with(request, self.properties.equivalence_properties().clone()))
     }
 
@@ -264,7 +264,7 @@ impl ExecutionPlan for Scan {
             return unsupported;
         }
         let order = Order { column: column.name().to_owned(), descending: by.options.descending };
-        let request = Request { order: Some(order), ..self.request.clone() };
+        let request = ScanRequest { order: Some(order), ..self.request.clone() };
         let schema = self.schema();
         let properties = EquivalenceProperties::new_with_orderings(schema, [[by.clone()]]);
         Ok(SortOrderPushdownResult::Exact { inner: self.with(request, properties) })
@@ -297,7 +297,11 @@ fn elsewhere(batches: Batches) -> stream::BoxStream<'static, Result<RecordBatch>
     stream::unfold(batches, next).boxed()
 }
 
-fn rows(table: &dyn SystemTable, scope: &Scope, request: &Request) -> stream::BoxStream<'static, Result<RecordBatch>> {
+fn rows(
+    table: &dyn SystemTable,
+    scope: &TableScope,
+    request: &ScanRequest,
+) -> stream::BoxStream<'static, Result<RecordBatch>> {
     let mut left = request.limit.unwrap_or(usize::MAX);
     match table.scan(scope, request) {
         Ok(batches) => {

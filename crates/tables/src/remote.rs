@@ -8,8 +8,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::provider::Scan;
-use crate::request::{Literal, Order, Request};
-use crate::{Scope, SystemTable, growth, shared};
+use crate::request::{Literal, Order, ScanRequest};
+use crate::{SystemTable, TableScope, growth, shared};
 use heapql_server::Warning;
 use heapql_server::database::OCEANBASE;
 use heapql_server::diagnostics::Diagnostics;
@@ -26,12 +26,12 @@ pub fn is_scan(plan: &dyn ExecutionPlan) -> bool {
     plan.downcast_ref::<Scan>().is_some_and(|scan| scan.members.is_none())
 }
 
-/// What one of its members does for a scan.
+/// The scan of one of its servers.
 pub fn on_one(plan: &dyn ExecutionPlan) -> Option<Arc<dyn ExecutionPlan>> {
     Some(Arc::new(plan.downcast_ref::<Scan>()?.on_one()))
 }
 
-/// What a scan that [`on_one`] made wants to be known, when its rows have ended.
+/// The warnings of a scan that [`on_one`] made, complete when its rows have ended.
 pub fn warnings(plan: &dyn ExecutionPlan) -> Vec<Warning> {
     plan.downcast_ref::<Scan>().map(|scan| scan.scope.diagnostics.list()).unwrap_or_default()
 }
@@ -78,7 +78,7 @@ pub fn decode(server: &Arc<Server>, text: &[u8], diagnostics: &Diagnostics) -> R
     // A condition on a column that is not there must not be dropped: the answer would have too many rows.
     record.equal.iter().try_for_each(|(name, _)| index(name).map(drop))?;
     let columns = record.columns.iter().map(index).collect::<Result<_>>()?;
-    let request = Request { columns, equal: record.equal, order: record.order, limit: record.limit };
+    let request = ScanRequest { columns, equal: record.equal, order: record.order, limit: record.limit };
     let scope = scope(server, Tenant::numbered(record.tenant), diagnostics.clone());
     Ok(Arc::new(Scan::of_request(table, Arc::new(scope), request)?))
 }
@@ -95,6 +95,6 @@ fn table(server: &Arc<Server>, record: &ScanRecord) -> Result<Arc<dyn SystemTabl
 }
 
 /// The scope of a request by another server: it sees this server's rows only.
-pub fn scope(server: &Arc<Server>, tenant: Tenant, diagnostics: Diagnostics) -> Scope {
-    Scope { server: Arc::clone(server), tenant, catalog: OCEANBASE.to_owned(), diagnostics, cluster_query: None }
+pub fn scope(server: &Arc<Server>, tenant: Tenant, diagnostics: Diagnostics) -> TableScope {
+    TableScope { server: Arc::clone(server), tenant, catalog: OCEANBASE.to_owned(), diagnostics, cluster_query: None }
 }

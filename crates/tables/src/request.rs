@@ -13,7 +13,7 @@ pub enum Literal {
     Bool(bool),
 }
 
-/// By which column rows come, smallest first unless it says otherwise.
+/// The column that rows are ordered by, ascending unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub column: String,
@@ -22,7 +22,7 @@ pub struct Order {
 
 /// Projected columns (indices into the table's), pushed equalities, the order, and the most rows that are wanted.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ScanRequest {
     pub columns: Vec<usize>,
     pub equal: Vec<(String, Literal)>,
     pub order: Option<Order>,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use heapql_server::{ClusterQuery, Diagnostics, Server, Tenant};
 
-/// The rows that a scan may see.
+/// The server, tenant and diagnostics of a scan.
 #[derive(Clone)]
-pub struct Scope {
+pub struct TableScope {
     pub server: Arc<Server>,
     pub tenant: Tenant,
     /// The engine's name of what holds the databases; PostgreSQL's current database.

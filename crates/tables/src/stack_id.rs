@@ -23,7 +23,7 @@ pub(crate) const COMMENT: &str = "the same for the same stack in all processes a
 /// The ids of one statement's stacks.
 pub(crate) struct StackIds {
     server: Arc<Server>,
-    /// By the source's id.
+    /// The modules of each source, by its id.
     modules: HashMap<u64, ModuleMap>,
 }
 

@@ -5,8 +5,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
 
 use crate::column::Column;
-use crate::request::Request;
-use crate::scope::Scope;
+use crate::request::ScanRequest;
+use crate::scope::TableScope;
 
 /// Batches as they are needed: a LIMIT stops the work.
 pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
@@ -58,5 +58,5 @@ pub trait SystemTable: std::fmt::Debug + Send + Sync {
     }
 
     /// Rows that pass every pushed filter of `request`, with the projected columns only.
-    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches>;
+    fn scan(&self, scope: &TableScope, request: &ScanRequest) -> Result<Batches>;
 }

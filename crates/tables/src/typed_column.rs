@@ -8,7 +8,7 @@ use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
 };
 
-use crate::column::{Column, Kind, Unit};
+use crate::column::{Column, ColumnKind, Unit};
 use crate::request::Literal;
 
 /// The address of the server that holds a scan's rows.
@@ -32,8 +32,8 @@ enum Getter<R: 'static> {
     ServerPort,
     Text(fn(&R) -> &str),
     TextOrNull(fn(&R) -> Option<&str>),
-    /// Written into one buffer that all rows use, instead of being stored with the row.
-    Written(fn(&R, &mut String)),
+    /// ProfileRecord into one buffer that all rows use, instead of being stored with the row.
+    ProfileRecord(fn(&R, &mut String)),
     Int(fn(&R) -> i64),
     IntOrNull(fn(&R) -> Option<i64>),
     Float(fn(&R) -> f64),
@@ -50,13 +50,13 @@ impl<R> TypedColumn<R> {
     /// `svr_ip`: every scan fills it.
     pub(crate) const fn server_ip() -> TypedColumn<R> {
         let comment = "address of the server that holds the row";
-        TypedColumn::new(Column::new("svr_ip", Kind::Text, "varchar(46)", comment), Getter::ServerIp)
+        TypedColumn::new(Column::new("svr_ip", ColumnKind::Text, "varchar(46)", comment), Getter::ServerIp)
     }
 
     /// `svr_port`: every scan fills it.
     pub(crate) const fn server_port() -> TypedColumn<R> {
         let comment = "cluster port of the server; its MySQL port if it has none";
-        TypedColumn::new(Column::of(Kind::Int, "svr_port", comment), Getter::ServerPort)
+        TypedColumn::new(Column::of(ColumnKind::Int, "svr_port", comment), Getter::ServerPort)
     }
 
     pub(crate) const fn text(
@@ -65,7 +65,7 @@ impl<R> TypedColumn<R> {
         comment: &'static str,
         get: fn(&R) -> &str,
     ) -> TypedColumn<R> {
-        TypedColumn::new(Column::new(name, Kind::Text, mysql_type, comment), Getter::Text(get))
+        TypedColumn::new(Column::new(name, ColumnKind::Text, mysql_type, comment), Getter::Text(get))
     }
 
     pub(crate) const fn text_or_null(
@@ -74,7 +74,7 @@ impl<R> TypedColumn<R> {
         comment: &'static str,
         get: fn(&R) -> Option<&str>,
     ) -> TypedColumn<R> {
-        TypedColumn::new(Column::new(name, Kind::Text, mysql_type, comment), Getter::TextOrNull(get)).or_null()
+        TypedColumn::new(Column::new(name, ColumnKind::Text, mysql_type, comment), Getter::TextOrNull(get)).or_null()
     }
 
     pub(crate) const fn written(
@@ -83,11 +83,11 @@ impl<R> TypedColumn<R> {
         comment: &'static str,
         write: fn(&R, &mut String),
     ) -> TypedColumn<R> {
-        TypedColumn::new(Column::new(name, Kind::Text, mysql_type, comment), Getter::Written(write))
+        TypedColumn::new(Column::new(name, ColumnKind::Text, mysql_type, comment), Getter::ProfileRecord(write))
     }
 
     pub(crate) const fn int(name: &'static str, comment: &'static str, get: fn(&R) -> i64) -> TypedColumn<R> {
-        TypedColumn::new(Column::of(Kind::Int, name, comment), Getter::Int(get))
+        TypedColumn::new(Column::of(ColumnKind::Int, name, comment), Getter::Int(get))
     }
 
     pub(crate) const fn int_or_null(
@@ -95,19 +95,19 @@ impl<R> TypedColumn<R> {
         comment: &'static str,
         get: fn(&R) -> Option<i64>,
     ) -> TypedColumn<R> {
-        TypedColumn::new(Column::of(Kind::Int, name, comment), Getter::IntOrNull(get)).or_null()
+        TypedColumn::new(Column::of(ColumnKind::Int, name, comment), Getter::IntOrNull(get)).or_null()
     }
 
     pub(crate) const fn float(name: &'static str, comment: &'static str, get: fn(&R) -> f64) -> TypedColumn<R> {
-        TypedColumn::new(Column::of(Kind::Float, name, comment), Getter::Float(get))
+        TypedColumn::new(Column::of(ColumnKind::Float, name, comment), Getter::Float(get))
     }
 
     pub(crate) const fn bool(name: &'static str, comment: &'static str, get: fn(&R) -> bool) -> TypedColumn<R> {
-        TypedColumn::new(Column::of(Kind::Bool, name, comment), Getter::Bool(get))
+        TypedColumn::new(Column::of(ColumnKind::Bool, name, comment), Getter::Bool(get))
     }
 
     pub(crate) const fn time(name: &'static str, comment: &'static str, get: fn(&R) -> SystemTime) -> TypedColumn<R> {
-        TypedColumn::new(Column::of(Kind::Time, name, comment), Getter::Time(get))
+        TypedColumn::new(Column::of(ColumnKind::Time, name, comment), Getter::Time(get))
     }
 
     pub(crate) const fn time_or_null(
@@ -115,7 +115,7 @@ impl<R> TypedColumn<R> {
         comment: &'static str,
         get: fn(&R) -> Option<SystemTime>,
     ) -> TypedColumn<R> {
-        TypedColumn::new(Column::of(Kind::Time, name, comment), Getter::TimeOrNull(get)).or_null()
+        TypedColumn::new(Column::of(ColumnKind::Time, name, comment), Getter::TimeOrNull(get)).or_null()
     }
 
     const fn or_null(mut self) -> TypedColumn<R> {
@@ -177,7 +177,7 @@ impl<R> TypedColumn<R> {
             Getter::ServerPort => Arc::new(Int64Array::from_value(server.port, rows.len())),
             Getter::Text(get) => Arc::new(rows.iter().map(|row| Some(get(row))).collect::<StringViewArray>()),
             Getter::TextOrNull(get) => Arc::new(rows.iter().map(get).collect::<StringViewArray>()),
-            Getter::Written(write) => written(rows, *write),
+            Getter::ProfileRecord(write) => written(rows, *write),
             Getter::Int(get) => Arc::new(Int64Array::from_iter_values(rows.iter().map(get))),
             Getter::IntOrNull(get) => Arc::new(rows.iter().map(get).collect::<Int64Array>()),
             Getter::Float(get) => Arc::new(Float64Array::from_iter_values(rows.iter().map(get))),

@@ -11,8 +11,8 @@ use heapql_server::Warning;
 use heapql_server::symbols::Namers;
 
 use crate::column::{Column, schema_of};
-use crate::request::{Literal, Order, Request};
-use crate::scope::Scope;
+use crate::request::{Literal, Order, ScanRequest};
+use crate::scope::TableScope;
 use crate::stack_id::StackIds;
 use crate::table::{Batches, SystemTable};
 use crate::typed_column::{ServerAddress, TypedColumn};
@@ -67,7 +67,7 @@ pub(crate) trait TypedTable: fmt::Debug + Send + Sync + 'static {
     /// All rows that the tenant may see. Conditions are applied to them afterwards; a table may leave rows out earlier.
     fn rows(&self, reading: &Reading<Self::Row>) -> Chunks<Self::Row>;
 
-    /// What fills in values that are dear, for the rows that pass only. None if no such column was asked for.
+    /// Fills in costly values, for the rows that pass only. None if no such column was asked for.
     fn completion(&self, _: &Reading<Self::Row>) -> Option<Completion<Self::Row>> {
         None
     }
@@ -75,8 +75,8 @@ pub(crate) trait TypedTable: fmt::Debug + Send + Sync + 'static {
 
 /// One scan as its table sees it: what was asked for, and what the tenant may see.
 pub(crate) struct Reading<R: 'static> {
-    scope: Scope,
-    request: Request,
+    scope: TableScope,
+    request: ScanRequest,
     columns: &'static [TypedColumn<R>],
 }
 
@@ -87,7 +87,7 @@ impl<R> Clone for Reading<R> {
 }
 
 impl<R> Reading<R> {
-    /// What the tenant may see of this server.
+    /// The tenant's view of this server.
     pub(crate) fn visible(&self) -> Visible {
         self.scope.visible()
     }
@@ -200,7 +200,7 @@ impl<T: TypedTable> SystemTable for T {
         T::IS_SLOW || T::COLUMNS[index].is_slow
     }
 
-    fn scan(&self, scope: &Scope, request: &Request) -> Result<Batches> {
+    fn scan(&self, scope: &TableScope, request: &ScanRequest) -> Result<Batches> {
         let reading = Reading { scope: scope.clone(), request: request.clone(), columns: T::COLUMNS };
         let mut completion = self.completion(&reading);
         let filter = reading.clone();

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
 
-use crate::column::{Column, Kind, Unit};
-use crate::request::Request;
-use crate::scope::Scope;
+use crate::column::{Column, ColumnKind, Unit};
+use crate::request::ScanRequest;
+use crate::scope::TableScope;
 use crate::table::{Batches, SystemTable};
 
 #[derive(Debug)]
@@ -101,11 +101,11 @@ fn column(line: &'static str) -> Option<Column> {
     let unit = words.next().map_or(Some(Unit::None), Unit::named)?;
     let (plain, comment) = (declared_type.trim_end_matches('?'), comment.trim_start());
     let column = match plain {
-        "bigint" => Column::of(Kind::Int, name, comment),
-        "double" => Column::of(Kind::Float, name, comment),
-        "boolean" => Column::of(Kind::Bool, name, comment),
-        "datetime" => Column::of(Kind::Time, name, comment),
-        text => Column::new(name, Kind::Text, text, comment),
+        "bigint" => Column::of(ColumnKind::Int, name, comment),
+        "double" => Column::of(ColumnKind::Float, name, comment),
+        "boolean" => Column::of(ColumnKind::Bool, name, comment),
+        "datetime" => Column::of(ColumnKind::Time, name, comment),
+        text => Column::new(name, ColumnKind::Text, text, comment),
     };
     Some(Column { nullable: plain != declared_type, unit, ..column })
 }
@@ -131,7 +131,7 @@ impl SystemTable for View {
         &self.members
     }
 
-    fn scan(&self, _: &Scope, _: &Request) -> Result<Batches> {
+    fn scan(&self, _: &TableScope, _: &ScanRequest) -> Result<Batches> {
         Err(DataFusionError::Internal(format!("{} is a view", self.name)))
     }
 }

@@ -1,12 +1,12 @@
-//! What a tenant may see of the recorded processes. Tables reach rows through it and through nothing else. A source that
-//! cannot be read is a warning and never an empty answer.
+//! The tenant's view of the recorded processes. Tables reach rows through it and through nothing else. A source that cannot be
+//! read is a warning and never an empty answer.
 
 use std::sync::Arc;
 
 use heapql_registry::{Callsite, Counters, Source, SourceState};
 use heapql_server::{Diagnostics, FailureKind, Server, Tenant, Warning};
 
-use crate::scope::Scope;
+use crate::scope::TableScope;
 
 /// The view of one tenant on a server.
 #[derive(Clone)]
@@ -16,10 +16,10 @@ pub(crate) struct Visible {
     diagnostics: Diagnostics,
 }
 
-impl Scope {
-    /// What the scope's tenant may see.
+impl TableScope {
+    /// The view of the scope's tenant.
     pub(crate) fn visible(&self) -> Visible {
-        let Scope { server, tenant, diagnostics, .. } = self;
+        let TableScope { server, tenant, diagnostics, .. } = self;
         Visible { server: Arc::clone(server), tenant: *tenant, diagnostics: diagnostics.clone() }
     }
 }

@@ -14,14 +14,14 @@ pub const ZONE: &str = "zone1";
 #[derive(Debug)]
 pub struct Spec {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: ParameterKind,
     pub default_value: &'static str,
     pub info: &'static str,
 }
 
-/// The type and range of a parameter's values.
+/// The type of a parameter's values.
 #[derive(Debug)]
-pub enum Kind {
+pub enum ParameterKind {
     Int(RangeInclusive<u32>),
     /// And what is wrong with a text.
     Text(fn(&str) -> Result<(), String>),
@@ -41,49 +41,49 @@ const INTERVAL: RangeInclusive<u32> = Intervals::LEAST..=Intervals::MOST;
 static SPECS: [Spec; 8] = [
     Spec {
         name: APP_FRAME_RULES,
-        kind: Kind::Text(check_rules),
+        kind: ParameterKind::Text(check_rules),
         default_value: "",
         info: "rules before the built-in ones that say whose code a frame is, such as app:/opt/vendor/*; library:boost::*",
     },
     Spec {
         name: CLUSTER_TIMEOUT,
-        kind: Kind::Int(100..=600_000),
+        kind: ParameterKind::Int(100..=600_000),
         default_value: "3000",
         info: "the milliseconds for which a statement waits for other servers. Range: [100, 600000] in integer",
     },
     Spec {
         name: HISTORY_HOURS,
-        kind: Kind::Int(1..=8760),
+        kind: ParameterKind::Int(1..=8760),
         default_value: "168",
         info: "the hours for which snapshots of all callsites are kept. Range: [1, 8760] in integer",
     },
     Spec {
         name: HISTORY_MEMORY,
-        kind: Kind::Int(1..=4096),
+        kind: ParameterKind::Int(1..=4096),
         default_value: "64",
         info: "the memory that snapshots may take, in MiB. Range: [1, 4096] in integer",
     },
     Spec {
         name: HISTORY_INTERVAL,
-        kind: Kind::Int(1..=3600),
+        kind: ParameterKind::Int(1..=3600),
         default_value: "10",
         info: "the seconds between two snapshots of all callsites. Range: [1, 3600] in integer",
     },
     Spec {
         name: DEPTH,
-        kind: Kind::Int(MIN_DEPTH as u32..=MAX_DEPTH as u32),
+        kind: ParameterKind::Int(MIN_DEPTH as u32..=MAX_DEPTH as u32),
         default_value: "32",
         info: "the max frames kept of a sample's stack. Range: [16, 128] in integer",
     },
     Spec {
         name: MAX,
-        kind: Kind::Int(INTERVAL),
+        kind: ParameterKind::Int(INTERVAL),
         default_value: "256",
         info: "the max malloc times between two samples. Range: [1, 10000] in integer",
     },
     Spec {
         name: MIN,
-        kind: Kind::Int(INTERVAL),
+        kind: ParameterKind::Int(INTERVAL),
         default_value: "16",
         info: "the min malloc times between two samples. Range: [1, 10000] in integer",
     },
@@ -113,8 +113,8 @@ fn check_rules(text: &str) -> Result<(), String> {
 /// The value as it is stored, if it can be one.
 pub fn checked(spec: &Spec, text: &str) -> Result<String, Failure> {
     match &spec.kind {
-        Kind::Int(range) => integer(spec, range, text).map(|number| number.to_string()),
-        Kind::Text(check) => match check(text) {
+        ParameterKind::Int(range) => integer(spec, range, text).map(|number| number.to_string()),
+        ParameterKind::Text(check) => match check(text) {
             Ok(()) => Ok(text.to_owned()),
             Err(why) => Err(Failure::new(
                 FailureKind::InvalidParameter,

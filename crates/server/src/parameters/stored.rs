@@ -15,7 +15,7 @@ use crate::whole_file;
 
 /// The stored values, and the pair that is in force while they are not consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stored {
+pub(super) struct StoredParameters {
     pub(super) min: u32,
     pub(super) max: u32,
     pub(super) in_force: Intervals,
@@ -24,10 +24,10 @@ pub(super) struct Stored {
     pub(super) others: BTreeMap<String, String>,
 }
 
-impl Stored {
-    pub(super) fn new(sampling: Sampling) -> Stored {
+impl StoredParameters {
+    pub(super) fn new(sampling: Sampling) -> StoredParameters {
         let Sampling { intervals, depth } = sampling;
-        Stored {
+        StoredParameters {
             min: intervals.min,
             max: intervals.max,
             in_force: intervals,
@@ -41,7 +41,7 @@ impl Stored {
     }
 }
 
-impl Stored {
+impl StoredParameters {
     pub(super) fn value(&self, spec: &Spec) -> String {
         match spec.name {
             DEPTH => self.depth.to_string(),
@@ -73,7 +73,7 @@ impl Stored {
 
     pub(super) fn inconsistency(&self) -> Option<Warning> {
         (self.min > self.max).then(|| {
-            let Stored { min, max, in_force, .. } = self;
+            let StoredParameters { min, max, in_force, .. } = self;
             let message = format!(
                 "{MIN} = {min} is greater than {MAX} = {max}: the interval in force stays {}..{} until min <= max",
                 in_force.min, in_force.max
@@ -109,7 +109,7 @@ struct Pair {
 }
 
 /// `None` when there is no file yet.
-pub(super) fn load(path: &Path) -> Result<Option<Stored>, Failure> {
+pub(super) fn load(path: &Path) -> Result<Option<StoredParameters>, Failure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -135,7 +135,7 @@ pub(super) fn load(path: &Path) -> Result<Option<Stored>, Failure> {
         spec::checked(spec, value).map_err(|failure| bad(path, &failure.message))?;
     }
     let in_force = Intervals { min: file.in_force.min, max: file.in_force.max };
-    Ok(Some(Stored { min, max, in_force, depth, others: file.others }))
+    Ok(Some(StoredParameters { min, max, in_force, depth, others: file.others }))
 }
 
 fn bad(path: &Path, why: &str) -> Failure {
@@ -147,7 +147,7 @@ fn bad(path: &Path, why: &str) -> Failure {
 }
 
 /// Whole or not at all: a new file takes the old one's place, and both reach the disk.
-pub(super) fn save(path: &Path, stored: &Stored) -> Result<(), Failure> {
+pub(super) fn save(path: &Path, stored: &StoredParameters) -> Result<(), Failure> {
     let file = File {
         _min_malloc_sample_interval: stored.min,
         _max_malloc_sample_interval: stored.max,
@@ -175,7 +175,7 @@ mod tests {
         let path = folder.path().join("deep/parameters.toml");
         let others = BTreeMap::from([(spec::HISTORY_HOURS.to_owned(), "12".to_owned())]);
         let in_force = Intervals { min: 16, max: 256 };
-        let stored = Stored { min: 10_000, max: 256, in_force, depth: 64, others };
+        let stored = StoredParameters { min: 10_000, max: 256, in_force, depth: 64, others };
         save(&path, &stored).expect("saved");
         assert_eq!(load(&path).expect("loaded"), Some(stored));
         let left: Vec<_> = fs::read_dir(path.parent().expect("a parent")).expect("listed").collect();

@@ -1,4 +1,4 @@
-//! Expressions about the session in a query: `@@version`, `database()`, `current_user`. Each becomes a literal before the
+//! Facts of the session that a query may ask for: `@@version`, `database()`, `current_user`. Each becomes a literal before the
 //! engine sees it, so that the engine needs no function that knows a session.
 
 use std::ops::ControlFlow;

@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use super::constants;
-use crate::text::tokens::{Lexed, blank, offset};
+use crate::text::tokens::{TokenStream, blank, offset};
 use heapql_server::dialect::Dialect;
 
 /// Per select item: its heading, or `None` for a wildcard.
@@ -21,7 +21,7 @@ use heapql_server::dialect::Dialect;
 pub(super) struct Headings(Vec<Option<String>>);
 
 impl Headings {
-    pub(super) fn of(statement: &Statement, lexed: &Lexed<'_>, dialect: Dialect) -> Headings {
+    pub(super) fn of(statement: &Statement, lexed: &TokenStream<'_>, dialect: Dialect) -> Headings {
         let Statement::Query(query) = statement else {
             return Headings::default();
         };
@@ -144,7 +144,7 @@ fn subquery(body: &SetExpr) -> String {
 }
 
 /// The texts of the select items, from the tokens between the first SELECT and what ends its list.
-fn texts(lexed: &Lexed<'_>) -> Vec<String> {
+fn texts(lexed: &TokenStream<'_>) -> Vec<String> {
     let tokens: Vec<&TokenWithSpan> = lexed.tokens.iter().filter(|token| !blank(&token.token)).collect();
     let Some((start, base)) = list_start(&tokens) else {
         return Vec::new();

@@ -12,11 +12,11 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::Values;
-use crate::text::tokens::Lexed;
+use crate::text::tokens::TokenStream;
 use heapql_server::failure::{Failure, FailureKind};
 
 /// The highest `$n`.
-pub(crate) fn parameter_count(lexed: &Lexed<'_>) -> usize {
+pub(crate) fn parameter_count(lexed: &TokenStream<'_>) -> usize {
     let number = |token: &Token| match token {
         Token::Placeholder(name) => index(name).map(|index| index + 1),
         _ => None,

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
-use crate::text::tokens::{Lexed, sql_dialect};
+use crate::text::tokens::{TokenStream, sql_dialect};
 use heapql_server::dialect::Dialect;
 use heapql_server::failure::{Failure, FailureKind};
 
@@ -16,7 +16,7 @@ const DEPTH: usize = 128;
 
 static CATALOG_PARSER: LazyLock<PostgresCompatibilityParser> = LazyLock::new(PostgresCompatibilityParser::new);
 
-pub(super) fn statement(lexed: &Lexed<'_>, dialect: Dialect) -> Result<Statement, Failure> {
+pub(super) fn statement(lexed: &TokenStream<'_>, dialect: Dialect) -> Result<Statement, Failure> {
     // Its rewrites bend what they cannot do (a correlated subquery becomes NULL), which is right for psql's \d and
     // wrong for anybody's own query: so it gets only what asks for the catalog.
     if dialect == Dialect::Postgres && asks_for_catalog(lexed) {
@@ -37,7 +37,7 @@ pub(super) fn statement(lexed: &Lexed<'_>, dialect: Dialect) -> Result<Statement
     Err(Failure::new(FailureKind::Syntax, message))
 }
 
-pub(super) fn asks_for_catalog(lexed: &Lexed<'_>) -> bool {
+pub(super) fn asks_for_catalog(lexed: &TokenStream<'_>) -> bool {
     const TYPES: [&str; 6] = ["regclass", "regtype", "regproc", "regnamespace", "regprocedure", "regrole"];
     lexed.tokens.iter().any(|token| match &token.token {
         Token::Word(word) => {

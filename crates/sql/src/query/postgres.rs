@@ -1,5 +1,5 @@
-//! Queries of psql about the catalog that the engine cannot plan, changed as little as possible. Only queries about the
-//! catalog come here: in any other a wrong answer would be worse than an error.
+//! Rewrites catalog queries of psql that the engine cannot plan, as little as possible. Only queries of the catalog come here:
+//! in any other query a wrong answer would be worse than an error.
 
 use std::ops::ControlFlow;
 

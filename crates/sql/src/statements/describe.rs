@@ -8,10 +8,10 @@ use super::show_tables;
 use crate::text::tokens::Cursor;
 use heapql_server::failure::Failure;
 
-type Answered = Result<Option<Answer>, Failure>;
+type StatementResult = Result<Option<Answer>, Failure>;
 
 /// `DESC [db.]table [column | 'pattern']`, and `DESC SELECT ..` which is EXPLAIN.
-pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     let look = cursor.clone();
     if look.peek() == Some(&Token::LParen) || is_query(&look) {
         return Ok(Some(Answer::Query(format!("EXPLAIN {}", cursor.rest()))));
@@ -33,7 +33,7 @@ fn is_query(cursor: &Cursor<'_>) -> bool {
 }
 
 /// `EXPLAIN table` is DESC; every other EXPLAIN is the engine's.
-pub(super) fn explain(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn explain(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     if cursor.peek() == Some(&Token::LParen) || is_query(cursor) {
         if cursor.words("EXTENDED") {
             return Ok(Some(Answer::Query(format!("EXPLAIN {}", cursor.rest()))));
@@ -47,7 +47,7 @@ pub(super) fn explain(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answere
     }
 }
 
-pub(super) fn use_database(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn use_database(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     let name = cursor.name().ok_or_else(|| cursor.unexpected("the name of a database"))?;
     cursor.end()?;
     if context.effective {

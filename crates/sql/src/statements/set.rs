@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::Answer;
 use super::Context;
-use crate::settings::Accepted;
+use crate::settings::SetOutcome;
 use crate::text::tokens::Cursor;
 use crate::text::words::expression;
 use crate::text::words::is_engine_option;
@@ -13,9 +13,9 @@ use crate::text::words::scope_words;
 use crate::text::words::variable;
 use heapql_server::failure::{Failure, FailureKind, Warning};
 
-type Answered = Result<Option<Answer>, Failure>;
+type StatementResult = Result<Option<Answer>, Failure>;
 
-pub(super) fn mysql(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn mysql(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     loop {
         mysql_item(context, cursor)?;
         if !cursor.take(&Token::Comma) {
@@ -85,15 +85,15 @@ fn put(context: &Context<'_>, name: &str, value: Option<&str>) -> Result<(), Fai
         return Ok(());
     };
     let why = match settings.set(name, value)? {
-        Accepted::Yes => return Ok(()),
-        Accepted::Unknown => "is not known to this server and was ignored",
-        Accepted::Fixed => "cannot be changed and was ignored",
+        SetOutcome::Yes => return Ok(()),
+        SetOutcome::Unknown => "is not known to this server and was ignored",
+        SetOutcome::Fixed => "cannot be changed and was ignored",
     };
     context.diagnostics.push(Warning::new(FailureKind::UnknownParameter, format!("variable '{name}' {why}")));
     Ok(())
 }
 
-pub(super) fn postgres(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn postgres(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     let done = Ok(Some(Answer::done("SET")));
     if cursor.words("SESSION CHARACTERISTICS") || cursor.words("TRANSACTION") || cursor.words("LOCAL TRANSACTION") {
         cursor.rest();
@@ -125,7 +125,7 @@ pub(super) fn postgres(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answer
     done
 }
 
-pub(super) fn reset(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn reset(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     if cursor.words("ALL") {
         if context.effective {
             context.session.settings().reset_all();

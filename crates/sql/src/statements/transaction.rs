@@ -6,9 +6,9 @@ use super::Context;
 use crate::text::tokens::Cursor;
 use heapql_server::failure::Failure;
 
-type Answered = Result<Option<Answer>, Failure>;
+type StatementResult = Result<Option<Answer>, Failure>;
 
-pub(super) fn begin(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn begin(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     cursor.rest();
     if context.effective {
         context.session.set_in_transaction(true);
@@ -16,11 +16,11 @@ pub(super) fn begin(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered 
     Ok(Some(Answer::done("BEGIN")))
 }
 
-pub(super) fn commit(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn commit(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     end(context, cursor, "COMMIT")
 }
 
-pub(super) fn rollback(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn rollback(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     if cursor.words("TO") || cursor.words("WORK TO") || cursor.words("TRANSACTION TO") {
         cursor.rest();
         return Ok(Some(Answer::done("ROLLBACK")));
@@ -28,7 +28,7 @@ pub(super) fn rollback(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answer
     end(context, cursor, "ROLLBACK")
 }
 
-fn end(context: &Context<'_>, cursor: &mut Cursor<'_>, tag: &str) -> Answered {
+fn end(context: &Context<'_>, cursor: &mut Cursor<'_>, tag: &str) -> StatementResult {
     cursor.rest();
     if context.effective {
         context.session.set_in_transaction(false);
@@ -36,20 +36,20 @@ fn end(context: &Context<'_>, cursor: &mut Cursor<'_>, tag: &str) -> Answered {
     Ok(Some(Answer::done(tag)))
 }
 
-fn nothing(cursor: &mut Cursor<'_>, tag: &str) -> Answered {
+fn nothing(cursor: &mut Cursor<'_>, tag: &str) -> StatementResult {
     cursor.rest();
     Ok(Some(Answer::done(tag)))
 }
 
-pub(super) fn savepoint(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn savepoint(_: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     nothing(cursor, "SAVEPOINT")
 }
 
-pub(super) fn release(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn release(_: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     nothing(cursor, "RELEASE")
 }
 
-pub(super) fn discard(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn discard(context: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     let all = cursor.words("ALL");
     cursor.rest();
     if all && context.effective {
@@ -58,17 +58,17 @@ pub(super) fn discard(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Answere
     Ok(Some(Answer::done(if all { "DISCARD ALL" } else { "DISCARD" })))
 }
 
-pub(super) fn deallocate(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn deallocate(_: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     let all = cursor.words("ALL") || cursor.words("PREPARE ALL");
     nothing(cursor, if all { "DEALLOCATE ALL" } else { "DEALLOCATE" })
 }
 
-pub(super) fn unlisten(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn unlisten(_: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     nothing(cursor, "UNLISTEN")
 }
 
 /// To read is all there is; mysqldump asks for it.
-pub(super) fn lock(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn lock(_: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     let asked = cursor.rest().to_ascii_uppercase();
     if asked.split(|char: char| !char.is_ascii_alphabetic()).any(|word| word == "WRITE") {
         return Err(Failure::read_only("LOCK TABLES .. WRITE"));
@@ -76,6 +76,6 @@ pub(super) fn lock(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
     Ok(Some(Answer::done("LOCK TABLES")))
 }
 
-pub(super) fn unlock(_: &Context<'_>, cursor: &mut Cursor<'_>) -> Answered {
+pub(super) fn unlock(_: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
     nothing(cursor, "UNLOCK TABLES")
 }

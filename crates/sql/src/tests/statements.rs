@@ -1,4 +1,4 @@
-//! Statements of MySQL that SQL lacks.
+//! Statements that SQL lacks, in MySQL's words.
 
 use super::Answer;
 use super::House;
@@ -123,7 +123,7 @@ async fn desc_is_as_documented() {
     assert_eq!(client.refused("show columns from x.y").await, FailureKind::UnknownDatabase);
 }
 
-/// Other statements that clients send.
+/// Statements that clients send besides.
 const ALL_SHOWS: &[&str] = &[
     "show schemas",
     "show global variables",

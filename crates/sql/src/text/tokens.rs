@@ -16,13 +16,13 @@ pub(crate) fn sql_dialect(dialect: Dialect) -> &'static dyn SqlDialect {
 }
 
 /// A statement and its tokens.
-pub(crate) struct Lexed<'t> {
+pub(crate) struct TokenStream<'t> {
     text: &'t str,
     /// White space included; placeholders are numbered `$1`, `$2` .. in the order of the text.
     pub(crate) tokens: Vec<TokenWithSpan>,
 }
 
-impl<'t> Lexed<'t> {
+impl<'t> TokenStream<'t> {
     pub(crate) fn text(&self) -> &'t str {
         self.text
     }
@@ -38,7 +38,7 @@ impl<'t> Lexed<'t> {
     }
 }
 
-pub(crate) fn lex(text: &str, dialect: Dialect) -> Result<Lexed<'_>, Failure> {
+pub(crate) fn lex(text: &str, dialect: Dialect) -> Result<TokenStream<'_>, Failure> {
     let mut count = 0;
     let mut plain = |mut token: TokenWithSpan| {
         match &mut token.token {
@@ -64,7 +64,7 @@ pub(crate) fn lex(text: &str, dialect: Dialect) -> Result<Lexed<'_>, Failure> {
         tokens.pop();
     }
     check_size(&tokens)?;
-    Ok(Lexed { text, tokens })
+    Ok(TokenStream { text, tokens })
 }
 
 /// Operators that one statement may have. Each is a level of the trees that planning walks by recursion, some of it in

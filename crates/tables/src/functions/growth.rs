@@ -7,9 +7,9 @@ use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 
-use crate::{Scope, growth};
+use crate::{TableScope, growth};
 
-pub(crate) struct Growth(pub Arc<Scope>);
+pub(crate) struct Growth(pub Arc<TableScope>);
 
 impl std::fmt::Debug for Growth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use datafusion::scalar::ScalarValue;
 use futures::future::BoxFuture;
 
-use crate::Scope;
+use crate::TableScope;
 use crate::calls;
 use crate::calls::Call;
 use crate::typed_column::micros;
@@ -23,26 +23,26 @@ use heapql_server::tenant::Tenant;
 
 const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
-type Run = fn(Arc<Scope>, Vec<String>) -> BoxFuture<'static, Result<ArrayRef, Failure>>;
+type Run = fn(Arc<TableScope>, Vec<String>) -> BoxFuture<'static, Result<ArrayRef, Failure>>;
 
 /// One of the two.
-struct Named {
+struct MarkFunction {
     name: &'static str,
     answer: DataType,
     signature: Signature,
-    scope: Arc<Scope>,
+    scope: Arc<TableScope>,
     run: Run,
 }
 
-pub(crate) fn mark(scope: &Arc<Scope>) -> ScalarUDF {
+pub(crate) fn mark(scope: &Arc<TableScope>) -> ScalarUDF {
     named("mark", TIME, scope, |scope, names| Box::pin(marked(scope, names)))
 }
 
-pub(crate) fn unmark(scope: &Arc<Scope>) -> ScalarUDF {
+pub(crate) fn unmark(scope: &Arc<TableScope>) -> ScalarUDF {
     named("unmark", DataType::Boolean, scope, |scope, names| Box::pin(unmarked(scope, names)))
 }
 
-async fn marked(scope: Arc<Scope>, names: Vec<String>) -> Result<ArrayRef, Failure> {
+async fn marked(scope: Arc<TableScope>, names: Vec<String>) -> Result<ArrayRef, Failure> {
     let mut times = Vec::with_capacity(names.len());
     for name in names {
         let here = name.clone();
@@ -55,7 +55,7 @@ async fn marked(scope: Arc<Scope>, names: Vec<String>) -> Result<ArrayRef, Failu
     Ok(Arc::new(TimestampMicrosecondArray::from(times)))
 }
 
-async fn unmarked(scope: Arc<Scope>, names: Vec<String>) -> Result<ArrayRef, Failure> {
+async fn unmarked(scope: Arc<TableScope>, names: Vec<String>) -> Result<ArrayRef, Failure> {
     let mut found = Vec::with_capacity(names.len());
     for name in names {
         let here = name.clone();
@@ -71,42 +71,42 @@ async fn unmarked(scope: Arc<Scope>, names: Vec<String>) -> Result<ArrayRef, Fai
 
 /// It writes files: not on the threads that serve.
 async fn apart<A: Send + 'static>(
-    scope: &Arc<Scope>,
-    work: impl FnOnce(&Scope) -> A + Send + 'static,
+    scope: &Arc<TableScope>,
+    work: impl FnOnce(&TableScope) -> A + Send + 'static,
 ) -> Result<A, Failure> {
     let scope = Arc::clone(scope);
     let done = tokio::task::spawn_blocking(move || work(&scope)).await;
     done.map_err(|defect| Failure::new(FailureKind::Internal, defect.to_string()))
 }
 
-fn named(name: &'static str, answer: DataType, scope: &Arc<Scope>, run: Run) -> ScalarUDF {
+fn named(name: &'static str, answer: DataType, scope: &Arc<TableScope>, run: Run) -> ScalarUDF {
     // Volatile: neither planning nor PREPARE may run it.
     let signature = Signature::string(1, Volatility::Volatile);
-    let function = Named { name, answer, signature, scope: Arc::clone(scope), run };
+    let function = MarkFunction { name, answer, signature, scope: Arc::clone(scope), run };
     AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf()
 }
 
-impl std::fmt::Debug for Named {
+impl std::fmt::Debug for MarkFunction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
     }
 }
 
-impl PartialEq for Named {
-    fn eq(&self, other: &Named) -> bool {
+impl PartialEq for MarkFunction {
+    fn eq(&self, other: &MarkFunction) -> bool {
         self.name == other.name
     }
 }
 
-impl Eq for Named {}
+impl Eq for MarkFunction {}
 
-impl Hash for Named {
+impl Hash for MarkFunction {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
     }
 }
 
-impl ScalarUDFImpl for Named {
+impl ScalarUDFImpl for MarkFunction {
     fn name(&self) -> &str {
         self.name
     }
@@ -125,7 +125,7 @@ impl ScalarUDFImpl for Named {
 }
 
 #[async_trait]
-impl AsyncScalarUDFImpl for Named {
+impl AsyncScalarUDFImpl for MarkFunction {
     async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         if self.scope.tenant != Tenant::Sys {
             return Err(DataFusionError::Execution(format!("{} is for the sys tenant only", self.name)));

@@ -19,9 +19,9 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 use heapql_profile::{FlameGraph, FlameOptions, Profile, UnknownValue, Value, folded, pprof};
 
-use crate::Scope;
+use crate::TableScope;
 use crate::heap;
-use crate::heap::Wanted;
+use crate::heap::ProfileFilter;
 use heapql_server::failure::{Failure, FailureKind};
 
 /// In which form.
@@ -33,19 +33,19 @@ enum Form {
     Pprof,
 }
 
-/// The size that all values of one batch together may have.
+/// The bytes that all values of one batch may take.
 const MOST_BYTES: usize = 256 << 20;
 
 /// The arguments of one call.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Call {
     value: Value,
-    wanted: Wanted,
+    wanted: ProfileFilter,
     from: Option<String>,
     to: Option<String>,
 }
 
-enum Made {
+enum Rendered {
     Text(String),
     Bytes(Vec<u8>),
 }
@@ -57,11 +57,11 @@ struct Picture {
     answer: DataType,
     form: Form,
     signature: Signature,
-    scope: Arc<Scope>,
+    scope: Arc<TableScope>,
 }
 
 /// All four.
-pub(crate) fn pictures(scope: &Arc<Scope>) -> [ScalarUDF; 4] {
+pub(crate) fn pictures(scope: &Arc<TableScope>) -> [ScalarUDF; 4] {
     const FLAME: &[&str] = &["value", "pid", "label", "from", "to"];
     let picture = |name, arguments, answer, form| {
         // Volatile: each statement looks anew.
@@ -79,7 +79,7 @@ pub(crate) fn pictures(scope: &Arc<Scope>) -> [ScalarUDF; 4] {
 }
 
 /// One value: what all servers have is asked for, then drawn.
-async fn picture(scope: &Arc<Scope>, form: Form, call: Call) -> Result<Made, Failure> {
+async fn picture(scope: &Arc<TableScope>, form: Form, call: Call) -> Result<Rendered, Failure> {
     let is_change = call.from.is_some();
     if call.to.is_some() && !is_change {
         let hint = "flamegraph_svg('live_bytes', NULL, NULL, 'before', 'after')";
@@ -89,7 +89,7 @@ async fn picture(scope: &Arc<Scope>, form: Form, call: Call) -> Result<Made, Fai
         return Err(wrong("history has no total_bytes").hint("compare live_bytes, live_count or total_count"));
     }
     let is_total = matches!(call.value, Value::TotalBytes | Value::TotalCount);
-    let wanted = Wanted {
+    let wanted = ProfileFilter {
         // A callsite of which nothing is left is part of the difference.
         with_freed: is_total || is_change || form == Form::Pprof,
         process_frames: form != Form::Pprof,
@@ -103,7 +103,7 @@ async fn picture(scope: &Arc<Scope>, form: Form, call: Call) -> Result<Made, Fai
 }
 
 /// None without a profile.
-fn drawn(form: Form, call: &Call, profiles: Vec<Profile>) -> Option<Made> {
+fn drawn(form: Form, call: &Call, profiles: Vec<Profile>) -> Option<Rendered> {
     let options = FlameOptions::of(call.value);
     let mut profiles = profiles.into_iter();
     let (first, second) = (profiles.next()?, profiles.next());
@@ -112,10 +112,10 @@ fn drawn(form: Form, call: &Call, profiles: Vec<Profile>) -> Option<Made> {
         _ => FlameGraph::new(&first, options),
     };
     Some(match form {
-        Form::Svg => Made::Text(flame().svg()),
-        Form::Html => Made::Text(flame().html()),
-        Form::Folded => Made::Text(folded(&first, call.value)),
-        Form::Pprof => Made::Bytes(pprof(&first)),
+        Form::Svg => Rendered::Text(flame().svg()),
+        Form::Html => Rendered::Text(flame().html()),
+        Form::Folded => Rendered::Text(folded(&first, call.value)),
+        Form::Pprof => Rendered::Bytes(pprof(&first)),
     })
 }
 
@@ -169,7 +169,7 @@ impl Picture {
     }
 
     async fn made(&self, calls: Vec<Call>) -> Result<ArrayRef> {
-        let mut made: Vec<Made> = Vec::with_capacity(calls.len());
+        let mut made: Vec<Rendered> = Vec::with_capacity(calls.len());
         let mut bytes = 0;
         for call in calls {
             let one = picture(&self.scope, self.form, call).await?;
@@ -178,8 +178,8 @@ impl Picture {
             made.push(one);
         }
         Ok(match self.answer {
-            DataType::Binary => Arc::new(BinaryArray::from_iter_values(made.iter().map(Made::bytes))),
-            _ => Arc::new(StringArray::from_iter_values(made.iter().map(Made::text))),
+            DataType::Binary => Arc::new(BinaryArray::from_iter_values(made.iter().map(Rendered::bytes))),
+            _ => Arc::new(StringArray::from_iter_values(made.iter().map(Rendered::text))),
         })
     }
 
@@ -210,18 +210,18 @@ fn unknown_value(name: String) -> Failure {
     wrong(UnknownValue(name).to_string()).hint("for example: SELECT flamegraph_svg('live_bytes')")
 }
 
-impl Made {
+impl Rendered {
     fn bytes(&self) -> &[u8] {
         match self {
-            Made::Text(text) => text.as_bytes(),
-            Made::Bytes(bytes) => bytes,
+            Rendered::Text(text) => text.as_bytes(),
+            Rendered::Bytes(bytes) => bytes,
         }
     }
 
     fn text(&self) -> &str {
         match self {
-            Made::Text(text) => text,
-            Made::Bytes(_) => "",
+            Rendered::Text(text) => text,
+            Rendered::Bytes(_) => "",
         }
     }
 }

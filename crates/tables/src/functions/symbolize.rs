@@ -16,7 +16,7 @@ use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use heapql_registry::{ModuleMap, Source, SourceState};
 
-use crate::Scope;
+use crate::TableScope;
 use crate::calls;
 use crate::calls::Call;
 use heapql_server::symbols::Namers;
@@ -30,12 +30,12 @@ const STACKS_IN_A_CALL: usize = 1024;
 
 struct Symbolize {
     signature: Signature,
-    scope: Arc<Scope>,
-    /// Made when the first stack is asked for, for the statement.
+    scope: Arc<TableScope>,
+    /// Rendered when the first stack is asked for, for the statement.
     index: Arc<OnceLock<Index>>,
 }
 
-pub(super) fn symbolize(scope: &Arc<Scope>) -> ScalarUDF {
+pub(super) fn symbolize(scope: &Arc<TableScope>) -> ScalarUDF {
     // Volatile: what is recorded changes, and planning must not read files.
     let signature = Signature::string(1, Volatility::Volatile);
     let function = Symbolize { signature, scope: Arc::clone(scope), index: Arc::default() };
@@ -98,7 +98,7 @@ impl AsyncScalarUDFImpl for Symbolize {
 }
 
 impl Symbolize {
-    /// By the index of this server: the names of what it knows, and what it does not know.
+    /// Names the stacks that this server's index knows, and returns those that it does not know.
     async fn here(
         &self,
         stacks: HashSet<Vec<u64>>,
@@ -148,7 +148,7 @@ impl Symbolize {
 }
 
 /// The names of those that processes here have, for another server. Reads files.
-pub fn known_stacks(scope: &Scope, stacks: &[Vec<u64>]) -> Vec<Option<String>> {
+pub fn known_stacks(scope: &TableScope, stacks: &[Vec<u64>]) -> Vec<Option<String>> {
     let index = Index::new(scope);
     stacks.iter().map(|stack| index.known(stack)).collect()
 }
@@ -171,13 +171,13 @@ fn addresses(text: &str) -> Result<Vec<u64>> {
 
 struct Index {
     sources: Vec<(Arc<Source>, ModuleMap)>,
-    /// Of the first frames of a stack, and of all: the place of its source, and its module generation.
+    /// The place of a stack's source and its module generation, by the first frames of the stack, and by all.
     stacks: HashMap<Box<[u64]>, (usize, u16)>,
     namers: Mutex<Namers>,
 }
 
 impl Index {
-    fn new(scope: &Scope) -> Index {
+    fn new(scope: &TableScope) -> Index {
         let mut index =
             Index { sources: Vec::new(), stacks: HashMap::new(), namers: Mutex::new(scope.server.namers()) };
         for (source, callsites) in scope.visible().callsites(|_| true, |_| true) {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use heapql_profile::{Frame, Location, ProfileModule};
 use heapql_registry::{Callsite, ModuleMap, ModuleRecord, Source};
 
-use crate::Scope;
-use heapql_server::symbols::{Named, Namer, hex};
+use crate::TableScope;
+use heapql_server::symbols::{Namer, ResolvedFrame, hex};
 
 pub(super) struct LocationTable<'a> {
-    scope: &'a Scope,
+    scope: &'a TableScope,
     modules: Vec<ProfileModule>,
     /// Index by build-id, path and start, because several processes may have one module.
     known: HashMap<(Vec<u8>, String, u64), u32>,
@@ -26,7 +26,7 @@ pub(super) struct ProcessLocations<'p, 'a> {
 }
 
 impl<'a> LocationTable<'a> {
-    pub(super) fn new(scope: &'a Scope) -> LocationTable<'a> {
+    pub(super) fn new(scope: &'a TableScope) -> LocationTable<'a> {
         LocationTable { scope, modules: Vec::new(), known: HashMap::new() }
     }
 
@@ -85,7 +85,7 @@ impl ProcessLocations<'_, '_> {
     }
 }
 
-fn frame(named: &Named) -> Frame {
+fn frame(named: &ResolvedFrame) -> Frame {
     let function = named.frame.function.clone().unwrap_or_else(|| named.function().into());
     Frame { function, file: named.frame.file.clone(), line: named.frame.line, is_inline: named.frame.is_inline }
 }

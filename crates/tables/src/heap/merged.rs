@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use heapql_profile::{Frame, Location, Profile, ProfileModule, Stack, Values};
 
-use super::Part;
 use super::Process;
-use super::Wanted;
+use super::ProfileFilter;
+use super::ProfileFragment;
 
 pub(super) fn profile(
-    mut parts: Vec<(SocketAddr, Part)>,
-    wanted: &Wanted,
+    mut parts: Vec<(SocketAddr, ProfileFragment)>,
+    wanted: &ProfileFilter,
     missing: &[(SocketAddr, String)],
 ) -> Profile {
     leave_out_ended(&mut parts);
@@ -24,7 +24,7 @@ pub(super) fn profile(
     profile.intervals = intervals(&parts);
     profile.notes = notes(&parts, missing);
     profile.query = Some(query(&parts, wanted));
-    let mut merging = Merging {
+    let mut merging = Merger {
         has_processes: wanted.process_frames && processes(&parts).count() > 1,
         has_servers: taking_part(&parts) > 1,
         modules: HashMap::new(),
@@ -36,8 +36,8 @@ pub(super) fn profile(
     merging.profile
 }
 
-/// Drops processes that have ended, unless no process is alive on any server.
-fn leave_out_ended(parts: &mut [(SocketAddr, Part)]) {
+/// Leaves out processes that have ended, unless none is alive anywhere.
+fn leave_out_ended(parts: &mut [(SocketAddr, ProfileFragment)]) {
     if parts.iter().all(|(_, part)| part.is_of_ended || part.processes.is_empty()) {
         return;
     }
@@ -48,15 +48,15 @@ fn leave_out_ended(parts: &mut [(SocketAddr, Part)]) {
     }
 }
 
-fn processes(parts: &[(SocketAddr, Part)]) -> impl Iterator<Item = &Process> {
+fn processes(parts: &[(SocketAddr, ProfileFragment)]) -> impl Iterator<Item = &Process> {
     parts.iter().flat_map(|(_, part)| &part.processes)
 }
 
-fn taking_part(parts: &[(SocketAddr, Part)]) -> usize {
+fn taking_part(parts: &[(SocketAddr, ProfileFragment)]) -> usize {
     parts.iter().filter(|(_, part)| !part.processes.is_empty()).count()
 }
 
-struct Merging {
+struct Merger {
     /// Whether processes, and servers, are frames.
     has_processes: bool,
     has_servers: bool,
@@ -71,8 +71,8 @@ enum ModuleKey {
     Place(SocketAddr, String, u64),
 }
 
-impl Merging {
-    fn add(&mut self, server: SocketAddr, part: Part) {
+impl Merger {
+    fn add(&mut self, server: SocketAddr, part: ProfileFragment) {
         let modules: Vec<u32> = part.modules.into_iter().map(|module| self.module(server, module)).collect();
         let name: Arc<str> = if self.has_servers { server.to_string().into() } else { "".into() };
         // By address: the part's locations are shared between its stacks, and live until they all are moved.
@@ -112,7 +112,7 @@ impl Merging {
         })
     }
 
-    /// The locations around a stack, the process first.
+    /// The frames around a stack, the process first.
     fn roots(&self, server: &str, stack: &Stack) -> Vec<Arc<Location>> {
         if !self.has_processes {
             return Vec::new();
@@ -130,7 +130,7 @@ fn words(command: &str, pid: i64) -> String {
     format!("{command} (pid {pid})")
 }
 
-fn title(parts: &[(SocketAddr, Part)]) -> String {
+fn title(parts: &[(SocketAddr, ProfileFragment)]) -> String {
     let mut all = processes(parts);
     match (all.next(), all.count(), taking_part(parts)) {
         (None, ..) => "no process".to_owned(),
@@ -141,13 +141,13 @@ fn title(parts: &[(SocketAddr, Part)]) -> String {
 }
 
 /// If they are the same in all.
-fn intervals(parts: &[(SocketAddr, Part)]) -> Option<(u32, u32)> {
+fn intervals(parts: &[(SocketAddr, ProfileFragment)]) -> Option<(u32, u32)> {
     let mut all = processes(parts).map(|process| process.intervals);
     let first = all.next()??;
     all.all(|other| other == Some(first)).then_some(first)
 }
 
-fn notes(parts: &[(SocketAddr, Part)], missing: &[(SocketAddr, String)]) -> Vec<String> {
+fn notes(parts: &[(SocketAddr, ProfileFragment)], missing: &[(SocketAddr, String)]) -> Vec<String> {
     let mut notes = Vec::new();
     let lacking = |(server, why): &(SocketAddr, String)| format!("Server {server} is missing: {why}.");
     notes.extend(missing.iter().map(lacking));
@@ -165,7 +165,7 @@ fn notes(parts: &[(SocketAddr, Part)], missing: &[(SocketAddr, String)]) -> Vec<
         _ => notes
             .push("The servers' own heaps are left out; SELECT pid FROM callsites WHERE is_server has them.".into()),
     }
-    for (server, Part { lost, .. }) in parts.iter().filter(|(_, part)| part.lost > 0) {
+    for (server, ProfileFragment { lost, .. }) in parts.iter().filter(|(_, part)| part.lost > 0) {
         let at = if parts.len() > 1 { format!("Server {server}: ") } else { String::new() };
         let what = "allocations that were due for a sample were not recorded; self_usage says why.";
         notes.push(format!("{at}{lost} {what}"));
@@ -174,7 +174,7 @@ fn notes(parts: &[(SocketAddr, Part)], missing: &[(SocketAddr, String)]) -> Vec<
 }
 
 /// A statement with the same numbers in rows.
-fn query(parts: &[(SocketAddr, Part)], wanted: &Wanted) -> String {
+fn query(parts: &[(SocketAddr, ProfileFragment)], wanted: &ProfileFilter) -> String {
     let pids: Vec<_> = processes(parts).map(|process| process.pid.to_string()).collect();
     let is_of_ended = parts.iter().all(|(_, part)| part.is_of_ended || part.processes.is_empty());
     let of = match (parts, wanted.pid) {

@@ -7,11 +7,11 @@ use std::time::SystemTime;
 use heapql_profile::{Frame, Location, ProfileModule, Stack, Value, Values};
 use serde::{Deserialize, Serialize};
 
-use super::Part;
 use super::Process;
+use super::ProfileFragment;
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Written {
+pub struct ProfileRecord {
     taken_at: SystemTime,
     processes: Vec<Process>,
     is_of_ended: bool,
@@ -41,7 +41,7 @@ type WrittenLocation = (u32, u64, Vec<(u32, Option<u32>, Option<u32>, bool)>);
 /// Locations, label, pid, command, values.
 type WrittenStack = (Vec<u32>, u32, i64, u32, [f64; 4]);
 
-/// Texts and their numbers, in the order of the numbers.
+/// The texts in the order of their numbers.
 #[derive(Default)]
 struct Texts {
     numbers: HashMap<Arc<str>, u32>,
@@ -58,8 +58,8 @@ impl Texts {
     }
 }
 
-impl Written {
-    pub(super) fn new(part: &Part, warnings: &[String]) -> Written {
+impl ProfileRecord {
+    pub(super) fn new(part: &ProfileFragment, warnings: &[String]) -> ProfileRecord {
         let mut texts = Texts::default();
         let (mut locations, mut numbers) = (Vec::new(), HashMap::new());
         let stacks = part.stacks.iter().map(|stack| {
@@ -73,7 +73,7 @@ impl Written {
             (places, texts.number(&stack.label), stack.pid, texts.number(&stack.command), numbers_of(&stack.values))
         });
         let stacks = stacks.collect();
-        Written {
+        ProfileRecord {
             taken_at: part.taken_at,
             processes: part.processes.clone(),
             is_of_ended: part.is_of_ended,
@@ -89,13 +89,13 @@ impl Written {
         }
     }
 
-    /// The warnings of the statement on that server.
+    /// The warnings that a statement of that server would have.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
     /// None if a number leads nowhere.
-    pub(super) fn part(self) -> Option<Part> {
+    pub(super) fn part(self) -> Option<ProfileFragment> {
         let texts: Vec<Arc<str>> = self.texts.into_iter().map(Arc::from).collect();
         let text = |number: u32| texts.get(number as usize).cloned();
         let frame = |(function, file, line, is_inline): &(u32, Option<u32>, Option<u32>, bool)| {
@@ -116,7 +116,7 @@ impl Written {
             let locations = places.collect::<Option<Vec<_>>>()?;
             Some(Stack { locations, label, server: "".into(), pid, command, values: values_of(values) })
         };
-        Some(Part {
+        Some(ProfileFragment {
             taken_at: self.taken_at,
             processes: self.processes,
             is_of_ended: self.is_of_ended,

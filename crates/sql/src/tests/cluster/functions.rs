@@ -12,9 +12,9 @@ use heapql_server::cluster::Cluster;
 use heapql_server::diagnostics::Diagnostics;
 use heapql_server::failure::FailureKind;
 use heapql_server::tenant::Tenant;
-use heapql_tables::Scope;
+use heapql_tables::TableScope;
 use heapql_tables::heap;
-use heapql_tables::heap::Wanted;
+use heapql_tables::heap::ProfileFilter;
 use heapql_tables::remote;
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_file_is_one_module_on_all_servers() {
         process.live(&GLIBC, &frames(nth, &[0x10]), 3, 100);
         process.live(&GLIBC, &[0x5000_0000_0000], 1, 8);
     }
-    let scope = Scope {
+    let scope = TableScope {
         cluster_query: Some(Arc::new(ClusterQuery::new(
             Arc::clone(&town.cluster) as Arc<dyn Cluster>,
             town.servers[0].server().address(),
@@ -72,7 +72,7 @@ async fn a_file_is_one_module_on_all_servers() {
         ))),
         ..remote::scope(town.servers[0].server(), Tenant::Sys, Diagnostics::default())
     };
-    let wanted = Wanted::default();
+    let wanted = ProfileFilter::default();
     let profiles = heap::profiles(&Arc::new(scope), &wanted, vec![None]).await.expect("a profile");
     let [profile] = &profiles[..] else { panic!("{profiles:?}") };
     let libraries: Vec<_> = profile.modules.iter().filter(|module| module.path.ends_with("leaky.so")).collect();
