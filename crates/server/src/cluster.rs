@@ -24,12 +24,17 @@ pub struct Roster {
 pub struct ServerLine {
     /// Its cluster address.
     pub address: SocketAddr,
+    /// Its zone.
     pub zone: String,
     /// 0 = it has no MySQL listener, or has never been heard of.
     pub sql_port: u16,
+    /// Whether it answered a moment ago.
     pub is_active: bool,
+    /// When it was last heard of; none if never.
     pub last_seen_at: Option<SystemTime>,
+    /// When it was started, if that is known.
     pub started_at: Option<SystemTime>,
+    /// The version of HeapQL that it runs.
     pub version: String,
     /// ServerHistory processes, itself included, dead ones too.
     pub sources: u64,

@@ -26,6 +26,7 @@ pub struct ClusterQuery {
 }
 
 impl ClusterQuery {
+    /// The query of one statement. `timeout` runs from the first fragment that is handed out.
     pub fn new(
         cluster: Arc<dyn Cluster>,
         own: SocketAddr,
@@ -38,6 +39,7 @@ impl ClusterQuery {
         ClusterQuery { cluster, own, roster, patience, is_strict, diagnostics, began, missing }
     }
 
+    /// The cluster that the servers belong to.
     pub fn cluster(&self) -> &Arc<dyn Cluster> {
         &self.cluster
     }
@@ -60,6 +62,7 @@ impl ClusterQuery {
         *self.began.get_or_init(Instant::now) + self.patience
     }
 
+    /// The time that each server is given.
     pub fn patience(&self) -> Duration {
         self.patience
     }
@@ -107,6 +110,7 @@ impl ClusterQuery {
         self.missing.lock().iter().map(|(member, why)| (*member, why.clone())).collect()
     }
 
+    /// Whether a member's rows are missing from the answer.
     pub fn is_missing(&self, member: &SocketAddr) -> bool {
         self.missing.lock().contains_key(member)
     }

@@ -18,13 +18,21 @@ const INFO_CHARS: usize = 1024;
 /// One line of SHOW PROCESSLIST.
 #[derive(Clone, Debug)]
 pub struct Connection {
+    /// The number that SHOW PROCESSLIST and KILL use.
     pub id: u32,
+    /// The user as the client sent it.
     pub user: String,
+    /// The id of its tenant; 0 before log-in.
     pub tenant_id: i64,
+    /// The address of the client.
     pub peer: String,
+    /// The current database.
     pub database: String,
+    /// `Connect`, `Sleep` or `Query`.
     pub command: &'static str,
+    /// When the command began.
     pub since: Instant,
+    /// When the connection was admitted.
     pub connected_at: SystemTime,
     /// The running statement, shortened.
     pub info: Option<String>,
@@ -52,6 +60,7 @@ pub struct Slot {
 }
 
 impl Connections {
+    /// An empty list.
     pub fn new() -> Connections {
         Connections { entries: Mutex::default(), next: Mutex::new(1) }
     }
@@ -123,12 +132,14 @@ impl Connections {
         found
     }
 
+    /// Changes one connection's line; nothing if it has gone.
     pub fn change(&self, id: u32, change: impl FnOnce(&mut Connection)) {
         if let Some(entry) = self.entries.lock().get_mut(&id) {
             change(&mut entry.line);
         }
     }
 
+    /// Notes that a statement runs on the connection.
     pub fn begin(&self, id: u32, command: &'static str, statement: &str) {
         self.change(id, |line| {
             line.command = command;
@@ -137,6 +148,7 @@ impl Connections {
         });
     }
 
+    /// Notes that the connection is idle.
     pub fn end(&self, id: u32) {
         self.change(id, |line| {
             line.command = "Sleep";
@@ -152,6 +164,7 @@ impl Connections {
 }
 
 impl Slot {
+    /// The connection's number.
     pub fn id(&self) -> u32 {
         self.id
     }

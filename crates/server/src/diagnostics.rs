@@ -22,6 +22,7 @@ impl Diagnostics {
         }
     }
 
+    /// The warnings so far, in the order in which they came.
     pub fn list(&self) -> Vec<Warning> {
         self.0.lock().clone()
     }

@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 pub enum FailureKind {
     /// The text is not SQL of the connection's dialect.
     Syntax,
+    /// No table has the name (MySQL 1146).
     UnknownTable,
+    /// No column has the name (MySQL 1054).
     UnknownColumn,
+    /// No database has the name (MySQL 1049).
     UnknownDatabase,
     /// No such system parameter (MySQL 5099).
     UnknownParameter,
@@ -27,22 +30,30 @@ pub enum FailureKind {
     ReadOnly,
     /// Wrong password, user or tenant; never says which (MySQL 1045).
     AccessDenied,
+    /// The statement is understood and not served.
     Unsupported,
     /// Ctrl-C, KILL or a cancel request.
     Cancelled,
+    /// A time limit of the statement or the session has passed.
     Timeout,
+    /// All places for connections are taken (MySQL 1040).
     TooManyConnections,
+    /// The statement needs more memory than it may have.
     OutOfMemory,
     /// The statement was understood and its evaluation failed.
     Query,
+    /// A defect of the server.
     Internal,
 }
 
 /// A failed statement: a kind, one sentence, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// Why, for the table of codes.
     pub kind: FailureKind,
+    /// One sentence without a full stop.
     pub message: String,
+    /// What to do next.
     pub hint: Option<String>,
 }
 
@@ -51,30 +62,37 @@ pub struct Failure {
 pub struct Warning {
     /// `"Warning"` or `"Note"`.
     pub level: &'static str,
+    /// Why, for the table of codes.
     pub kind: FailureKind,
+    /// One sentence without a full stop.
     pub message: String,
 }
 
 impl Warning {
+    /// A warning of a kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Warning {
         Warning { level: "Warning", kind, message: message.into() }
     }
 
+    /// A note: nothing went wrong, and the client may want to know.
     pub fn note(message: impl Into<String>) -> Warning {
         Warning { level: "Note", kind: FailureKind::Query, message: message.into() }
     }
 }
 
 impl Failure {
+    /// A failure without a hint.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
         Failure { kind, message: message.into(), hint: None }
     }
 
+    /// The same failure with a hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
     }
 
+    /// The failure of a statement that would write.
     pub fn read_only(what: &str) -> Failure {
         Failure::new(FailureKind::ReadOnly, format!("{what} is refused: this server is read-only"))
             .hint("only queries, SHOW, EXPLAIN, SET and ALTER SYSTEM SET are served")
@@ -86,6 +104,7 @@ impl Failure {
             .hint("SHOW TABLES lists what there is")
     }
 
+    /// The failure of a statement that names an unknown database.
     pub fn unknown_database(name: &str) -> Failure {
         Failure::new(FailureKind::UnknownDatabase, format!("Unknown database '{name}'"))
             .hint("SHOW DATABASES lists them")

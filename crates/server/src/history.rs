@@ -20,6 +20,7 @@ use files::Files;
 /// The longest name of a mark, in bytes.
 const MAX_NAME: usize = 64;
 
+/// The history of one server, with the files that keep it.
 pub struct ServerHistory {
     history: History,
     files: Option<Files>,
@@ -44,6 +45,7 @@ impl ServerHistory {
         recorded
     }
 
+    /// The snapshots and marks in memory.
     pub fn history(&self) -> &History {
         &self.history
     }
@@ -61,6 +63,7 @@ impl ServerHistory {
         self.write();
     }
 
+    /// Takes a snapshot now and gives it a name of 1 to 64 bytes.
     pub fn mark(&self, name: &str, registry: &Registry, parameters: &Parameters) -> Result<Snapshot, Failure> {
         let wrong = |message: String| Failure::new(FailureKind::Query, message);
         if name.is_empty() || name.len() > MAX_NAME {
@@ -92,6 +95,7 @@ impl ServerHistory {
         }
     }
 
+    /// Rows of `self_usage` about the history.
     pub fn usage(&self) -> Vec<Usage> {
         let mut rows = self.history.usage();
         rows.extend(self.files.iter().flat_map(Files::usage));

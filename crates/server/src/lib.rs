@@ -2,6 +2,7 @@
 //!
 //! What it is: the state that tables read and statements change. What it is not: a table, SQL or an engine; those are the
 //! tables and sql crates, which stand on this one. The wire, the cluster and the binary use it too.
+#![deny(missing_docs)]
 #![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(test, deny(unsafe_code))]
 

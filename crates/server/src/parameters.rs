@@ -19,26 +19,37 @@ use stored::StoredParameters;
 /// One line of SHOW PARAMETERS, without what is the same for all.
 #[derive(Clone, Debug)]
 pub struct Line {
+    /// Its name.
     pub name: &'static str,
+    /// `INT` or `STR`.
     pub data_type: &'static str,
+    /// The stored value; numbers are decimal.
     pub value: String,
+    /// What it does, and its range.
     pub info: &'static str,
+    /// The value until it is set.
     pub default_value: &'static str,
 }
 
+/// The SCOPE of ALTER SYSTEM SET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
+    /// Until the server ends.
     Memory,
+    /// From the next start of the server.
     File,
+    /// Now and after a restart.
     Both,
 }
 
 /// One checked item of ALTER SYSTEM SET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// Its name.
     pub name: &'static str,
     /// Numbers are decimal.
     pub value: String,
+    /// The scope of the change.
     pub reach: Reach,
 }
 
@@ -59,6 +70,7 @@ pub fn adopted(settings: &[Setting]) -> (Vec<Change>, Vec<Warning>) {
     (changes, warnings)
 }
 
+/// The parameters of one server: stored values, and what is in force.
 pub struct Parameters {
     file: Option<PathBuf>,
     state: Mutex<State>,
@@ -91,10 +103,12 @@ impl Parameters {
         known(name).map(|spec| self.state.lock().memory.value(spec)).unwrap_or_default()
     }
 
+    /// The value of a number in force.
     pub fn number(&self, name: &'static str) -> u32 {
         self.text(name).parse().unwrap_or_default()
     }
 
+    /// All parameters by name, as SHOW PARAMETERS lists them.
     pub fn lines(&self) -> Vec<Line> {
         let state = self.state.lock();
         let line = |spec: &Spec| Line {

@@ -18,6 +18,7 @@ use crate::symbols::{Namers, StackNames};
 
 /// How a server is set up.
 pub struct ServerConfig {
+    /// The recorded processes.
     pub registry: Arc<Registry>,
     /// Address that rows show.
     pub svr_ip: String,
@@ -102,6 +103,7 @@ impl Server {
         let _ = self.cluster.set(cluster);
     }
 
+    /// The other servers; none on a server that is alone.
     pub fn cluster(&self) -> Option<&Arc<dyn Cluster>> {
         self.cluster.get()
     }
@@ -124,6 +126,7 @@ impl Server {
         let _ = self.ended.set((pid, how));
     }
 
+    /// How the process that this server started has ended, if it has this pid.
     pub fn exit_of(&self, pid: i32, state: SourceState) -> Option<String> {
         let (ended, how) = self.ended.get()?;
         (*ended == pid && state == SourceState::Dead).then(|| how.clone())
@@ -149,14 +152,17 @@ impl Server {
         let _ = self.usage_source.set(source);
     }
 
+    /// The recorded processes.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
+    /// The system parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
+    /// The kept snapshots and marks.
     pub fn history(&self) -> &History {
         self.recorded.history()
     }
@@ -174,10 +180,12 @@ impl Server {
         parts.into_iter().flatten().collect()
     }
 
+    /// Takes a snapshot now under a name. Fails if the name cannot be one, or all places are taken.
     pub fn mark(&self, name: &str) -> Result<Snapshot, Failure> {
         self.recorded.mark(name, &self.registry, &self.parameters)
     }
 
+    /// Forgets a mark; false if there is none of that name.
     pub fn unmark(&self, name: &str) -> bool {
         self.recorded.unmark(name)
     }
@@ -192,18 +200,22 @@ impl Server {
         SocketAddr::new(self.svr_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.svr_port)
     }
 
+    /// The address that rows show.
     pub fn svr_ip(&self) -> &str {
         &self.svr_ip
     }
 
+    /// The port that rows show: the cluster port, else the MySQL port.
     pub fn svr_port(&self) -> u16 {
         self.svr_port
     }
 
+    /// The MySQL port; 0 if it has none.
     pub fn sql_port(&self) -> u16 {
         self.sql_port
     }
 
+    /// The seconds since the server was made.
     pub fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }

@@ -20,13 +20,17 @@ use crate::parameters::{APP_FRAME_RULES, Parameters};
 pub struct ResolvedFrame {
     /// As `back_trace` has it.
     pub address: u64,
+    /// The path of the module; empty for code in no module.
     pub module: Arc<str>,
     /// The module's build-id in hexadecimal, or empty.
     pub build_id: Arc<str>,
     /// In the module's file.
     pub offset: u64,
+    /// Function, file and line.
     pub frame: SymbolFrame,
+    /// Whose code it is.
     pub kind: FrameKind,
+    /// Why there is no name, or only a poorer one.
     pub note: Option<Arc<str>>,
 }
 
@@ -59,10 +63,12 @@ impl ResolvedFrame {
     }
 }
 
+/// The last component of a path.
 pub fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+/// The kind as `frames.kind` has it.
 pub fn kind_name(kind: FrameKind) -> &'static str {
     match kind {
         FrameKind::Allocator => "allocator",

@@ -3,7 +3,9 @@
 /// A tenant. The sys tenant sees every row, a user tenant its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tenant {
+    /// The sys tenant.
     Sys,
+    /// A user tenant by its id, from 1001.
     User(i64),
 }
 
@@ -21,6 +23,7 @@ impl Tenant {
         if id == Tenant::Sys.id() { Tenant::Sys } else { Tenant::User(id) }
     }
 
+    /// The id as rows have it; sys is 1.
     pub fn id(self) -> i64 {
         match self {
             Tenant::Sys => 1,
@@ -28,6 +31,7 @@ impl Tenant {
         }
     }
 
+    /// Whether it may see rows of the tenant with this id.
     pub fn sees(self, tenant_id: i64) -> bool {
         match self {
             Tenant::Sys => true,

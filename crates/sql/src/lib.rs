@@ -9,6 +9,7 @@
 //! a statement:  text -> split -> lex -> statements (a table of cases) -> Answer
 //!                                   \-> query (parse, guard, rewrite, plan, guard) -> rows
 //! ```
+#![deny(missing_docs)]
 #![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(test, deny(unsafe_code))]
 

@@ -20,7 +20,9 @@ use heapql_server::tenant::Tenant;
 pub struct Login {
     /// As sent: `root@sys`; without `@` the tenant is sys.
     pub user: String,
+    /// The database to begin with; none is `oceanbase`.
     pub database: Option<String>,
+    /// The dialect that the protocol goes with.
     pub dialect: Dialect,
     /// Shown in SHOW PROCESSLIST.
     pub peer: String,
@@ -48,12 +50,16 @@ struct State {
 
 /// The result of a statement.
 pub enum Outcome {
+    /// A query: columns, and rows as they are made.
     Rows {
+        /// The columns, with the headings that the client expects.
         schema: SchemaRef,
+        /// The rows; it ends with an error when it is cancelled or too late.
         stream: SendableRecordBatchStream,
     },
     /// "SET", "ALTER SYSTEM", "BEGIN" ..; empty for a text without a statement.
     Done {
+        /// The tag.
         tag: String,
     },
 }
@@ -70,6 +76,7 @@ impl std::fmt::Debug for Outcome {
 /// A statement that was checked and may run many times.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The types of its parameters, in their order.
     pub parameters: Vec<DataType>,
     /// `None` for a statement without rows.
     pub schema: Option<SchemaRef>,

@@ -29,6 +29,7 @@ pub struct ProfileFilter {
     /// On every server that has such a process. None: every process that is alive but the servers; if none is, those that
     /// have ended.
     pub pid: Option<i64>,
+    /// Only callsites with this label.
     pub label: Option<String>,
     /// Also callsites of which nothing is live, for what was allocated in all.
     pub with_freed: bool,

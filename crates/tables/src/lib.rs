@@ -3,6 +3,7 @@
 //! What it is: tables whose rows are made from the server's state when they are read, and what the engine needs to scan
 //! them. What it is not: SQL text, sessions or protocols. The sql crate plans over these tables; the cluster crate carries
 //! their scans to other servers.
+#![deny(missing_docs)]
 #![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(test, deny(unsafe_code))]
 

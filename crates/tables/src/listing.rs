@@ -14,10 +14,14 @@ use datafusion::error::Result;
 use crate::{ColumnKind, MYSQL_TYPE};
 use heapql_server::like;
 
+/// One value of an answer made by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {
+    /// NULL.
     Null,
+    /// An integer, or a time in microseconds since 1970.
     Int(i64),
+    /// A text.
     Text(String),
 }
 
@@ -66,16 +70,23 @@ pub fn cells<'a>(kind: ColumnKind, cells: impl Iterator<Item = &'a Cell>) -> Arr
     }
 }
 
+/// One column of an answer made by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heading {
+    /// The heading as MySQL prints it.
     pub name: String,
+    /// The type for the engine.
     pub kind: ColumnKind,
+    /// The type that MySQL clients see.
     pub mysql_type: &'static str,
 }
 
+/// An answer made by hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
+    /// The columns.
     pub headings: Vec<Heading>,
+    /// The rows; each has a cell for every heading.
     pub rows: Vec<Vec<Cell>>,
 }
 
@@ -86,6 +97,7 @@ impl Listing {
         Listing { headings: headings.map(text).into(), rows: Vec::new() }
     }
 
+    /// Makes the column with this heading a number.
     pub fn int(mut self, heading: &str) -> Listing {
         for column in self.headings.iter_mut().filter(|column| column.name == heading) {
             column.kind = ColumnKind::Int;
@@ -94,6 +106,7 @@ impl Listing {
         self
     }
 
+    /// Adds rows.
     pub fn rows(mut self, rows: impl IntoIterator<Item = Vec<Cell>>) -> Listing {
         self.rows.extend(rows);
         self
@@ -121,6 +134,7 @@ impl Listing {
         Arc::new(Schema::new(self.headings.iter().map(field).collect::<Vec<_>>()))
     }
 
+    /// The rows as one record batch.
     pub fn batch(&self) -> Result<RecordBatch> {
         let column = |(index, heading): (usize, &Heading)| cells(heading.kind, self.rows.iter().map(|row| &row[index]));
         let arrays = self.headings.iter().enumerate().map(column).collect();

@@ -43,6 +43,7 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// The table as this scope sees it.
     pub fn new(table: Arc<dyn SystemTable>, scope: Arc<TableScope>) -> Provider {
         let schema = schema_of(&table.columns());
         Provider { table, scope, schema }
@@ -119,10 +120,13 @@ impl TableProvider for Provider {
 
 /// The leaf that reads a system table.
 pub struct Scan {
+    /// The table that is read.
     pub table: Arc<dyn SystemTable>,
+    /// The scope in which it is read.
     pub scope: Arc<TableScope>,
     /// A partition for each; None: the rows of this server, in one.
     pub members: Option<Arc<[SocketAddr]>>,
+    /// What is asked for.
     pub request: ScanRequest,
     properties: Arc<PlanProperties>,
 }

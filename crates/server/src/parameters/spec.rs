@@ -8,32 +8,46 @@ use heapql_symbols::Rules;
 
 use crate::failure::{Failure, FailureKind};
 
+/// The one zone that all servers are in.
 pub const ZONE: &str = "zone1";
 
 /// Static facts of a parameter.
 #[derive(Debug)]
 pub struct Spec {
+    /// Its name.
     pub name: &'static str,
+    /// The type of its values.
     pub kind: ParameterKind,
+    /// The value until it is set.
     pub default_value: &'static str,
+    /// What it does, and its range.
     pub info: &'static str,
 }
 
 /// The type of a parameter's values.
 #[derive(Debug)]
 pub enum ParameterKind {
+    /// An integer in a range.
     Int(RangeInclusive<u32>),
     /// And what is wrong with a text.
     Text(fn(&str) -> Result<(), String>),
 }
 
+/// Rules that say whose code a frame is.
 pub const APP_FRAME_RULES: &str = "_app_frame_rules";
+/// The milliseconds for which a statement waits for other servers.
 pub const CLUSTER_TIMEOUT: &str = "_cluster_timeout";
+/// The seconds between two snapshots.
 pub const HISTORY_INTERVAL: &str = "_history_snapshot_interval";
+/// The hours for which snapshots are kept.
 pub const HISTORY_HOURS: &str = "_history_keep_hours";
+/// The memory of snapshots, in MiB.
 pub const HISTORY_MEMORY: &str = "_history_memory_limit";
+/// The most frames that are kept of a stack.
 pub const DEPTH: &str = "_malloc_sample_depth";
+/// The least allocations between two samples.
 pub const MIN: &str = "_min_malloc_sample_interval";
+/// The most allocations between two samples.
 pub const MAX: &str = "_max_malloc_sample_interval";
 
 const INTERVAL: RangeInclusive<u32> = Intervals::LEAST..=Intervals::MOST;
@@ -92,10 +106,13 @@ static SPECS: [Spec; 8] = [
 /// One parameter of an ALTER SYSTEM SET that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
+    /// The parameter's name.
     pub name: String,
+    /// The value as text; numbers are decimal.
     pub value: String,
 }
 
+/// All parameters, by name.
 pub fn all() -> &'static [Spec] {
     &SPECS
 }

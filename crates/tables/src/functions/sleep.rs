@@ -20,6 +20,7 @@ struct Sleep {
     signature: Signature,
 }
 
+/// The function under its name in a dialect.
 pub fn sleep(dialect: Dialect) -> ScalarUDF {
     let (name, answer) = match dialect {
         Dialect::MySql => ("sleep", ScalarValue::Int64(Some(0))),

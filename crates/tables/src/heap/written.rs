@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Process;
 use super::ProfileFragment;
 
+/// A fragment of a profile as it crosses the wire.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ProfileRecord {
     taken_at: SystemTime,
