@@ -25,7 +25,7 @@ use datafusion_proto::bytes::{
 };
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
-use heapql_server::{Failure, FailureKind, Warning};
+use heapql_server::{Failure, FailureKind, Level, Warning};
 use heapql_sql::{Engine, RemoteContext};
 use heapql_tables::remote;
 use parking_lot::Mutex;
@@ -97,11 +97,11 @@ struct WarningRecord {
 
 impl WarningRecord {
     fn new(Warning { level, kind, message }: Warning) -> WarningRecord {
-        WarningRecord { is_note: level == "Note", kind, message }
+        WarningRecord { is_note: level == Level::Note, kind, message }
     }
 
     fn warning(self) -> Warning {
-        let level = if self.is_note { "Note" } else { "Warning" };
+        let level = if self.is_note { Level::Note } else { Level::Warning };
         Warning { level, kind: self.kind, message: self.message }
     }
 }

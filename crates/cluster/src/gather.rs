@@ -23,8 +23,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
-use heapql_server::ClusterQuery;
-use heapql_server::Warning;
+use heapql_server::{ClusterQuery, Level, Warning};
 use heapql_tables::remote;
 use tokio::task::JoinSet;
 
@@ -178,7 +177,7 @@ fn report_warnings(
 ) {
     for warning in warnings {
         let own = Warning { message: format!("server {member}: {}", warning.message), ..warning.clone() };
-        if warning.level != "Note" {
+        if warning.level != Level::Note {
             query.warn(own);
         } else if let Some(noted) = notes.get_mut(&warning.message) {
             *noted = warning;

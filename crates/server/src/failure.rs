@@ -57,11 +57,33 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
+/// How serious a diagnostic is, in MySQL's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing went wrong, and the client may want to know.
+    Note,
+    /// Something is missing from the answer, or took effect otherwise than was asked for.
+    Warning,
+    /// The statement failed.
+    Error,
+}
+
+impl Level {
+    /// The level as SHOW WARNINGS prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Note => "Note",
+            Level::Warning => "Warning",
+            Level::Error => "Error",
+        }
+    }
+}
+
 /// A diagnostic attached to a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// `"Warning"` or `"Note"`.
-    pub level: &'static str,
+    /// How serious it is.
+    pub level: Level,
     /// Why, for the table of codes.
     pub kind: FailureKind,
     /// One sentence without a full stop.
@@ -71,12 +93,12 @@ pub struct Warning {
 impl Warning {
     /// A warning of a kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Warning {
-        Warning { level: "Warning", kind, message: message.into() }
+        Warning { level: Level::Warning, kind, message: message.into() }
     }
 
     /// A note: nothing went wrong, and the client may want to know.
     pub fn note(message: impl Into<String>) -> Warning {
-        Warning { level: "Note", kind: FailureKind::Query, message: message.into() }
+        Warning { level: Level::Note, kind: FailureKind::Query, message: message.into() }
     }
 }
 

@@ -28,7 +28,7 @@ pub use connections::{Connection, Connections, MAX_CONNECTIONS, Slot};
 pub use diagnostics::Diagnostics;
 pub use dialect::Dialect;
 pub use engine_error::missing_table;
-pub use failure::{Failure, FailureKind, Warning};
+pub use failure::{Failure, FailureKind, Level, Warning};
 pub use server::{Server, ServerConfig};
 pub use tenant::Tenant;
 pub use version::{POSTGRES_VERSION, VERSION};

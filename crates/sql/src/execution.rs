@@ -24,7 +24,7 @@ use crate::text::tokens::{TokenStream, lex};
 use heapql_server::ClusterQuery;
 use heapql_server::Dialect;
 use heapql_server::diagnostics::Diagnostics;
-use heapql_server::failure::{Failure, FailureKind, Warning};
+use heapql_server::failure::{Failure, FailureKind, Level, Warning};
 use heapql_server::parameters::CLUSTER_TIMEOUT;
 use heapql_tables::TableScope;
 use heapql_tables::listing::Listing;
@@ -91,7 +91,7 @@ impl Session {
                 Ok(Outcome::Rows { schema, stream })
             }
             Err(failure) => {
-                diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
+                diagnostics.push(Warning { level: Level::Error, kind: failure.kind, message: failure.message.clone() });
                 Err(failure)
             }
         }

@@ -18,7 +18,7 @@ use futures::stream::{Stream, StreamExt};
 use crate::cancellable::CancellationToken;
 use heapql_server::connections::Connections;
 use heapql_server::diagnostics::Diagnostics;
-use heapql_server::failure::{Failure, FailureKind, Warning};
+use heapql_server::failure::{Failure, FailureKind, Level, Warning};
 
 /// From the first token to the last row; the list of connections shows it.
 pub(crate) struct RunningStatement {
@@ -90,7 +90,7 @@ impl Rows {
     fn end(&mut self, failure: Option<Failure>) -> Option<EngineResult<RecordBatch>> {
         self.live = None;
         let failure = failure?;
-        self.diagnostics.push(Warning { level: "Error", kind: failure.kind, message: failure.message.clone() });
+        self.diagnostics.push(Warning { level: Level::Error, kind: failure.kind, message: failure.message.clone() });
         Some(Err(failure.into()))
     }
 

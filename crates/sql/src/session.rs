@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use heapql_server::Dialect;
 use heapql_server::database::OCEANBASE;
 use heapql_server::diagnostics::Diagnostics;
-use heapql_server::failure::{Failure, FailureKind, Warning};
+use heapql_server::failure::{Failure, FailureKind, Level, Warning};
 use heapql_server::server::Server;
 use heapql_server::tenant::Tenant;
 
@@ -119,7 +119,7 @@ impl Session {
 
     /// Warnings of the last statement that was not itself about warnings; a query's are complete when its rows have ended.
     pub fn warnings(&self) -> Vec<Warning> {
-        self.diagnosed().into_iter().filter(|warning| warning.level != "Error").collect()
+        self.diagnosed().into_iter().filter(|warning| warning.level != Level::Error).collect()
     }
 
     /// Stops the running statement.

@@ -1,6 +1,7 @@
 //! Functions that the engine lacks, one file each. Those that read the server get the scope of their statement. Called by
 //! `engine` for every statement.
 
+mod async_function;
 mod growth;
 mod mark;
 mod pictures;

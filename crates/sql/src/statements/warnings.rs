@@ -4,7 +4,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::Context;
 use crate::text::tokens::Cursor;
-use heapql_server::failure::{Failure, Warning};
+use heapql_server::failure::{Failure, Level, Warning};
 use heapql_tables::listing::{Cell, Listing};
 
 pub(super) fn warnings(context: &Context<'_>, _: &mut Cursor<'_>) -> Result<Listing, Failure> {
@@ -31,14 +31,14 @@ pub(super) fn count(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Li
 }
 
 fn only_errors(context: &Context<'_>) -> Vec<Warning> {
-    context.session.diagnosed().into_iter().filter(|warning| warning.level == "Error").collect()
+    context.session.diagnosed().into_iter().filter(|warning| warning.level == Level::Error).collect()
 }
 
 fn listing(context: &Context<'_>, warnings: &[Warning]) -> Listing {
     let server = context.session.server();
     let row = |warning: &Warning| -> Vec<Cell> {
         let number = Cell::Int(i64::from(server.error_number(warning.kind)));
-        vec![warning.level.into(), number, warning.message.as_str().into()]
+        vec![warning.level.name().into(), number, warning.message.as_str().into()]
     };
     Listing::new(["Level", "Code", "Message"]).int("Code").rows(warnings.iter().map(row))
 }

@@ -63,7 +63,7 @@ async fn show_parameters() {
     let house = House::new();
     for client in [house.mysql(), house.postgres()] {
         assert!(client.rows("show parameters").await.is_empty());
-        assert_eq!(client.session.warnings()[0].level, "Note");
+        assert_eq!(client.session.warnings()[0].level.name(), "Note");
         let Answer { headings, rows } = client.ask("SHOW PARAMETERS LIKE '_min_malloc%'").await.expect("answers");
         assert_eq!(
             headings.join(","),

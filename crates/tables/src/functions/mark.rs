@@ -1,7 +1,6 @@
 //! `mark('name')` takes a snapshot and gives it a name for `growth`; `unmark('name')` forgets the name. Both do so on all
 //! servers: here first, then on the others, and who does not answer is a warning.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,14 +8,14 @@ use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, TimestampMicrose
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Signature, Volatility};
 use datafusion::scalar::ScalarValue;
 use futures::future::BoxFuture;
 
 use crate::TableScope;
 use crate::calls;
 use crate::calls::Call;
+use crate::functions::async_function::{AsyncBody, async_function};
 use crate::typed_column::micros;
 use heapql_server::failure::{Failure, FailureKind};
 use heapql_server::tenant::Tenant;
@@ -28,8 +27,6 @@ type Run = fn(Arc<TableScope>, Vec<String>) -> BoxFuture<'static, Result<ArrayRe
 /// One of the two.
 struct MarkFunction {
     name: &'static str,
-    answer: DataType,
-    signature: Signature,
     scope: Arc<TableScope>,
     run: Run,
 }
@@ -82,51 +79,12 @@ async fn apart<A: Send + 'static>(
 fn named(name: &'static str, answer: DataType, scope: &Arc<TableScope>, run: Run) -> ScalarUDF {
     // Volatile: neither planning nor PREPARE may run it.
     let signature = Signature::string(1, Volatility::Volatile);
-    let function = MarkFunction { name, answer, signature, scope: Arc::clone(scope), run };
-    AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf()
-}
-
-impl std::fmt::Debug for MarkFunction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-impl PartialEq for MarkFunction {
-    fn eq(&self, other: &MarkFunction) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for MarkFunction {}
-
-impl Hash for MarkFunction {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for MarkFunction {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.answer.clone())
-    }
-
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Err(DataFusionError::Internal(format!("{} only runs asynchronously", self.name)))
-    }
+    async_function(name, signature, answer, MarkFunction { name, scope: Arc::clone(scope), run })
 }
 
 #[async_trait]
-impl AsyncScalarUDFImpl for MarkFunction {
-    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl AsyncBody for MarkFunction {
+    async fn run(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         if self.scope.tenant != Tenant::Sys {
             return Err(DataFusionError::Execution(format!("{} is for the sys tenant only", self.name)));
         }

@@ -4,18 +4,15 @@
 //! `(value, pid, label)` of `folded`, `(pid, label)` of `pprof`. With `from`, a mark or a time, a flame graph shows what
 //! changed since, or until `to`. All servers' processes are in it; each finds the moments by their names.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::functions::async_function::{AsyncBody, async_function};
 use async_trait::async_trait;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
-};
+use datafusion::error::Result;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Signature, TypeSignature, Volatility};
 use datafusion::scalar::ScalarValue;
 use heapql_profile::{FlameGraph, FlameOptions, Profile, UnknownValue, Value, folded, pprof};
 
@@ -56,19 +53,18 @@ struct Picture {
     arguments: &'static [&'static str],
     answer: DataType,
     form: Form,
-    signature: Signature,
     scope: Arc<TableScope>,
 }
 
 /// All four.
 pub(crate) fn pictures(scope: &Arc<TableScope>) -> [ScalarUDF; 4] {
     const FLAME: &[&str] = &["value", "pid", "label", "from", "to"];
-    let picture = |name, arguments, answer, form| {
+    let picture = |name, arguments, answer: DataType, form| {
         // Volatile: each statement looks anew.
         let signature =
             Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Volatile);
-        let picture = Picture { name, arguments, answer, form, signature, scope: Arc::clone(scope) };
-        AsyncScalarUDF::new(Arc::new(picture)).into_scalar_udf()
+        let body = Picture { name, arguments, answer: answer.clone(), form, scope: Arc::clone(scope) };
+        async_function(name, signature, answer, body)
     };
     [
         picture("flamegraph_svg", FLAME, DataType::Utf8, Form::Svg),
@@ -226,47 +222,9 @@ impl Rendered {
     }
 }
 
-impl std::fmt::Debug for Picture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-impl PartialEq for Picture {
-    fn eq(&self, other: &Picture) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Picture {}
-
-impl Hash for Picture {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for Picture {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.answer.clone())
-    }
-
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Err(DataFusionError::Internal(format!("{} only runs asynchronously", self.name)))
-    }
-}
-
 #[async_trait]
-impl AsyncScalarUDFImpl for Picture {
-    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl AsyncBody for Picture {
+    async fn run(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = args.number_rows;
         // Then one is made, and repeated for every row.
         let is_same_for_all = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));

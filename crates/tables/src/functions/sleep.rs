@@ -6,18 +6,16 @@ use async_trait::async_trait;
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Signature, Volatility};
 use datafusion::scalar::ScalarValue;
 
+use crate::functions::async_function::{AsyncBody, async_function};
 use heapql_server::dialect::Dialect;
 
 /// Waits without holding a thread, so that cancelling and time limits work as for any other statement.
-#[derive(Debug, PartialEq, Eq, Hash)]
 struct Sleep {
     name: &'static str,
     answer: ScalarValue,
-    signature: Signature,
 }
 
 /// The function under its name in a dialect.
@@ -27,30 +25,12 @@ pub fn sleep(dialect: Dialect) -> ScalarUDF {
         Dialect::Postgres => ("pg_sleep", ScalarValue::Utf8(Some(String::new()))),
     };
     let signature = Signature::exact(vec![DataType::Float64], Volatility::Volatile);
-    AsyncScalarUDF::new(std::sync::Arc::new(Sleep { name, answer, signature })).into_scalar_udf()
-}
-
-impl ScalarUDFImpl for Sleep {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.answer.data_type())
-    }
-
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Err(DataFusionError::Internal(format!("{} only runs asynchronously", self.name)))
-    }
+    async_function(name, signature, answer.data_type(), Sleep { name, answer })
 }
 
 #[async_trait]
-impl AsyncScalarUDFImpl for Sleep {
-    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl AsyncBody for Sleep {
+    async fn run(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         for seconds in arrays[0].as_primitive::<Float64Type>().iter().flatten() {
             let pause = Duration::try_from_secs_f64(seconds);

@@ -4,16 +4,15 @@
 //! each address of one that is not found, in the process here that has a module there, unless several could be meant.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use crate::functions::async_function::{AsyncBody, async_function};
 use async_trait::async_trait;
 use datafusion::arrow::array::{AsArray, StringBuilder};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Signature, Volatility};
 use heapql_registry::{ModuleMap, Source, SourceState};
 
 use crate::TableScope;
@@ -29,7 +28,6 @@ const MOST_ADDRESSES: usize = 256;
 const STACKS_IN_A_CALL: usize = 1024;
 
 struct Symbolize {
-    signature: Signature,
     scope: Arc<TableScope>,
     /// Rendered when the first stack is asked for, for the statement.
     index: Arc<OnceLock<Index>>,
@@ -38,51 +36,13 @@ struct Symbolize {
 pub(super) fn symbolize(scope: &Arc<TableScope>) -> ScalarUDF {
     // Volatile: what is recorded changes, and planning must not read files.
     let signature = Signature::string(1, Volatility::Volatile);
-    let function = Symbolize { signature, scope: Arc::clone(scope), index: Arc::default() };
-    AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf()
-}
-
-impl std::fmt::Debug for Symbolize {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("symbolize")
-    }
-}
-
-impl PartialEq for Symbolize {
-    fn eq(&self, _: &Symbolize) -> bool {
-        true
-    }
-}
-
-impl Eq for Symbolize {}
-
-impl Hash for Symbolize {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        "symbolize".hash(state);
-    }
-}
-
-impl ScalarUDFImpl for Symbolize {
-    fn name(&self) -> &str {
-        "symbolize"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Err(DataFusionError::Internal("symbolize only runs asynchronously".to_owned()))
-    }
+    let body = Symbolize { scope: Arc::clone(scope), index: Arc::default() };
+    async_function("symbolize", signature, DataType::Utf8, body)
 }
 
 #[async_trait]
-impl AsyncScalarUDFImpl for Symbolize {
-    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl AsyncBody for Symbolize {
+    async fn run(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let stacks = cast(&args.args[0].to_array(args.number_rows)?, &DataType::Utf8)?;
         let stacks = stacks.as_string::<i32>().iter().map(|text| text.map(addresses).transpose());
         let stacks = stacks.collect::<Result<Vec<_>>>()?;

@@ -1,6 +1,6 @@
 //! Backend messages except rows, written into the transport's output. Their encoding is pgwire's.
 
-use heapql_server::{Failure, Warning};
+use heapql_server::{Failure, Level, Warning};
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::response::{CommandComplete, ReadyForQuery, TransactionStatus};
@@ -75,8 +75,8 @@ pub(super) fn fatal_failure(transport: &mut Transport, failure: &Failure) {
 /// Writes a warning as a notice, in the class that its level selects.
 pub(super) fn notice(transport: &mut Transport, warning: &Warning) {
     let (severity, state) = match warning.level {
-        "Note" => ("NOTICE", "00000"),
-        _ => ("WARNING", "01000"),
+        Level::Note => ("NOTICE", "00000"),
+        Level::Warning | Level::Error => ("WARNING", "01000"),
     };
     let info = info(severity, state, warning.message.clone(), None);
     send(transport, &Backend::NoticeResponse(info.into()));
