@@ -21,8 +21,8 @@ STATE, RECORDER, GUARD, SCOPE = "sampler/src/recorder/state.rs", "sampler/src/re
 # What a model must notice: file, what stands there, what is put in its place, the models that are run.
 MUTANTS = [
     (LOCK, "swap(true, Acquire)", "swap(true, Relaxed)", "lock"),
-    (LOCK, "self.0.0.store(false, Release)", "self.0.0.store(false, Relaxed)", "lock"),
-    (LOCK, "self.0.load(Relaxed) || self.0.swap(true, Acquire)", "self.0.load(Acquire) || { self.0.store(true, Relaxed); false }", "lock"),
+    (LOCK, "self.0.is_held.store(false, Release)", "self.0.is_held.store(false, Relaxed)", "lock"),
+    (LOCK, "self.is_held.load(Relaxed) || self.is_held.swap(true, Acquire)", "self.is_held.load(Acquire) || { self.is_held.store(true, Relaxed); false }", "lock"),
     (INDEX, "entry.hash.store(hash.max(1), Release)", "entry.hash.store(hash.max(1), Relaxed)", "callsites"),
     (INDEX, "match entry.hash.load(Acquire)", "match entry.hash.load(Relaxed)", "callsites"),
     (
@@ -56,7 +56,7 @@ MUTANTS = [
         "intervals",
     ),
     (LAYOUT, "for _ in 0..16 {", "for _ in 0..1 {", "intervals"),
-    (DECIDE, "let limit = control.limit.load(Acquire);\n    if thread.gaps", "let limit = control.limit.load(core::sync::atomic::Ordering::Relaxed);\n    if thread.gaps", "intervals"),
+    (DECIDE, "let limit = control.limit.load(Acquire);\n    if thread.gaps.limit.get() != limit {\n        begin(thread, control, limit);\n    }\n    let gaps = &thread.gaps;", "let limit = control.limit.load(core::sync::atomic::Ordering::Relaxed);\n    if thread.gaps.limit.get() != limit {\n        begin(thread, control, limit);\n    }\n    let gaps = &thread.gaps;", "intervals"),
     (SLAB, "compare_exchange_weak(head, address, Release, Relaxed)", "compare_exchange_weak(head, address, Relaxed, Relaxed)", "objects"),
     (SLAB, "shard.remote_frees.swap(0, Acquire)", "shard.remote_frees.swap(0, Relaxed)", "objects"),
     (SLAB, "if header(address).word.load(Relaxed) != word {", "if false {", "objects"),
@@ -64,14 +64,14 @@ MUTANTS = [
     (SLAB, "compare_exchange(word, freed, AcqRel, Relaxed).is_err()", "swap(freed, AcqRel) == 0", "objects"),
     (
         SLAB,
-        "        pool.range.release(number, UNIT_BYTES);\n        pool.give_back(number);\n",
-        "        pool.give_back(number);\n        pool.range.release(number, UNIT_BYTES);\n",
+        "        pool.range.release(pool.range.address(number) as usize, UNIT_BYTES);\n        pool.give_back(number);\n",
+        "        pool.give_back(number);\n        pool.range.release(pool.range.address(number) as usize, UNIT_BYTES);\n",
         "objects",
     ),
     (
         POOL,
-        "        self.range.release(number, unit.span_bytes());\n        self.give_back(number);\n",
-        "        let bytes = unit.span_bytes();\n        self.give_back(number);\n        self.range.release(number, bytes);\n",
+        "        self.range.release(address, unit.span_bytes());\n        self.give_back(number);\n",
+        "        let bytes = unit.span_bytes();\n        self.give_back(number);\n        self.range.release(address, bytes);\n",
         "objects",
     ),
     (POOL, "        if !unit.end_large() {\n            return Err(PoolError::DoubleFree);\n        }\n", "        unit.end_large();\n", "objects"),

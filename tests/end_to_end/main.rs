@@ -49,4 +49,5 @@ mod sql_and_set;
 mod stopping;
 mod switching;
 mod top;
+mod truth;
 mod web;

@@ -123,12 +123,12 @@ fn sixteen_mebibytes_are_always_sampled_except_in_zero_mode() {
 }
 
 #[test]
-fn four_mebibytes_make_a_sample_due_once_min_has_passed() {
-    let bytes = (1 << 20) + 1;
+fn a_mebibyte_and_more_is_always_sampled() {
     let mut server = Launch::run(Program::new("exact.c").path(), &[]).intervals(16, 10_000).start();
     server.ready();
-    server.order(&format!("malloc 320 {bytes}"));
-    let samples = total(&mut server.mysql(), bytes);
-    // One per 16 to 21 allocations; an interval drawn below that never comes (it would be one in 10,000 to be safe).
-    assert!((320 / 22..=320 / 16 + 1).contains(&samples), "{samples} samples of 320 allocations of 1 MiB");
+    for bytes in [1 << 20, (1 << 20) + 1, 5 << 20] {
+        server.order(&format!("malloc 80 {bytes}"));
+        assert_eq!(total(&mut server.mysql(), bytes), 80, "{bytes} bytes");
+        server.order("free malloc 80");
+    }
 }

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::*}
 /// First eight bytes of every ledger.
 pub const MAGIC: [u8; 8] = *b"HEAPQL\x1a\n";
 /// Moves with every change of this file; a reader refuses all others.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Reads back as another number on a machine of the other byte order.
 pub const BYTE_ORDER: u32 = 0x0102_0304;
 
@@ -98,13 +98,21 @@ impl Intervals {
         Intervals::new((word >> 32) as u32, word as u32)
     }
 
-    /// The size from which an allocation's bytes matter. Smaller ones cannot add up to 4 MiB before `max` of them have
-    /// been counted, which makes a sample due anyway. Out of reach in zero mode.
+    /// The size in bytes from which an allocation has a chance of its own beside its gap: the smallest that is worth at least
+    /// two mean gaps, so [`CERTAIN_BYTES`] divided by the largest power of two that is at most half the mean gap. At 16..256
+    /// it is 16 KiB. Out of reach in zero mode.
     pub const fn byte_rule(self) -> u64 {
         if self.is_zero() {
             return u64::MAX;
         }
-        SAMPLE_BYTES / self.max as u64
+        let half_gap = (self.min + self.max) / 4;
+        CERTAIN_BYTES >> if half_gap == 0 { 0 } else { half_gap.ilog2() }
+    }
+
+    /// The weight, a power of two, of a sample of `bytes`, which is at least [`Intervals::byte_rule`]: as many times its bytes as
+    /// come to less than twice [`CERTAIN_BYTES`]. 1 from there on.
+    pub const fn octave_weight(bytes: u64) -> u32 {
+        if bytes >= CERTAIN_BYTES { 1 } else { 1 << (CERTAIN_BYTES.ilog2() - bytes.ilog2()) }
     }
 }
 
@@ -122,10 +130,8 @@ impl Sampling {
     pub const DEFAULT: Sampling = Sampling { intervals: Intervals::DEFAULT, depth: DEFAULT_DEPTH };
 }
 
-/// After `min` allocations a sample is due as soon as about this many bytes have accumulated.
-pub const SAMPLE_BYTES: u64 = 4 << 20;
 /// An allocation of at least this size is always sampled, unless in zero mode.
-pub const ALWAYS_BYTES: u64 = 16 << 20;
+pub const CERTAIN_BYTES: u64 = 1 << 20;
 
 /// The words that a server writes and the target obeys. One cache line of its own, written a few times a day, read at every
 /// allocation.

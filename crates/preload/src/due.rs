@@ -10,6 +10,7 @@ use heapql_sampler::hook::{self, Reallocation, Request};
 use heapql_sampler::{Defaults, Registers};
 
 use crate::next;
+use crate::usable::UNDERLYING;
 
 /// OceanBase's name for hooked C allocations.
 pub(crate) const GLIBC: Defaults = Defaults { tenant_id: 500, ctx_id: 22, label: "glibc_malloc" };
@@ -22,7 +23,7 @@ const ALIGN: usize = 16;
 fn sample(bytes: usize, align: usize, zeroed: bool, caller: Registers) -> Option<*mut c_void> {
     // A process's first allocation is always due.
     next::settle();
-    let request = Request { bytes, align, zeroed };
+    let request = Request { bytes, align, zeroed, underlying: &UNDERLYING };
     Some(hook::allocate(request, caller, &[], &GLIBC)?.as_ptr().cast())
 }
 
@@ -50,33 +51,63 @@ pub(crate) extern "C" fn free(object: *mut c_void) {
 pub(crate) extern "C" fn realloc(old: *mut c_void, size: usize, pc: usize, sp: usize, bp: usize) -> *mut c_void {
     let caller = Registers { pc, sp, bp };
     if old.is_null() {
-        return malloc(size, pc, sp, bp);
+        return match sample(size, ALIGN, false, caller) {
+            Some(object) => object,
+            // SAFETY: as the program called it.
+            None => unsafe { next::realloc(old, size) },
+        };
     }
-    if size == 0 && hook::is_sampled(old.cast()) {
-        hook::free(old.cast());
-        return null_mut();
+    if size == 0 {
+        return if hook::is_sampled(old.cast()) {
+            end_sample(old)
+        } else {
+            // SAFETY: as the program called it.
+            unsafe { next::realloc(old, 0) }
+        };
     }
-    let request = Request { bytes: size, align: ALIGN, zeroed: false };
-    let outcome = if size == 0 {
-        Reallocation::Foreign
-    } else {
-        // SAFETY: realloc's caller promises a live object.
-        unsafe { hook::reallocate(old.cast(), request, caller, &[], &GLIBC) }
-    };
-    match outcome {
+    // What is not in the pool is the next allocator's.
+    let is_asked = !hook::is_sampled(old.cast()) && next::tells_sizes();
+    // SAFETY: the function of the allocator that gave `old`.
+    let usable = if is_asked { unsafe { next::malloc_usable_size(old) } } else { 0 };
+    if (UNDERLYING.resized)(usable, size).is_some() {
+        hook::pass_over(&GLIBC);
+        // SAFETY: as the program called it.
+        return unsafe { next::realloc(old, size) };
+    }
+    let request = Request { bytes: size, align: ALIGN, zeroed: false, underlying: &UNDERLYING };
+    // SAFETY: realloc's caller promises a live object.
+    match unsafe { hook::reallocate(old.cast(), request, caller, &[], &GLIBC) } {
         Reallocation::Done(new) => new.as_ptr().cast(),
         // SAFETY: `old` is the next allocator's, as is every pointer that is not in the pool.
         Reallocation::Foreign => unsafe { next::realloc(old, size) },
         Reallocation::Leave(bytes) => leave(old, bytes.min(size), size),
-        Reallocation::Enter(new) => enter(old, new.as_ptr().cast(), size),
+        Reallocation::Enter(new) if is_asked => enter(old, new.as_ptr().cast(), usable.min(size)),
+        Reallocation::Enter(new) => enter_resized(old, new.as_ptr().cast(), size),
     }
+}
+
+/// realloc(sample, 0): whatever the next allocator makes of a size of 0, which is not the same in all.
+#[cold]
+fn end_sample(old: *mut c_void) -> *mut c_void {
+    // SAFETY: any size is allowed.
+    let stand_in = unsafe { next::malloc(1) };
+    if stand_in.is_null() {
+        return null_mut();
+    }
+    hook::free(old.cast());
+    // SAFETY: a fresh object of the next allocator's.
+    unsafe { next::realloc(stand_in, 0) }
 }
 
 /// From a sampled object to one of the next allocator's.
 fn leave(old: *mut c_void, copied: usize, size: usize) -> *mut c_void {
+    // SAFETY: glibc's errno is always there.
+    let errno = unsafe { *libc::__errno_location() };
     // SAFETY: any size is allowed.
     let new = unsafe { next::malloc(size) };
-    if !new.is_null() {
+    if new.is_null() {
+        fail_as_next(size, errno);
+    } else {
         // SAFETY: `old` is a live sampled object of at least `copied` bytes, `new` is fresh and has `size`.
         unsafe { core::ptr::copy_nonoverlapping(old.cast::<u8>(), new.cast(), copied) };
         hook::free(old.cast());
@@ -84,20 +115,40 @@ fn leave(old: *mut c_void, copied: usize, size: usize) -> *mut c_void {
     new
 }
 
-/// From an object of the next allocator's, whose size only that knows, to a sampled one: it is resized first, then copied.
-fn enter(old: *mut c_void, new: *mut c_void, size: usize) -> *mut c_void {
+/// A reallocation fails: errno becomes what the next allocator's realloc makes of it, which is not the same in all.
+#[cold]
+fn fail_as_next(size: usize, errno: i32) {
+    // SAFETY: a fresh object of the next allocator's, if there is memory for it; errno is always there.
+    unsafe {
+        let stand_in = next::malloc(1);
+        if !stand_in.is_null() {
+            *libc::__errno_location() = errno;
+            let resized = next::realloc(stand_in, size);
+            next::free(if resized.is_null() { stand_in } else { resized });
+        }
+    }
+}
+
+/// From an object of the next allocator's to a sampled one.
+fn enter(old: *mut c_void, new: *mut c_void, copied: usize) -> *mut c_void {
+    // SAFETY: `old` is the next allocator's and has at least `copied` usable bytes, as does `new`, which is fresh.
+    unsafe {
+        core::ptr::copy_nonoverlapping(old.cast::<u8>(), new.cast(), copied);
+        next::free(old);
+    }
+    new
+}
+
+/// As [`enter`], from an object whose size only its allocator knows: it is resized first, then copied.
+#[cold]
+fn enter_resized(old: *mut c_void, new: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: `old` is the next allocator's.
     let resized = unsafe { next::realloc(old, size) };
     if resized.is_null() {
         hook::free(new.cast());
         return null_mut();
     }
-    // SAFETY: both have `size` bytes, and `resized` is the next allocator's.
-    unsafe {
-        core::ptr::copy_nonoverlapping(resized.cast::<u8>(), new.cast(), size);
-        next::free(resized);
-    }
-    new
+    enter(resized, new, size)
 }
 
 /// The product of reallocarray's arguments does not fit.

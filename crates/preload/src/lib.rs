@@ -18,6 +18,7 @@ mod start;
 #[cfg_attr(target_arch = "aarch64", path = "stubs/aarch64.rs")]
 mod stubs;
 mod threads;
+mod usable;
 
 #[cfg(feature = "freestanding")]
 #[panic_handler]

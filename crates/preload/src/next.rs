@@ -11,8 +11,6 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::*};
 
 use heapql_sampler::hook;
 
-use crate::stubs;
-
 unsafe extern "C" {
     fn __libc_malloc(size: usize) -> *mut c_void;
     fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
@@ -38,9 +36,15 @@ static POSIX_MEMALIGN: FunctionPointer = AtomicPtr::new(null_mut());
 static USABLE_SIZE: FunctionPointer = AtomicPtr::new(null_mut());
 static CLOSE: FunctionPointer = AtomicPtr::new(null_mut());
 static CREATE_THREAD: FunctionPointer = AtomicPtr::new(null_mut());
-/// Where reallocarray goes with its product: our realloc, unless the program's realloc is another. glibc's reallocarray would
-/// call that one too.
-pub(crate) static RESIZE_ARRAY: FunctionPointer = AtomicPtr::new(stubs::realloc as *mut c_void);
+/// The function by which jemalloc and tcmalloc tell how large their objects are; null if the next allocator has none.
+static NALLOCX: FunctionPointer = AtomicPtr::new(null_mut());
+/// Nobody behind us has an allocator of its own.
+static IS_GLIBC: AtomicBool = AtomicBool::new(false);
+
+/// The next malloc has a malloc_usable_size of its own library: a wrapper's objects are not what glibc's takes them for.
+static TELLS_SIZES: AtomicBool = AtomicBool::new(false);
+/// The next allocator is jemalloc.
+static IS_JEMALLOC: AtomicBool = AtomicBool::new(false);
 
 /// Looks all of them up, once.
 #[inline(always)]
@@ -73,9 +77,14 @@ fn look_up() {
             place.store(found, Release);
         }
     }
-    let first = symbol(libc::RTLD_DEFAULT, c"realloc");
-    if !first.is_null() {
-        RESIZE_ARRAY.store(first, Release);
+    IS_GLIBC.store(are_all_glibcs(), Release);
+    // The functions of its own library: another allocator's say nothing of this one's objects.
+    let module = hook::module_of(MALLOC.load(Acquire) as usize).filter(|_| !IS_GLIBC.load(Acquire));
+    if let Some(module) = module {
+        let usable_size = USABLE_SIZE.load(Acquire) as usize;
+        TELLS_SIZES.store((module.start..module.end).contains(&usable_size), Release);
+        NALLOCX.store(hook::in_module(&module, c"nallocx") as *mut c_void, Release);
+        IS_JEMALLOC.store(hook::in_module(&module, c"mallctl") != 0, Release);
     }
 }
 
@@ -84,6 +93,36 @@ pub(crate) fn are_all_glibcs() -> bool {
     [(&MALLOC, c"malloc"), (&FREE, c"free"), (&REALLOC, c"realloc"), (&USABLE_SIZE, c"malloc_usable_size")]
         .into_iter()
         .all(|(place, name)| place.load(Acquire) as usize == hook::in_libc(name))
+}
+
+/// The realloc that the program calls: ours, unless a library before us has one. Null if it cannot be found.
+pub(crate) fn first_realloc() -> *mut c_void {
+    symbol(libc::RTLD_DEFAULT, c"realloc")
+}
+
+/// As [`are_all_glibcs`], once it is known.
+#[inline]
+pub(crate) fn is_glibc() -> bool {
+    settle();
+    IS_GLIBC.load(Acquire)
+}
+
+/// Whether the next allocator can be asked how large its objects are.
+pub(crate) fn tells_sizes() -> bool {
+    is_glibc() || TELLS_SIZES.load(Acquire)
+}
+
+/// Whether the next allocator is jemalloc, once that is known.
+pub(crate) fn is_jemalloc() -> bool {
+    IS_JEMALLOC.load(Acquire)
+}
+
+/// The usable size of an object of so many bytes, which are not 0, if the allocator has `nallocx`.
+pub(crate) fn nallocx(bytes: usize) -> Option<usize> {
+    type Nallocx = unsafe extern "C" fn(usize, i32) -> usize;
+    let found = NALLOCX.load(Acquire);
+    // SAFETY: jemalloc's and tcmalloc's function of this name has this type; no flag is set.
+    (!found.is_null()).then(|| unsafe { core::mem::transmute::<*mut c_void, Nallocx>(found)(bytes, 0) })
 }
 
 /// The call of dlsym must not be the last thing a function does: it finds "next" by its return address.

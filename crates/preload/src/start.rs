@@ -2,10 +2,12 @@
 //!
 //! Called by ld.so.
 
+use core::sync::atomic::Ordering::Release;
+
 use heapql_sampler::hook;
 
 use crate::due::GLIBC;
-use crate::{children, next, redirect};
+use crate::{children, next, redirect, stubs};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -13,6 +15,10 @@ static START: extern "C" fn() = start;
 
 extern "C" fn start() {
     next::settle();
+    let first = next::first_realloc();
+    if !first.is_null() {
+        stubs::RESIZE_ARRAY.store(first, Release);
+    }
     if next::are_all_glibcs() {
         redirect::redirect();
     }

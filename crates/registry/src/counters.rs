@@ -75,7 +75,7 @@ pub(crate) fn merged(ledger: &Ledger, source: u64) -> Result<Vec<(CallsiteRecord
         let (mut counters, mut estimates) = (Counters::default(), EstimateBuilder::default());
         for record in records {
             counters.add(record);
-            estimates.add(record);
+            estimates.add(record, &context);
         }
         [counters.est_count, counters.est_bytes] = estimates.finish(records[0].label, &context);
         (records[0], counters)

@@ -1,6 +1,6 @@
 //! Estimates of everything that was allocated, from what was sampled, with their standard errors.
 //!
-//! Sample `i` stands for `w_i` allocations: it was taken with probability `1 / w_i`. Its value `y_i` is 1 for a count and its
+//! Sample `i` stands for `w_i` allocations: it was taken with the probability `1 / w_i`, by the rule of `sampler::decide`. Its value `y_i` is 1 for a count and its
 //! requested size for bytes. Sums are over the live samples of a callsite, or of any set of callsites.
 //!
 //! ```text
@@ -17,16 +17,19 @@
 //! c = ((max - min + 1)^2 - 1) / (12 G^2)
 //! ```
 //!
-//! A set of samples is a part of its series `s` (one label on one shard of threads), which has `K_s` samples, live or not, of
-//! which `M_s` have no gap of the series before them. With `A_s`, the part of `T` that lies in the series, regular gaps
-//! reduce the variance by
+//! A set of samples is a part of its series `s` (one label on one shard of threads). `K_s` samples of the series, live or not,
+//! end a gap, of which `M_s` have no gap of the series before them. Larger allocations have a draw of their own beside the gap,
+//! with which they are sampled at the weights `w = 2, 4, 8 ..`: such a sample ends a gap with the probability `w / G`, and gaps
+//! decide the part `(w - 1) / (G - 1)` of what it stands for; both are 1 for the weight `G` of small ones, and nothing is left
+//! for `w = 1`. With `A_s`, the part of `T` in the series that gaps decide, regular gaps reduce the variance by
 //!
 //! ```text
-//! R = sum over s of A_s^2 (1 - c) (K_s - M_s) / K_s^2
+//! A_s = sum r_i w_i y_i,  r_i = (w_i - 1) / (G - 1)
+//! R   = sum over s of A_s^2 (1 - c) (K_s - M_s) / K_s^2
 //! ```
 //!
-//! A sample that was certain (`w_i = 1`) has no variance that could be reduced, which the factor `f` takes into account. The
-//! last factor of the error is for the number of samples, which is itself uncertain: for `k` samples of one size it is
+//! A sample that was certain (`w_i = 1`) adds nothing to `V`: an error is 0 only if all samples were certain. It has no variance
+//! that could be reduced, which the factor `f` takes into account. The last factor of the error is for the number of samples, which is itself uncertain: for `k` samples of one size it is
 //! `(k + 1) / k`.
 //!
 //! ```text
@@ -45,10 +48,8 @@ use heapql_ledger::{CallsiteRecord, Intervals, SHARDS};
 
 /// The largest `c` of any interval: that of gaps drawn uniformly from 1 to a large number.
 const WIDEST: f64 = 1.0 / 3.0;
-/// The `c` of the distances in bytes between the samples of larger allocations. No interval is credited with a smaller one.
+/// No interval is credited with a smaller `c`.
 const NARROWEST: f64 = 1.0 / 12.0;
-/// Samples that stand for less are certain, or nearly, and belong to no series.
-const LEAST_WEIGHT: f64 = 2.0;
 
 /// An estimate, and the sums that its error is made of. Estimates add up.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -132,9 +133,51 @@ impl SampleSeries {
     }
 }
 
+/// The gaps of the intervals in force.
+#[derive(Clone, Copy)]
+struct Gaps {
+    mean: f64,
+    /// `1 - c`
+    spared: f64,
+}
+
+impl Gaps {
+    fn new(intervals: Intervals) -> Gaps {
+        let (min, max) = (f64::from(intervals.min), f64::from(intervals.max));
+        let mean = (min + max) / 2.0;
+        let variation = ((max - min + 1.0).powi(2) - 1.0) / 12.0 / (mean * mean);
+        Gaps { mean, spared: 1.0 - variation.max(NARROWEST) }
+    }
+}
+
+/// How gaps bear on the samples of one weight.
+#[derive(Clone, Copy)]
+struct Bearing {
+    /// The probability that such a sample ends a gap.
+    ends_gap: f64,
+    /// `r`, the part of what it stands for that gaps decide.
+    decided: f64,
+    /// `1 - c`
+    spared: f64,
+}
+
+impl Bearing {
+    /// Samples of earlier intervals are taken as if gaps had decided everything, and had been as irregular as any.
+    fn new(weight: f64, gaps: Option<Gaps>) -> Bearing {
+        match gaps {
+            Some(Gaps { mean, spared }) if weight == mean => Bearing { ends_gap: 1.0, decided: 1.0, spared },
+            Some(Gaps { mean, spared }) if weight < mean && weight.log2().fract() == 0.0 => {
+                Bearing { ends_gap: weight / mean, decided: (weight - 1.0) / (mean - 1.0), spared }
+            }
+            _ => Bearing { ends_gap: 1.0, decided: 1.0, spared: 1.0 - WIDEST },
+        }
+    }
+}
+
 /// The series of one ledger: for each label and shard, the square root of `R` for an estimate of 1.
 pub(crate) struct SeriesContext {
     source: u64,
+    gaps: Option<Gaps>,
     roots: HashMap<(u16, u8), f64>,
 }
 
@@ -147,12 +190,14 @@ impl SeriesContext {
         begun: &[u32; SHARDS],
         intervals: Option<Intervals>,
     ) -> SeriesContext {
+        let gaps = intervals.map(Gaps::new);
         let mut all: HashMap<(u16, u8), SampleSeries> = HashMap::new();
-        for record in records.iter().filter(|record| record.weight >= LEAST_WEIGHT && record.total_count > 0) {
+        for record in records.iter().filter(|record| record.weight > 1.0 && record.total_count > 0) {
             let series = all.entry((record.label, record.shard)).or_default();
-            let samples = record.total_count as f64;
+            let bearing = Bearing::new(record.weight, gaps);
+            let samples = record.total_count as f64 * bearing.ends_gap;
             series.samples += samples;
-            series.hard += samples / spared(record.weight, intervals);
+            series.hard += samples / bearing.spared;
         }
         let mut labels = [0_u32; SHARDS];
         for &(_, shard) in all.keys() {
@@ -168,22 +213,8 @@ impl SeriesContext {
                 first.map_or(u32::MAX, |(&begun, &labels)| begun.saturating_sub(labels.saturating_sub(1)).max(1));
             (key, series.root(first.into()))
         };
-        SeriesContext { source, roots: all.into_iter().map(root).collect() }
+        SeriesContext { source, gaps, roots: all.into_iter().map(root).collect() }
     }
-}
-
-/// `1 - c` for a sample of a weight: by the intervals in force, if it can have come of them. Larger allocations, whose weights
-/// are powers of two, are sampled in proportion by the events that bytes make due.
-fn spared(weight: f64, intervals: Option<Intervals>) -> f64 {
-    let of = |intervals: Intervals| {
-        let (min, max) = (f64::from(intervals.min), f64::from(intervals.max));
-        let mean = (min + max) / 2.0;
-        let variation = ((max - min + 1.0).powi(2) - 1.0) / 12.0 / (mean * mean);
-        let by_count = (weight / mean).min(1.0);
-        (weight == mean || weight.log2().fract() == 0.0)
-            .then(|| 1.0 / (by_count / (1.0 - variation.max(NARROWEST)) + (1.0 - by_count) / (1.0 - NARROWEST)))
-    };
-    intervals.and_then(of).unwrap_or(1.0 - WIDEST)
 }
 
 /// Adds up the records of one callsite: its count and its bytes.
@@ -195,19 +226,18 @@ pub(crate) struct EstimateBuilder {
 }
 
 impl EstimateBuilder {
-    pub(crate) fn add(&mut self, record: &CallsiteRecord) {
+    /// Adds a record, which belongs to the ledger of `context`.
+    pub(crate) fn add(&mut self, record: &CallsiteRecord, context: &SeriesContext) {
         let (count, bytes) = (record.live_count as f64, record.live_bytes as f64);
         let weight = record.weight;
+        let decided = Bearing::new(weight, context.gaps).decided * weight;
         let both = [(count, count), (bytes, record.live_squares)];
         for ((estimate, shards), (sum, squares)) in self.sums.iter_mut().zip(&mut self.shards).zip(both) {
             estimate.value += weight * sum;
-            // An allocation so large that it is nearly certain may be counted a little less than once.
             estimate.independent += (weight * (weight - 1.0) * squares).max(0.0);
             estimate.squares += weight * weight * squares;
-            if weight >= LEAST_WEIGHT
-                && let Some(shard) = shards.get_mut(record.shard as usize)
-            {
-                *shard += weight * sum.max(0.0);
+            if let Some(shard) = shards.get_mut(record.shard as usize).filter(|_| weight > 1.0) {
+                *shard += decided * sum.max(0.0);
             }
         }
     }

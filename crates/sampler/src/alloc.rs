@@ -12,11 +12,15 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::*};
 use heapql_ledger::LabelId;
 use heapql_unwind::Registers;
 
-use crate::recorder::{self, Defaults, Reallocation, Request};
+use crate::recorder::{self, Defaults, Reallocation, Request, Underlying};
 use crate::shims;
 
 /// The label of allocations outside every scope.
 pub(crate) const RUST: Defaults = Defaults { tenant_id: 500, ctx_id: 0, label: "rust_alloc" };
+
+/// Rust's allocators tell nobody how many bytes of an object there are beyond its layout's.
+static LAYOUT_ONLY: Underlying =
+    Underlying { usable_bytes: |bytes| bytes, resized: |usable, bytes| (bytes <= usable).then_some(bytes) };
 
 /// A sampling allocator around `A`: `#[global_allocator] static ALLOCATOR: SamplingAlloc<System> = SamplingAlloc::new(System);`
 pub struct SamplingAlloc<A> {
@@ -85,7 +89,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SamplingAlloc<A> {
 }
 
 fn request(layout: Layout, zeroed: bool) -> Request {
-    Request { bytes: layout.size(), align: layout.align(), zeroed }
+    Request { bytes: layout.size(), align: layout.align(), zeroed, underlying: &LAYOUT_ONLY }
 }
 
 impl<A: GlobalAlloc> SamplingAlloc<A> {
@@ -114,10 +118,13 @@ impl<A: GlobalAlloc> SamplingAlloc<A> {
     #[cold]
     #[inline(never)]
     unsafe fn realloc_sampled(&self, old: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        let request = Request { bytes, align: layout.align(), zeroed: false };
+        let request = Request { bytes, align: layout.align(), zeroed: false, underlying: &LAYOUT_ONLY };
         let frame = Registers::here();
         let mut skip = [0; shims::MOST];
         let outcome = if !self.is_recording() || (shims::learn(frame) && !recorder::is_sampled(old)) {
+            Reallocation::Foreign
+        } else if bytes <= layout.size() && !recorder::is_sampled(old) {
+            recorder::pass_over(&RUST);
             Reallocation::Foreign
         } else {
             // SAFETY: this caller's promise.

@@ -1,24 +1,35 @@
-//! When a sample is due, and how many allocations it stands for: the documented rule, drawn at random inside [min, max].
+//! Which allocations are sampled, and how many a sample stands for.
 //!
-//! Per label and thread there are two series of events, each with its phase drawn at random, so that at any moment its next
-//! event is as likely as at any other. One comes every (min + max) / 2 allocations on average, after gaps drawn uniformly
-//! from [min, max]. The other, in full mode absent, comes every 4 MiB on average of what larger allocations asked for,
-//! after distances drawn uniformly from 2..6 MiB. An allocation on which an event falls is sampled if `min` allocations
-//! have passed since the last sample; else an event of the first series is put off until they have, and one of the second
-//! is made up for by the next that falls late enough. An allocation of 16 MiB or more is always sampled and leaves the counters alone; zero mode
-//! samples nothing. (OceanBase's rule; the draws are ours, so that no periodic program hides a site.)
+//! # The rule
 //!
-//! On an allocation of `bytes` there fall `1/G + bytes/4 MiB` events on average, G being the mean gap, so a sample counts
-//! for the inverse of that per event: an estimate made of these weights is right on average whatever the program's sizes
-//! and order (Horvitz and Thompson's). The weights are rounded to powers of two, up or down at random in proportion,
-//! which keeps the average and leaves few different ones to a callsite.
+//! Every label on every thread has a series of gaps, drawn uniformly from [min, max]; the allocation at the end of a gap is
+//! sampled. The series begins inside a gap, at a random moment of it, so each allocation ends a gap with the probability 1/G,
+//! where G = (min + max) / 2 is the mean gap. Let C be [`CERTAIN_BYTES`] (1 MiB), s the size of an allocation in bytes, and b
+//! the size [`Intervals::byte_rule`] (16 KiB at 16..256). The probability that the allocation is sampled is
+//!
+//! ```text
+//!   s < b:        p = 1/G                                            the gap alone
+//!   b <= s < C:   p = 2^-j  for C/2^j <= s < C/2^(j-1), j >= 1       1 - (1 - 1/G)(1 - q): the gap, or a draw of its own
+//!   C <= s:       p = 1                                              it is certain, and is not counted
+//! ```
+//!
+//! so the draw of its own has the probability q = (2^-j - 1/G) / (1 - 1/G). It is independent of all others and of the gaps and
+//! moves none of them: nothing is put off, and nothing that is due can be lost. Zero mode samples nothing.
+//!
+//! # The estimator
+//!
+//! A sample has the weight w = 1/p, which is exact: 2^j, or G in halves. The sum of w over the live samples estimates how many
+//! objects are live, the sum of w s their bytes; both are right on average, whatever the program (Horvitz and Thompson, 1952).
+//! The reader's half, with the variance, is `registry::estimate`.
+//!
+//! OceanBase's rule has a deterministic gap, and lets bytes shorten it (`docs/decisions/0015-own-draws-for-larger-sizes.md`).
 //!
 //! It neither captures nor records. Called by `recorder` when a counter or a size says that something may be due, and by
 //! `scope`.
 
 use core::sync::atomic::Ordering::Acquire;
 
-use heapql_ledger::layout::{ALWAYS_BYTES, Control, NEVER, SAMPLE_BYTES};
+use heapql_ledger::layout::{CERTAIN_BYTES, Control, NEVER};
 use heapql_ledger::{CERTAIN, Intervals, Weight};
 
 use crate::thread::{DUE, Thread};
@@ -30,104 +41,70 @@ pub(crate) fn due(thread: &Thread, control: &Control, bytes: u64) -> Option<Weig
     if thread.gaps.limit.get() != limit {
         begin(thread, control, limit);
     }
-    let (gaps, count) = (&thread.gaps, thread.count.get());
-    if bytes > gaps.small.get() || count < gaps.ready.get() || gaps.deferred.get() != 0 {
-        return odd(thread, limit, bytes);
+    let gaps = &thread.gaps;
+    if bytes > gaps.small.get() {
+        return large(thread, limit, bytes);
     }
-    if count < limit || gaps.weight.get() == 0 {
+    if thread.count.get() < limit || gaps.weight.get() == 0 {
         return None;
     }
-    next_gap(thread, limit);
+    end_gap(thread, limit);
     Some(gaps.weight.get())
 }
 
-/// With an allocation that is large, or close behind a sample.
+/// Passes over something that was counted and is no allocation. If a gap ends there, it ends without a sample, so the chance
+/// of every allocation stays what it is. False in zero mode.
+pub(crate) fn pass_over(thread: &Thread, control: &Control) -> bool {
+    let limit = control.limit.load(Acquire);
+    if thread.gaps.limit.get() != limit {
+        begin(thread, control, limit);
+    }
+    if thread.gaps.weight.get() == 0 {
+        return false;
+    }
+    if thread.count.get() >= limit {
+        next_gap(thread, limit);
+    }
+    true
+}
+
+/// Of a size that has a draw of its own, or is certain.
 #[cold]
-fn odd(thread: &Thread, limit: u64, bytes: u64) -> Option<Weight> {
+fn large(thread: &Thread, limit: u64, bytes: u64) -> Option<Weight> {
     let (gaps, count) = (&thread.gaps, thread.count.get());
     if gaps.weight.get() == 0 {
         return None;
     }
-    if bytes >= ALWAYS_BYTES {
+    if bytes >= CERTAIN_BYTES {
         thread.count.set(count - 1);
         return Some(CERTAIN);
     }
-    let large = if bytes > gaps.small.get() { bytes } else { 0 };
-    let is_full = gaps.most.get() == 1;
-    let mut by_bytes = if is_full { 0 } else { pass(thread, large) };
-    if by_bytes > 0 {
-        let is_early = count < gaps.ready.get() + u64::from(gaps.longer.get());
-        let before = gaps.early.replace(if is_early { gaps.early.get().saturating_add(by_bytes) } else { 0 });
-        by_bytes = if is_early { 0 } else { by_bytes.saturating_add(before) };
+    let ends_gap = count >= limit;
+    if ends_gap {
+        end_gap(thread, limit);
     }
-    let by_count = count >= limit;
-    if by_count && count < gaps.ready.get() {
-        let more = gaps.ready.get() - count;
-        gaps.deferred.set(gaps.deferred.get() + more as u32);
-        gaps.ready.set(limit);
-        thread.count.set(limit - more);
-        return None;
-    }
-    if !by_count && by_bytes == 0 {
-        return None;
-    }
-    let least = gaps.least.get();
-    gaps.longer.set(if least > 1 { below(thread, least / 8 + 2) as u32 } else { 0 });
-    gaps.ready.set(count + u64::from(least));
-    let deferred = by_count.then(|| gaps.deferred.replace(0));
-    if by_count {
-        next_gap(thread, limit);
-    }
-    Some(if is_full { CERTAIN } else { weight(thread, large, deferred, by_bytes) })
+    let weight = Intervals::octave_weight(bytes);
+    // q = (2^-j - 1/G) / (1 - 1/G), with 2 G = min + max. Neither is 0: `small` is less than C only if 2 G >= 8.
+    let twice_mean = gaps.least.get() + gaps.most.get();
+    let is_drawn = || below(thread, weight * (twice_mean - 2)) < u64::from(twice_mean - 2 * weight);
+    (ends_gap || is_drawn()).then_some(CERTAIN * weight as Weight)
 }
 
-/// How often the distance of larger allocations ends within `bytes` more.
-fn pass(thread: &Thread, bytes: u64) -> u32 {
-    let (mut rest, mut left, mut events) = (bytes, thread.gaps.bytes.get(), 0);
-    while rest >= left {
-        rest -= left;
-        left = SAMPLE_BYTES / 2 + below(thread, SAMPLE_BYTES as u32 + 1);
-        events += 1;
-    }
-    thread.gaps.bytes.set(left - rest);
-    events
-}
-
-/// In quarters: events, by the number of them that the allocation would see on average. An event of the mean gap that was
-/// put off stands for the allocations by which it was, too.
-fn weight(thread: &Thread, bytes: u64, by_count: Option<u32>, by_bytes: u32) -> Weight {
-    let both = u64::from(thread.gaps.least.get() + thread.gaps.most.get());
-    let events = by_count.map_or(0, |deferred| both + 2 * u64::from(deferred)) + u64::from(by_bytes) * both;
-    // With a fraction of 12 bits.
-    let quarters = events.saturating_mul((4 * SAMPLE_BYTES) << 12) / (2 * SAMPLE_BYTES + both * bytes);
-    if quarters == u64::from(thread.gaps.weight.get()) << 12 {
-        return thread.gaps.weight.get();
-    }
-    let quarters = quarters.clamp(1 << 12, 1 << 27);
-    let power = quarters.ilog2();
-    let up = below(thread, 1 << power) < quarters - (1 << power);
-    1 << (power - 12 + u32::from(up)).min(15)
-}
-
-/// Begins at a random moment between two events of each series. Intervals that no writer could have stored sample nothing.
+/// Begins at a random moment inside a gap. Intervals that no writer could have stored sample nothing.
 #[cold]
 fn begin(thread: &Thread, control: &Control, limit: u64) {
     let intervals = Intervals::from_word(control.intervals.load(Acquire)).filter(|intervals| !intervals.is_zero());
     let gaps = &thread.gaps;
     gaps.limit.set(limit);
-    for counter in [&gaps.deferred, &gaps.early, &gaps.longer] {
-        counter.set(0);
-    }
-    gaps.ready.set(0);
     gaps.fresh.set(true);
+    gaps.first.set(false);
     let mut gap = NEVER;
     match intervals {
-        Some(Intervals { min, max }) => {
+        Some(intervals @ Intervals { min, max }) => {
             gap = rest_of(thread, min.into(), max.into());
-            gaps.bytes.set(rest_of(thread, SAMPLE_BYTES / 2, SAMPLE_BYTES / 2 * 3));
             gaps.least.set(min);
             gaps.most.set(max);
-            gaps.small.set(Intervals { min, max }.byte_rule() - 1);
+            gaps.small.set(intervals.byte_rule() - 1);
             gaps.weight.set((2 * (min + max)) as Weight);
         }
         None => gaps.weight.set(0),
@@ -136,13 +113,22 @@ fn begin(thread: &Thread, control: &Control, limit: u64) {
     thread.count.set(limit - gap + 1);
 }
 
-/// Begins the next gap behind a sample.
+/// Ends a gap in a sample, and begins the next.
+#[inline(always)]
+fn end_gap(thread: &Thread, limit: u64) {
+    if thread.gaps.fresh.get() {
+        thread.gaps.fresh.set(false);
+        thread.gaps.first.set(true);
+    }
+    next_gap(thread, limit);
+}
+
+/// Begins the next gap.
 #[inline(always)]
 fn next_gap(thread: &Thread, limit: u64) {
     let gaps = &thread.gaps;
     let more = below(thread, gaps.most.get() - gaps.least.get() + 1);
     thread.count.set(limit - u64::from(gaps.least.get()) - more);
-    gaps.ready.set(limit - more);
 }
 
 /// The rest, at a random moment, of a gap drawn uniformly from `least..=most`: 1 or more. Longer gaps hold more

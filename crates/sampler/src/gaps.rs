@@ -10,28 +10,22 @@ use heapql_ledger::Weight;
 /// phases drawn again, which changes no probability.
 const SLOTS: usize = 32;
 
-/// Two gaps under way. `limit - count` is what is left of the one of allocations.
+/// A gap under way. `limit - count` is what is left of it.
 #[derive(Clone)]
 pub(crate) struct Gaps {
-    /// The ledger's limit under which the gaps were drawn; another one there means that the intervals have changed. 0: none were.
+    /// The ledger's limit under which the gap was drawn; another one there means that the intervals have changed. 0: none was.
     pub(crate) limit: Cell<u64>,
-    /// Where `count` stands when `min` allocations have passed since the last sample.
-    pub(crate) ready: Cell<u64>,
-    /// The bytes that larger allocations may still ask for until the next event.
-    pub(crate) bytes: Cell<u64>,
-    /// The number of allocations by which the gap was put off.
-    pub(crate) deferred: Cell<u32>,
-    /// Events of larger allocations that fell too early.
-    pub(crate) early: Cell<u32>,
-    /// The intervals, what is no larger allocation, and the weight of a sample of one.
+    /// The intervals.
     pub(crate) least: Cell<u32>,
     pub(crate) most: Cell<u32>,
+    /// The largest size in bytes that has no chance but its gap.
     pub(crate) small: Cell<u64>,
+    /// The weight of a sample of such a size; 0 samples nothing.
     pub(crate) weight: Cell<Weight>,
-    /// No sample has come of it yet.
+    /// No gap has ended in a sample yet.
     pub(crate) fresh: Cell<bool>,
-    /// How much longer than `ready` these have to wait: a few, at random, so that no periodic program hides a site.
-    pub(crate) longer: Cell<u32>,
+    /// The sample that is being taken is the first that a gap ended in.
+    pub(crate) first: Cell<bool>,
 }
 
 impl Gaps {
@@ -40,25 +34,21 @@ impl Gaps {
         self.limit.set(0);
     }
 
-    /// Whether this is the first sample since the gaps were drawn: asked once per sample.
+    /// Whether the sample that is being taken is the first that a gap ended in: asked once per sample.
     #[inline(always)]
     pub(crate) fn is_first_sample(&self) -> bool {
-        self.fresh.get() && self.fresh.replace(false)
+        self.first.get() && self.first.replace(false)
     }
 
     pub(crate) fn set(&self, other: &Gaps) {
-        let Gaps { limit, ready, bytes, deferred, early, longer, least, most, small, weight, fresh } = other;
+        let Gaps { limit, least, most, small, weight, fresh, first } = other;
         self.limit.set(limit.get());
-        self.ready.set(ready.get());
-        self.bytes.set(bytes.get());
-        self.deferred.set(deferred.get());
-        self.early.set(early.get());
-        self.longer.set(longer.get());
         self.least.set(least.get());
         self.most.set(most.get());
         self.small.set(small.get());
         self.weight.set(weight.get());
         self.fresh.set(fresh.get());
+        self.first.set(first.get());
     }
 }
 

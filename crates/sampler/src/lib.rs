@@ -51,12 +51,13 @@ pub use recorder::{set_intervals, start};
 /// For the preload library: the parts that it puts behind the C functions.
 pub mod hook {
     pub use heapql_ledger::layout::{Control, Header};
-    pub use heapql_unwind::{LibcSymbol, in_libc, libc_symbol, module_of, page_bytes};
+    pub use heapql_unwind::{LibcSymbol, in_libc, in_module, libc_symbol, module_of, page_bytes};
 
     pub use crate::environment::records_children;
     pub use crate::recorder::{
-        PAGE, POOL_BYTES, POOL_START, Reallocation, Request, after_dlclose, after_fork_in_child, after_fork_in_parent,
-        allocate, before_fork, begin, free, is_sampled, may_be_due, reallocate, usable_bytes,
+        PAGE, POOL_BYTES, POOL_START, Reallocation, Request, Underlying, after_dlclose, after_fork_in_child,
+        after_fork_in_parent, allocate, before_fork, begin, free, is_sampled, may_be_due, pass_over, reallocate,
+        usable_bytes,
     };
     pub use crate::scope::{number_for, pop, push, switch_to};
     pub use crate::thread::BLOCK_BYTES as THREAD_BYTES;

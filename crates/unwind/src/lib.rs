@@ -115,5 +115,5 @@ pub use outcome::{End, Reason, Walk};
 pub use page::page_bytes;
 pub use registers::Registers;
 pub use stack_cache::{Lookup, StackCache};
-pub use symbol::{LibcSymbol, in_libc, libc_symbol};
+pub use symbol::{LibcSymbol, in_libc, in_module, libc_symbol};
 pub use walk::{capture, capture_skipping};

@@ -10,6 +10,7 @@ use core::ffi::{CStr, c_char};
 use libc::Elf64_Sym;
 
 use crate::arch::r_debug_address;
+use crate::module::LoadedModule;
 
 /// A function that the C library defines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +56,20 @@ pub fn libc_symbol(name: &CStr) -> Option<LibcSymbol> {
     find(&libc_map()?, name)
 }
 
+/// The address of the function of that name that a module defines, or 0. Takes no lock and allocates nothing, where a dlsym(3)
+/// that finds nothing allocates its error.
+///
+/// The module must be one that was loaded at the start and is never unloaded.
+pub fn in_module(module: &LoadedModule, name: &CStr) -> usize {
+    let is_it = |map: &LinkMap| map.load_bias == module.load_bias;
+    find_map(is_it).and_then(|map| find(&map, name)).map_or(0, |symbol| symbol.address)
+}
+
 fn libc_map() -> Option<LinkMap> {
+    find_map(|map| map.name().to_bytes().ends_with(b"/libc.so.6"))
+}
+
+fn find_map(is_it: impl Fn(&LinkMap) -> bool) -> Option<LinkMap> {
     /// `struct r_debug` begins with a version and the list.
     const MAP_AT: usize = size_of::<usize>();
     let debug = r_debug_address();
@@ -70,13 +84,7 @@ fn libc_map() -> Option<LinkMap> {
         }
         // SAFETY: an entry of the loader's list, of a module that is never unloaded (see above).
         let map = unsafe { read::<LinkMap>(next) };
-        let name = if map.name.is_null() {
-            c""
-        } else {
-            // SAFETY: the loader's name of the module, a C string.
-            unsafe { CStr::from_ptr(map.name) }
-        };
-        if name.to_bytes().ends_with(b"/libc.so.6") {
+        if is_it(&map) {
             return Some(map);
         }
         next = map.next;
@@ -119,6 +127,14 @@ fn find(map: &LinkMap, name: &CStr) -> Option<LibcSymbol> {
 }
 
 impl LinkMap {
+    fn name(&self) -> &CStr {
+        if self.name.is_null() {
+            return c"";
+        }
+        // SAFETY: the loader's name of the module, a C string.
+        unsafe { CStr::from_ptr(self.name) }
+    }
+
     /// The address in the entry of the module's dynamic section with that tag.
     fn dynamic(&self, wanted: usize) -> Option<usize> {
         const MAX_ENTRIES: usize = 256;
@@ -157,6 +173,13 @@ mod tests {
             assert!(!expected.is_null());
             assert_eq!(in_libc(name), expected as usize, "{name:?}");
         }
+    }
+
+    #[test]
+    fn finds_what_a_module_defines_and_nothing_else() {
+        let module = crate::module_of(libc::getpid as *const () as usize).unwrap();
+        assert_eq!(in_module(&module, c"getpid"), in_libc(c"getpid"));
+        assert_eq!(in_module(&module, c"nallocx"), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use core::memory;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use crate::pool::{Pool, PoolError, Tag};
+use crate::pool::{Pool, PoolError, Size, Tag};
 use crate::{Model, at_once};
 
 pub(crate) const MODELS: &[Model] = &[
@@ -31,7 +31,11 @@ fn pool() -> &'static Pool {
 }
 
 fn tag(callsite: u32) -> Tag {
-    Tag { callsite, epoch: 1 }
+    Tag { callsite, epoch: 1, weight: 4 }
+}
+
+fn size(bytes: usize) -> Size {
+    Size { bytes, usable: bytes, align: 16 }
 }
 
 /// What a program does with its object: whoever has it is alone with it.
@@ -40,7 +44,7 @@ fn own(address: usize) {
 }
 
 fn allocate(pool: &Pool, bytes: usize, callsite: u32) -> usize {
-    let (object, _) = pool.allocate(0, bytes, 16, tag(callsite)).expect("memory");
+    let (object, _) = pool.allocate(0, size(bytes), tag(callsite)).expect("memory");
     let address = object.as_ptr() as usize;
     own(address);
     assert_is(pool, address, bytes, callsite);
@@ -180,7 +184,7 @@ fn span_ends() {
         pool.free(object).expect("live");
     }
     // All of the range but the unit of a slab that stays: none of those that were left is lost.
-    let spans = (0..).map_while(|_| pool.allocate(0, LARGE, 16, tag(5)).ok());
+    let spans = (0..).map_while(|_| pool.allocate(0, size(LARGE), tag(5)).ok());
     assert_eq!(spans.count(), 2 * HALF_OF_ALL / LARGE.next_power_of_two() - 1);
 }
 
@@ -190,7 +194,7 @@ fn span_moves() {
     let new = cell(0);
     let resizes = || {
         own(resized);
-        let moved = pool.resize_large(resized, LARGE, tag(3)).expect("memory").as_ptr() as usize;
+        let moved = pool.resize_large(resized, size(LARGE), tag(3)).expect("memory").as_ptr() as usize;
         assert_is(pool, moved, LARGE, 3);
         new.store(moved, Relaxed);
     };

@@ -9,7 +9,7 @@ use heapql_ledger::layout::LIMIT_START;
 use heapql_ledger::{Intervals, LabelId, Ledger};
 use heapql_unwind::Registers;
 
-use crate::recorder::{self, Defaults, PAGE, Request};
+use crate::recorder::{self, Defaults, PAGE, Request, Underlying};
 use crate::thread::{self, Thread};
 use crate::{Model, at_once};
 
@@ -19,6 +19,7 @@ pub(crate) const MODELS: &[Model] = &[
     ("recording: it starts while another asks for a label", 2, start_and_label),
 ];
 
+static EXACT: Underlying = Underlying { usable_bytes: |bytes| bytes, resized: |_, _| None };
 const DEFAULTS: Defaults = Defaults { tenant_id: 500, ctx_id: 22, label: "glibc_malloc" };
 
 fn own_threads() {
@@ -35,7 +36,7 @@ fn allocate(bytes: usize) -> Option<usize> {
     if !recorder::may_be_due(bytes) {
         return None;
     }
-    let request = Request { bytes, align: 16, zeroed: false };
+    let request = Request { bytes, align: 16, zeroed: false, underlying: &EXACT };
     let object = recorder::allocate(request, Registers { pc: 1, sp: 8, bp: 8 }, &[], &DEFAULTS)?;
     let address = object.as_ptr() as usize;
     assert!(recorder::is_sampled(object.as_ptr()), "free will know it");

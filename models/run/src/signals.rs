@@ -11,7 +11,7 @@ use std::path::Path;
 use heapql_ledger::{LabelId, Ledger, Loss};
 use heapql_unwind::Registers;
 
-use crate::recorder::{self, Defaults, Request};
+use crate::recorder::{self, Defaults, Request, Underlying};
 use crate::{scope, thread};
 
 /// Name, model, and whether some of its moments are inside the recorder. The handler is [`handle`].
@@ -32,6 +32,7 @@ pub(crate) fn run(filter: &str) {
     }
 }
 
+static EXACT: Underlying = Underlying { usable_bytes: |bytes| bytes, resized: |_, _| None };
 const DEFAULTS: Defaults = Defaults { tenant_id: 500, ctx_id: 22, label: "glibc_malloc" };
 const OUTER: LabelId = LabelId { tenant_id: 7, ctx_id: 1, text: b"outer" };
 const INNER: LabelId = LabelId { tenant_id: 7, ctx_id: 2, text: b"inner" };
@@ -73,7 +74,7 @@ fn allocate(bytes: usize) -> Option<*mut u8> {
     if !recorder::may_be_due(bytes) {
         return None;
     }
-    let request = Request { bytes, align: 16, zeroed: false };
+    let request = Request { bytes, align: 16, zeroed: false, underlying: &EXACT };
     let object = recorder::allocate(request, Registers { pc: 1, sp: 8, bp: 8 }, &[], &DEFAULTS)?;
     Some(object.as_ptr())
 }

@@ -79,6 +79,7 @@ macro_rules! caller {
 
 #[path = "rare.rs"]
 mod rare;
+pub(crate) use rare::RESIZE_ARRAY;
 pub use rare::{aligned_alloc, memalign, posix_memalign, pvalloc, valloc};
 
 /// # Safety
@@ -171,7 +172,7 @@ pub unsafe extern "C" fn reallocarray(object: *mut c_void, count: usize, size: u
         next!(),
         "2:",
         "b {overflow}",
-        next = sym next::RESIZE_ARRAY,
+        next = sym RESIZE_ARRAY,
         overflow = sym due::overflow,
     )
 }

@@ -3,8 +3,13 @@
 
 use core::arch::naked_asm;
 use core::ffi::c_void;
+use core::sync::atomic::AtomicPtr;
 
 use crate::due;
+
+/// Where reallocarray goes with its product: our realloc, unless the program's realloc is another. glibc's reallocarray would
+/// call that one too.
+pub(crate) static RESIZE_ARRAY: AtomicPtr<c_void> = AtomicPtr::new(super::realloc as *mut c_void);
 
 /// # Safety
 /// As memalign(3).

@@ -61,6 +61,7 @@ macro_rules! caller {
 
 #[path = "rare.rs"]
 mod rare;
+pub(crate) use rare::RESIZE_ARRAY;
 pub use rare::{aligned_alloc, memalign, posix_memalign, pvalloc, valloc};
 
 /// # Safety
@@ -158,7 +159,7 @@ pub unsafe extern "C" fn reallocarray(object: *mut c_void, count: usize, size: u
         "jo {overflow}",
         "mov rsi, rax",
         "jmp qword ptr [rip + {realloc}]",
-        realloc = sym next::RESIZE_ARRAY,
+        realloc = sym RESIZE_ARRAY,
         overflow = sym due::overflow,
     )
 }

@@ -114,7 +114,7 @@ fn programs() -> Vec<Program> {
             "a cache of the last tenth",
             &[(|at, all, _| Allocation { lives: at * 10 >= all * 9, ..site(0, 64) }, 100)],
         ),
-        over(
+        of(
             "large ones among small",
             &[(
                 |at, _, _| match at % 50 {

@@ -10,8 +10,8 @@ use heapql_ledger::LockGuard;
 use super::range::Range;
 use super::unit::Unit;
 
-/// 64 GiB in units of 64 KiB is one span of order 20.
-const ORDERS: usize = 21;
+/// 1 TiB in units of 64 KiB is one span of order 24.
+const ORDERS: usize = 25;
 /// Added to the order of a span's first unit while it is in use.
 const USED: u8 = 0x80;
 

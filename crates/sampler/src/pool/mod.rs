@@ -17,17 +17,19 @@ mod class;
 mod range;
 mod slab;
 mod unit;
+mod warm;
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
 pub(crate) use heapql_ledger::SHARDS;
-use heapql_ledger::{LockGuard, Loss, TryLock};
+use heapql_ledger::{LockGuard, Loss, TryLock, Weight};
 
 use buddy::Buddy;
-use range::Range;
+use range::{MOST_BYTES, Range};
 use slab::Shard;
 use unit::{UNIT_BYTES, Unit};
+use warm::WarmSpans;
 
 /// Alignment of every object, and size of a header.
 pub(crate) const GRAIN: usize = 16;
@@ -42,6 +44,19 @@ pub(crate) struct Tag {
     pub(crate) callsite: u32,
     /// Which of the process's ledgers the callsite belongs to: a forked child starts another.
     pub(crate) epoch: u16,
+    /// The weight of its callsite.
+    pub(crate) weight: Weight,
+}
+
+/// The size of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Size {
+    /// As requested.
+    pub(crate) bytes: usize,
+    /// How many bytes the program may use: at least as many.
+    pub(crate) usable: usize,
+    /// A power of two.
+    pub(crate) align: usize,
 }
 
 /// A live object.
@@ -50,8 +65,10 @@ pub(crate) struct Object {
     pub(crate) tag: Tag,
     /// As requested.
     pub(crate) bytes: usize,
-    /// As could be used without moving it.
+    /// How many bytes the program may use.
     pub(crate) usable: usize,
+    /// How many bytes there is memory for.
+    pub(crate) room: usize,
 }
 
 /// Why there is no object at an address of the range.
@@ -66,8 +83,9 @@ pub(crate) enum PoolError {
 pub(crate) struct Pool {
     range: Range,
     buddy: Buddy,
-    /// Guards `buddy`.
+    /// Guards `buddy` and `warm`.
     spans: TryLock,
+    warm: WarmSpans,
     shards: [Shard; SHARDS],
     /// Units of spans that were freed while the buddy's lock was held: a list through the units' own links, plus one.
     freed_spans: AtomicU32,
@@ -79,6 +97,7 @@ impl Pool {
             range: Range::new(),
             buddy: Buddy::new(),
             spans: TryLock::new(),
+            warm: WarmSpans::new(),
             shards: [const { Shard::new() }; SHARDS],
             freed_spans: AtomicU32::new(0),
         }
@@ -91,25 +110,20 @@ impl Pool {
         self.buddy.adopt(&self.range, &held).then_some(chosen)
     }
 
-    /// An object of `bytes` at a multiple of `align` (a power of two), and whether it is known to be zero.
-    /// `PoolFull` when the range or the memory is exhausted, `Contended` when others hold what is needed.
+    /// An object of `bytes`, with room for at least `usable`, at a multiple of `align` (a power of two), and whether it is known
+    /// to be zero. `PoolFull` when the range or the memory is exhausted, `Contended` when others hold what is needed.
     #[inline(always)]
-    pub(crate) fn allocate(
-        &self,
-        shard: usize,
-        bytes: usize,
-        align: usize,
-        tag: Tag,
-    ) -> Result<(NonNull<u8>, bool), Loss> {
-        let room = bytes.checked_add(GRAIN + if align > GRAIN { align } else { 0 }).ok_or(Loss::PoolFull)?;
+    pub(crate) fn allocate(&self, shard: usize, size: Size, tag: Tag) -> Result<(NonNull<u8>, bool), Loss> {
+        let Size { usable, align, .. } = size;
+        let room = usable.checked_add(GRAIN + if align > GRAIN { align } else { 0 }).ok_or(Loss::PoolFull)?;
         if room > LARGEST_BLOCK {
-            return Ok((self.allocate_span(bytes, align, tag)?, true));
+            return self.allocate_span(size, tag);
         }
         let (at, held) = match self.shards.get(shard).and_then(Shard::try_lock) {
             Some(held) => (shard, held),
             None => self.any_shard(shard).ok_or(Loss::Contended)?,
         };
-        Ok((slab::allocate(self, at, &held, bytes, align, tag)?, false))
+        Ok((slab::allocate(self, at, &held, size, tag)?, false))
     }
 
     /// Another shard than `shard`, which is locked, or that one after a wait.
@@ -122,81 +136,121 @@ impl Pool {
     }
 
     #[cold]
-    fn allocate_span(&self, bytes: usize, align: usize, tag: Tag) -> Result<NonNull<u8>, Loss> {
-        if align > LARGEST_ALIGN {
+    fn allocate_span(&self, size: Size, tag: Tag) -> Result<(NonNull<u8>, bool), Loss> {
+        let Size { bytes, usable, align } = size;
+        if align > LARGEST_ALIGN || usable > MOST_BYTES || !range::is_available(usable) {
             return Err(Loss::PoolFull);
         }
-        let number = self.take_units(bytes.max(align).div_ceil(UNIT_BYTES), bytes.div_ceil(UNIT_BYTES))?;
+        let (count, committed) = (usable.max(align).div_ceil(UNIT_BYTES), usable.div_ceil(UNIT_BYTES));
+        let (number, is_zero) = self.take_span(count, committed)?;
         let found = self.range.unit(number).zip(NonNull::new(self.range.address(number)));
         let (unit, object) = found.ok_or(Loss::PoolFull)?;
-        unit.start_large(tag, bytes);
-        Ok(object)
+        unit.start_large(tag, bytes, usable);
+        Ok((object, is_zero))
     }
 
-    /// A span of at least `count` units, the first `usable` of them with memory behind them.
-    fn take_units(&self, count: usize, usable: usize) -> Result<u32, Loss> {
+    /// A span for a large object, whose memory may be left from another one: its first unit, and whether it is known to be zero.
+    fn take_span(&self, count: usize, committed: usize) -> Result<(u32, bool), Loss> {
         let held = self.spans.lock().ok_or(Loss::Contended)?;
-        self.collect_spans(&held);
-        let unit = self.buddy.allocate(&self.range, &held, count).ok_or(Loss::PoolFull)?;
-        if self.range.commit(unit, usable) {
+        let wanted = count.next_power_of_two() * UNIT_BYTES;
+        let fits = |number| self.range.unit(number).is_some_and(|unit| unit.span_bytes() == wanted);
+        let Some((number, in_memory)) = self.warm.take(&held, fits) else {
+            return Ok((self.take_units_locked(&held, count, committed)?, true));
+        };
+        if !self.range.commit(number, committed) {
+            self.cool(&held, number);
+            return Err(Loss::PoolFull);
+        }
+        let needed = committed * UNIT_BYTES;
+        if in_memory > needed + needed / 4 {
+            self.range.release(self.range.address(number) as usize + needed, wanted - needed);
+        }
+        Ok((number, false))
+    }
+
+    /// A span of at least `count` units, the first `committed` of them with memory behind them.
+    fn take_units(&self, count: usize, committed: usize) -> Result<u32, Loss> {
+        let held = self.spans.lock().ok_or(Loss::Contended)?;
+        self.take_units_locked(&held, count, committed)
+    }
+
+    fn take_units_locked(&self, held: &LockGuard, count: usize, committed: usize) -> Result<u32, Loss> {
+        self.collect_spans(held);
+        let mut found = self.buddy.allocate(&self.range, held, count);
+        while found.is_none()
+            && let Some((number, _)) = self.warm.take(held, |_| true)
+        {
+            self.cool(held, number);
+            found = self.buddy.allocate(&self.range, held, count);
+        }
+        let unit = found.ok_or(Loss::PoolFull)?;
+        if self.range.commit(unit, committed) {
             return Ok(unit);
         }
-        self.buddy.free(&self.range, &held, unit);
+        self.buddy.free(&self.range, held, unit);
         Err(Loss::PoolFull)
+    }
+
+    /// Gives the memory of a span back to the kernel, and the span to the buddy.
+    fn cool(&self, held: &LockGuard, number: u32) {
+        let bytes = self.range.unit(number).map_or(0, Unit::span_bytes);
+        self.range.release(self.range.address(number) as usize, bytes);
+        self.buddy.free(&self.range, held, number);
     }
 
     /// The object that starts at `address`.
     pub(crate) fn object(&self, address: usize) -> Result<Object, PoolError> {
         let (unit, _) = self.range.unit_at(address).ok_or(PoolError::InvalidPointer)?;
-        if let Some((tag, bytes, usable)) = unit.large() {
-            let start = address.is_multiple_of(UNIT_BYTES);
-            return if start { Ok(Object { tag, bytes, usable }) } else { Err(PoolError::InvalidPointer) };
+        if let Some(object) = unit.large() {
+            return if address.is_multiple_of(UNIT_BYTES) { Ok(object) } else { Err(PoolError::InvalidPointer) };
         }
         slab::object(unit, address)
     }
 
     /// Resizes a large object without copying it: in its span, or by moving its pages to a longer one. `None` leaves it as
     /// it was.
-    pub(crate) fn resize_large(&self, address: usize, bytes: usize, tag: Tag) -> Option<NonNull<u8>> {
+    pub(crate) fn resize_large(&self, address: usize, size: Size, tag: Tag) -> Option<NonNull<u8>> {
         let (unit, number) = self.range.unit_at(address)?;
-        let (_, _, old) = unit.large()?;
-        if bytes <= LARGEST_BLOCK {
+        let old = unit.large()?.room;
+        if size.usable <= LARGEST_BLOCK {
             return None;
         }
-        if bytes <= unit.span_bytes() {
+        if size.usable <= unit.span_bytes() {
             let _held = self.spans.lock()?;
-            if !self.range.commit(number, bytes.div_ceil(UNIT_BYTES)) {
+            if !self.range.commit(number, size.usable.div_ceil(UNIT_BYTES)) {
                 return None;
             }
-            self.resize_span(unit, address, bytes, tag);
+            self.resize_span(unit, address, size, tag);
             return NonNull::new(address as *mut u8);
         }
-        let moved = self.allocate_span(bytes, GRAIN, tag).ok()?;
-        if !self.range.move_pages(address, moved.as_ptr() as usize, old) {
+        let (moved, _) = self.allocate_span(Size { align: GRAIN, ..size }, tag).ok()?;
+        let are_pages_moved = self.range.move_pages(address, moved.as_ptr() as usize, old);
+        if !are_pages_moved {
             // SAFETY: the new span is ours and at least as long; the old one is the caller's live object.
             unsafe { core::ptr::copy_nonoverlapping(address as *const u8, moved.as_ptr(), old) };
         }
-        let _ = self.free(address);
+        let _ = self.free_span(unit, number, address, !are_pages_moved);
         Some(moved)
     }
 
-    /// Gives a new tag and size to an object that stays where it is. `bytes` is at most its usable size.
-    pub(crate) fn retag(&self, address: usize, tag: Tag, bytes: usize) {
+    /// Gives a new tag and size to an object that stays where it is. `size.usable` is at most its room.
+    pub(crate) fn retag(&self, address: usize, tag: Tag, size: Size) {
         let Some((unit, _)) = self.range.unit_at(address) else {
             return;
         };
         if unit.large().is_some() {
-            self.resize_span(unit, address, bytes, tag);
+            self.resize_span(unit, address, size, tag);
         } else {
-            slab::retag(address, tag, bytes);
+            slab::retag(address, tag, size);
         }
     }
 
     /// Gives a new tag and size to a large object that stays where it is; pages behind its end go back to the kernel.
-    fn resize_span(&self, unit: &Unit, address: usize, bytes: usize, tag: Tag) {
-        let before = unit.large().map_or(0, |(_, _, usable)| usable);
-        unit.start_large(tag, bytes);
-        let after = unit.large().map_or(0, |(_, _, usable)| usable);
+    fn resize_span(&self, unit: &Unit, address: usize, size: Size, tag: Tag) {
+        let room = |unit: &Unit| unit.large().map_or(0, |object| object.room);
+        let before = room(unit);
+        unit.start_large(tag, size.bytes, size.usable);
+        let after = room(unit);
         if after < before {
             self.range.release(address + after, before - after);
         }
@@ -212,16 +266,29 @@ impl Pool {
         if what.is_slab() {
             slab::free(self, what, unit, number, address)
         } else {
-            self.free_span(unit, number, address)
+            self.free_span(unit, number, address, true)
         }
     }
 
     #[cold]
-    fn free_span(&self, unit: &Unit, number: u32, address: usize) -> Result<(Tag, usize), PoolError> {
-        let (tag, bytes, _) =
+    fn free_span(
+        &self,
+        unit: &Unit,
+        number: u32,
+        address: usize,
+        is_in_memory: bool,
+    ) -> Result<(Tag, usize), PoolError> {
+        let Object { tag, bytes, room, .. } =
             unit.large().filter(|_| address.is_multiple_of(UNIT_BYTES)).ok_or(PoolError::InvalidPointer)?;
         if !unit.end_large() {
             return Err(PoolError::DoubleFree);
+        }
+        if is_in_memory
+            && let Some(held) = self.spans.try_lock()
+            && self.warm.wants(&held, room)
+        {
+            self.warm.keep(&held, number, room, |number| self.cool(&held, number));
+            return Ok((tag, bytes));
         }
         self.range.release(address, unit.span_bytes());
         self.give_back(number);

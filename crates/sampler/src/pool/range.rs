@@ -6,22 +6,26 @@
 //! there after all, that piece is not used. Not an allocator: `buddy` hands the units out. Called by `pool`.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
 use heapql_ledger::kernel::call;
+use heapql_unwind::page_bytes;
 
 use super::unit::{UNIT_BYTES, Unit};
 
 /// First wish; less where limits or addresses are tight.
-const MOST_BYTES: usize = 64 << 30;
+pub(super) const MOST_BYTES: usize = 1 << 40;
 const LEAST_BYTES: usize = 16 << 20;
 /// Usable memory grows by pieces of this.
 pub(super) const PIECE_BYTES: usize = 1 << 20;
-const PIECES: usize = MOST_BYTES / PIECE_BYTES;
+/// How many units a piece has.
+const PIECE_UNITS: usize = PIECE_BYTES / UNIT_BYTES;
 /// How much is adopted first; after that as much again as there is.
 const FIRST_BYTES: usize = 1 << 30;
 /// A page of any kernel.
 const GUARD_BYTES: usize = UNIT_BYTES;
+/// No kernel refuses less than this as too much.
+const ASKED_FROM: usize = 256 << 20;
 /// Places that are tried.
 const TRIES: usize = 16;
 
@@ -33,8 +37,6 @@ pub(crate) struct Range {
     most_bytes: AtomicUsize,
     /// The units of all that may be adopted, mapped as far as it is. They follow the range.
     units: AtomicPtr<Unit>,
-    /// One bit per piece that has been made usable.
-    usable: [AtomicU64; PIECES / 64],
 }
 
 impl Range {
@@ -44,7 +46,6 @@ impl Range {
             bytes: AtomicUsize::new(0),
             most_bytes: AtomicUsize::new(0),
             units: AtomicPtr::new(null_mut()),
-            usable: [const { AtomicU64::new(0) }; PIECES / 64],
         }
     }
 
@@ -144,8 +145,9 @@ impl Range {
         true
     }
 
+    /// The state of a piece stands in its first unit.
     fn is_usable(&self, piece: usize) -> bool {
-        self.usable.get(piece / 64).is_some_and(|word| word.load(Relaxed) & (1 << (piece % 64)) != 0)
+        self.unit((piece * PIECE_UNITS) as u32).is_some_and(Unit::is_usable)
     }
 
     #[cold]
@@ -157,8 +159,8 @@ impl Range {
         // SAFETY: mapped above. Huge pages would make a few objects cost 2 MiB.
         let _ = unsafe { call(libc::SYS_madvise, [at, bytes, libc::MADV_NOHUGEPAGE as usize]) };
         for piece in piece..piece + count {
-            if let Some(word) = self.usable.get(piece / 64) {
-                word.fetch_or(1 << (piece % 64), Relaxed);
+            if let Some(unit) = self.unit((piece * PIECE_UNITS) as u32) {
+                unit.set_usable();
             }
         }
         true
@@ -169,7 +171,7 @@ impl Range {
     pub(super) fn move_pages(&self, from: usize, to: usize, bytes: usize) -> bool {
         const MREMAP_DONTUNMAP: usize = 4;
         let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as usize | MREMAP_DONTUNMAP;
-        let bytes = bytes.next_multiple_of(4096);
+        let bytes = bytes.next_multiple_of(page_bytes());
         // SAFETY: both spans belong to the caller and are at least `bytes` long, a span being a multiple of 64 KiB.
         let moved = unsafe { call(libc::SYS_mremap, [from, bytes, bytes, flags, to]) };
         moved == Ok(to)
@@ -202,6 +204,21 @@ fn map(at: usize, bytes: usize, protection: usize) -> bool {
 fn unmap(at: usize, bytes: usize) {
     // SAFETY: only for what `map` has just mapped and nobody knows of.
     let _ = unsafe { call(libc::SYS_munmap, [at, bytes]) };
+}
+
+/// Whether the kernel would give the program so much memory at once: under its rule for overcommitment, which pieces of a MiB
+/// never break, and limits. Only asked for sizes that it may refuse.
+pub(super) fn is_available(bytes: usize) -> bool {
+    if bytes < ASKED_FROM {
+        return true;
+    }
+    let kind = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+    // SAFETY: a fresh mapping where the kernel picks.
+    let got = unsafe { call(libc::SYS_mmap, [0, bytes, READ_WRITE, kind, usize::MAX, 0]) };
+    got.is_ok_and(|at| {
+        unmap(at, bytes);
+        true
+    })
 }
 
 /// Whether nothing lies at these addresses. If so, a page on either side is taken, so that another recorder in this process

@@ -13,7 +13,7 @@ use heapql_ledger::{LockGuard, Loss, TryLock};
 use super::buddy::unlink_between;
 use super::class::{CLASSES, class_of, size_of_class};
 use super::unit::{UNIT_BYTES, Unit, UnitUse};
-use super::{GRAIN, Object, Pool, PoolError, SHARDS, Tag};
+use super::{GRAIN, Object, Pool, PoolError, SHARDS, Size, Tag};
 
 /// One thread's slabs, as long as nobody else wants them.
 pub(super) struct Shard {
@@ -63,7 +63,7 @@ impl Shard {
 /// The words in front of an object.
 #[repr(C)]
 struct Header {
-    /// Live: bytes requested, and [`MOVED`]. Deferred: address of the next one.
+    /// Live: bytes requested, usable bytes, the weight, and [`MOVED`]. Deferred: address of the next one.
     size: AtomicU64,
     /// Live: callsite, epoch and [`live_mark`]. Free: [`free_mark`] and the next free block.
     word: AtomicU64,
@@ -73,6 +73,10 @@ const _: () = assert!(size_of::<Header>() == GRAIN);
 
 /// In `size`: the object does not begin [`GRAIN`] behind its block.
 const MOVED: u64 = 1 << 63;
+/// In `size`, from the lowest bits on: bytes requested, usable bytes, the weight.
+const USABLE_SHIFT: u32 = 16;
+const WEIGHT_SHIFT: u32 = 32;
+const BYTES: u64 = 0xffff;
 /// Where a free block's link stands in `word`: the grain of the object it leads to, 0 for none.
 const LINK: u64 = 0xffff << 16;
 
@@ -97,17 +101,18 @@ fn header(address: usize) -> &'static Header {
 }
 
 #[inline(always)]
-fn write_header(address: usize, tag: Tag, size: u64) {
+fn write_header(address: usize, tag: Tag, size: Size, moved: u64) {
     let header = header(address);
-    header.size.store(size, Relaxed);
+    let sizes = size.bytes as u64 | (size.usable as u64) << USABLE_SHIFT;
+    header.size.store(sizes | u64::from(tag.weight) << WEIGHT_SHIFT | moved, Relaxed);
     let tag = (u64::from(tag.callsite) << 32) | (u64::from(tag.epoch) << 16);
     header.word.store(tag | u64::from(live_mark(address)), Release);
 }
 
 /// Gives a live object another tag and size.
-pub(super) fn retag(address: usize, tag: Tag, bytes: usize) {
+pub(super) fn retag(address: usize, tag: Tag, size: Size) {
     let moved = header(address).size.load(Relaxed) & MOVED;
-    write_header(address, tag, bytes as u64 | moved);
+    write_header(address, tag, size, moved);
 }
 
 /// A live object: its word, its size word, and its block's size.
@@ -121,40 +126,35 @@ fn live(what: UnitUse, address: usize) -> Result<(u64, u64, usize), PoolError> {
     let header = header(address);
     let word = header.word.load(Acquire);
     let bytes = header.size.load(Relaxed);
-    if word as u16 == live_mark(address) && (bytes & !MOVED) as usize + GRAIN <= size {
+    if word as u16 == live_mark(address) && (bytes >> USABLE_SHIFT & BYTES) as usize + GRAIN <= size {
         return Ok((word, bytes, size));
     }
     Err(if word & !LINK == free_mark(address) & !LINK { PoolError::DoubleFree } else { PoolError::InvalidPointer })
 }
 
 #[inline(always)]
-fn tag_of(word: u64) -> Tag {
-    Tag { callsite: (word >> 32) as u32, epoch: (word >> 16) as u16 }
+fn tag_of(word: u64, size: u64) -> Tag {
+    Tag { callsite: (word >> 32) as u32, epoch: (word >> 16) as u16, weight: (size >> WEIGHT_SHIFT) as u16 }
 }
 
 /// The live object at `address`.
 pub(super) fn object(unit: &Unit, address: usize) -> Result<Object, PoolError> {
-    let (word, bytes, size) = live(unit.what(), address)?;
-    let usable = if bytes & MOVED == 0 { size - GRAIN } else { size - (address % UNIT_BYTES) % size };
-    Ok(Object { tag: tag_of(word), bytes: (bytes & !MOVED) as usize, usable })
+    let (word, sizes, block) = live(unit.what(), address)?;
+    let room = if sizes & MOVED == 0 { block - GRAIN } else { block - (address % UNIT_BYTES) % block };
+    let (bytes, usable) = ((sizes & BYTES) as usize, (sizes >> USABLE_SHIFT & BYTES) as usize);
+    Ok(Object { tag: tag_of(word, sizes), bytes, usable: usable.min(room), room })
 }
 
 /// A block of shard `at`, whose lock is held.
 #[inline(always)]
-pub(super) fn allocate(
-    pool: &Pool,
-    at: usize,
-    held: &LockGuard,
-    bytes: usize,
-    align: usize,
-    tag: Tag,
-) -> Result<NonNull<u8>, Loss> {
+pub(super) fn allocate(pool: &Pool, at: usize, held: &LockGuard, size: Size, tag: Tag) -> Result<NonNull<u8>, Loss> {
+    let Size { usable, align, .. } = size;
     let shard = pool.shards.get(at).ok_or(Loss::PoolFull)?;
     if shard.remote_frees.load(Relaxed) != 0 {
         collect(pool, at, held);
     }
     let gap = if align > GRAIN { align } else { 0 };
-    let class = class_of(bytes + GRAIN + gap);
+    let class = class_of(usable + GRAIN + gap);
     let head = shard.with_room.get(class).ok_or(Loss::PoolFull)?;
     let number = match head.load(Relaxed) {
         0 => start_slab(pool, at, class, head)?,
@@ -163,13 +163,13 @@ pub(super) fn allocate(
     let unit = pool.range.unit(number).ok_or(Loss::PoolFull)?;
     let first = take_block(pool, unit, pool.range.address(number) as usize, class, head);
     if gap == 0 {
-        write_header(first, tag, bytes as u64);
+        write_header(first, tag, size, 0);
         return NonNull::new(first as *mut u8).ok_or(Loss::PoolFull);
     }
     // Such a block is found again by its first place: nothing there may look like a live object.
     header(first).word.store(free_mark(first), Relaxed);
     let address = first.next_multiple_of(align);
-    write_header(address, tag, bytes as u64 | if address == first { 0 } else { MOVED });
+    write_header(address, tag, size, if address == first { 0 } else { MOVED });
     NonNull::new(address as *mut u8).ok_or(Loss::PoolFull)
 }
 
@@ -263,7 +263,7 @@ pub(super) fn free(
             shard.defer_free(address);
         }
     }
-    Ok((tag_of(word), (bytes & !MOVED) as usize))
+    Ok((tag_of(word, bytes), (bytes & BYTES) as usize))
 }
 
 /// The link in the word of an object whose free was deferred: whether it does not begin at its block's first place. No free block has such a

@@ -29,8 +29,12 @@ fn pool() -> Fresh {
     Fresh(pool)
 }
 
+fn size(bytes: usize, align: usize) -> Size {
+    Size { bytes, usable: bytes, align }
+}
+
 fn tag(callsite: u32) -> Tag {
-    Tag { callsite, epoch: 3 }
+    Tag { callsite, epoch: 3, weight: callsite as u16 ^ 0x55aa }
 }
 
 fn bytes_at(address: usize, bytes: usize) -> &'static mut [u8] {
@@ -136,7 +140,7 @@ fn run(pool: &Pool, model: &mut Model, number: u32, step: &Step) {
     let fill = number as u8 | 1;
     match *step {
         Step::Allocate { bytes, align, shard } => {
-            let (object, zero) = pool.allocate(shard, bytes, align, tag(number)).expect("memory");
+            let (object, zero) = pool.allocate(shard, size(bytes, align), tag(number)).expect("memory");
             let address = object.as_ptr() as usize;
             assert!(address.is_multiple_of(align.max(GRAIN)));
             assert!(!zero || bytes_at(address, bytes).iter().all(|&byte| byte == 0));
@@ -152,7 +156,7 @@ fn run(pool: &Pool, model: &mut Model, number: u32, step: &Step) {
         Step::Resize { which, bytes } => {
             let Some(address) = nth(model, which) else { return };
             let live = model[&address];
-            let Some(moved) = pool.resize_large(address, bytes, tag(number)) else {
+            let Some(moved) = pool.resize_large(address, size(bytes, 16), tag(number)) else {
                 check(pool, address, live);
                 return;
             };
@@ -164,7 +168,7 @@ fn run(pool: &Pool, model: &mut Model, number: u32, step: &Step) {
         Step::Retag { which, part } => {
             let Some(address) = nth(model, which) else { return };
             let bytes = check(pool, address, model[&address]) * part / 256;
-            pool.retag(address, tag(number), bytes);
+            pool.retag(address, tag(number), size(bytes, 16));
             model.insert(address, Live { bytes, callsite: number, ..model[&address] });
             check(pool, address, model[&address]);
         }
@@ -209,8 +213,8 @@ proptest! {
 #[test]
 fn what_is_no_object_is_refused() {
     let pool = pool();
-    let (object, _) = pool.allocate(0, 100, 16, tag(1)).expect("memory");
-    let (large, _) = pool.allocate(0, 100_000, 16, tag(1)).expect("memory");
+    let (object, _) = pool.allocate(0, size(100, 16), tag(1)).expect("memory");
+    let (large, _) = pool.allocate(0, size(100_000, 16), tag(1)).expect("memory");
     let (object, large) = (object.as_ptr() as usize, large.as_ptr() as usize);
     for wrong in [object + 8, object + 16, large + 16, large + UNIT_BYTES, object & !(UNIT_BYTES - 1), 0x1000] {
         assert_eq!(pool.free(wrong), Err(PoolError::InvalidPointer), "{wrong:x}");
@@ -222,13 +226,13 @@ fn what_is_no_object_is_refused() {
 fn a_program_that_writes_to_freed_memory_does_not_lead_the_pool_astray() {
     let pool = pool();
     let objects: Vec<usize> =
-        (0..500).map(|_| pool.allocate(0, 48, 16, tag(1)).expect("memory").0.as_ptr() as usize).collect();
+        (0..500).map(|_| pool.allocate(0, size(48, 16), tag(1)).expect("memory").0.as_ptr() as usize).collect();
     for &object in &objects {
         pool.free(object).expect("live");
         bytes_at(object - GRAIN, 64).fill(0xee);
     }
     let again: std::collections::BTreeSet<usize> =
-        (0..500).map(|_| pool.allocate(0, 48, 16, tag(2)).expect("memory").0.as_ptr() as usize).collect();
+        (0..500).map(|_| pool.allocate(0, size(48, 16), tag(2)).expect("memory").0.as_ptr() as usize).collect();
     assert_eq!(again.len(), 500, "no block is handed out twice");
 }
 
@@ -240,7 +244,7 @@ fn memory_goes_back_when_objects_are_gone() {
         let objects: Vec<usize> = (0..4_000)
             .map(|i| {
                 let bytes = sizes[i % sizes.len()];
-                let object = pool.allocate(i % SHARDS, bytes, 16, tag(1)).expect("memory").0.as_ptr() as usize;
+                let object = pool.allocate(i % SHARDS, size(bytes, 16), tag(1)).expect("memory").0.as_ptr() as usize;
                 bytes_at(object, bytes).fill(1);
                 object
             })
@@ -257,11 +261,11 @@ fn memory_goes_back_when_objects_are_gone() {
 #[test]
 fn memory_goes_back_when_a_large_object_shrinks() {
     let pool = pool();
-    let first = pool.allocate(0, 64 << 20, 16, tag(1)).expect("memory").0.as_ptr() as usize;
+    let first = pool.allocate(0, size(64 << 20, 16), tag(1)).expect("memory").0.as_ptr() as usize;
     bytes_at(first, 64 << 20).fill(1);
-    pool.retag(first, tag(2), 40 << 20);
+    pool.retag(first, tag(2), size(40 << 20, 16));
     assert!(resident_bytes(&pool) < 41 << 20);
-    let same = pool.resize_large(first, 100_000, tag(3)).expect("it stays").as_ptr() as usize;
+    let same = pool.resize_large(first, size(100_000, 16), tag(3)).expect("it stays").as_ptr() as usize;
     assert!(resident_bytes(&pool) < 1 << 20);
     assert_eq!((same, pool.object(same).map(|object| object.bytes)), (first, Ok(100_000)));
     assert!(bytes_at(same, 100_000).iter().all(|&byte| byte == 1));
@@ -278,7 +282,7 @@ fn threads_may_free_what_others_allocated() {
             scope.spawn(move || {
                 for i in 0..20_000_usize {
                     let bytes = 16 + i % 3_000;
-                    let object = pool.allocate(shard, bytes, 16, tag(9)).expect("memory").0.as_ptr() as usize;
+                    let object = pool.allocate(shard, size(bytes, 16), tag(9)).expect("memory").0.as_ptr() as usize;
                     bytes_at(object, bytes).fill(shard as u8);
                     send.send(object).expect("received");
                 }

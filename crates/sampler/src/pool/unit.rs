@@ -8,13 +8,18 @@ use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::*}
 
 use heapql_unwind::page_bytes;
 
-use super::Tag;
+use super::{Object, Tag};
 
 pub(crate) const UNIT_BYTES: usize = 64 << 10;
 
 /// A unit's use, in the highest byte of `what`; a slab's class and shard stand below.
 const SLAB: u32 = 1 << 24;
 const LARGE: u32 = 2 << 24;
+
+/// No object has more bytes than fit into so many bits.
+const SIZE_BITS: u32 = 41;
+
+const _: () = assert!(super::range::MOST_BYTES < 1 << SIZE_BITS);
 
 #[repr(C)]
 pub(crate) struct Unit {
@@ -25,14 +30,16 @@ pub(crate) struct Unit {
     what: AtomicU32,
     /// Slab: where the object of the first free block began, in grains; 0 for none. Large: the tag's callsite.
     pub(super) head: AtomicU32,
-    /// Slab: where the object of the first block that was never used would begin, in grains.
+    /// Slab: where the object of the first block that was never used would begin, in grains. Large: the tag's weight.
     pub(super) fresh: AtomicU16,
     /// Large: the tag's epoch. Slab: blocks handed out.
     pub(super) low: AtomicU16,
     /// Buddy: 0 inside a span, else the order plus one, and a bit while it is in use.
     pub(super) order: AtomicU8,
-    /// Large: bytes requested.
-    bytes: AtomicU64,
+    /// Range: 1 once the piece that begins with this unit has been made usable.
+    usable: AtomicU8,
+    /// Large: bytes requested, and above [`SIZE_BITS`] how many more the program may use.
+    size: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Unit>() == 32);
@@ -71,6 +78,14 @@ impl Unit {
         self.what.store(SLAB | (class as u32) << 8 | shard as u32, Release);
     }
 
+    pub(super) fn is_usable(&self) -> bool {
+        self.usable.load(Relaxed) != 0
+    }
+
+    pub(super) fn set_usable(&self) {
+        self.usable.store(1, Relaxed);
+    }
+
     /// Out of every list.
     pub(super) fn clear_links(&self) {
         self.next.store(0, Relaxed);
@@ -86,10 +101,12 @@ impl Unit {
         UnitUse(self.what.load(Acquire))
     }
 
-    pub(super) fn start_large(&self, tag: Tag, bytes: usize) {
+    pub(super) fn start_large(&self, tag: Tag, bytes: usize, usable: usize) {
         self.head.store(tag.callsite, Relaxed);
         self.low.store(tag.epoch, Relaxed);
-        self.bytes.store(bytes as u64, Relaxed);
+        self.fresh.store(tag.weight, Relaxed);
+        let more = (usable - bytes).min((1 << (u64::BITS - SIZE_BITS)) - 1);
+        self.size.store(bytes as u64 | (more as u64) << SIZE_BITS, Relaxed);
         self.what.store(LARGE, Release);
     }
 
@@ -98,14 +115,17 @@ impl Unit {
         self.what.compare_exchange(LARGE, 0, AcqRel, Relaxed).is_ok()
     }
 
-    /// Tag, requested and usable bytes of a large object.
-    pub(super) fn large(&self) -> Option<(Tag, usize, usize)> {
+    /// The large object that begins here.
+    pub(super) fn large(&self) -> Option<Object> {
         if !self.what().is_large() {
             return None;
         }
-        let tag = Tag { callsite: self.head.load(Relaxed), epoch: self.low.load(Relaxed) };
-        let bytes = self.bytes.load(Relaxed) as usize;
-        Some((tag, bytes, bytes.next_multiple_of(page_bytes())))
+        let (epoch, weight) = (self.low.load(Relaxed), self.fresh.load(Relaxed));
+        let tag = Tag { callsite: self.head.load(Relaxed), epoch, weight };
+        let size = self.size.load(Relaxed) as usize;
+        let (bytes, more) = (size & ((1 << SIZE_BITS) - 1), size >> SIZE_BITS);
+        let usable = bytes + more;
+        Some(Object { tag, bytes, usable, room: usable.next_multiple_of(page_bytes()) })
     }
 
     /// The bytes of the span that begins here.

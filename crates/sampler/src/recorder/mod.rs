@@ -17,7 +17,7 @@ use heapql_unwind::{End, Registers};
 
 pub(crate) use crate::environment::Defaults;
 use crate::guard::ReentrancyGuard;
-use crate::pool::{self, Object, Pool, PoolError, SHARDS, Tag};
+use crate::pool::{self, Object, Pool, PoolError, SHARDS, Size, Tag};
 use crate::text::{self, Line};
 use crate::thread::{self, Thread};
 use crate::{decide, labels, losses, modules};
@@ -29,8 +29,6 @@ pub(crate) use state::{hold, is_held, is_unopened};
 
 /// Frames that are captured beyond those that are kept because some may be skipped.
 const MOST_SKIPPED: usize = 8;
-/// A pool object that no longer is a sample: it was resized where it stood, without being due.
-const NO_CALLSITE: u32 = u32::MAX;
 
 /// The control words at a fixed address. The ledger's first page is mapped over it when there is one.
 pub static PAGE: HeaderPage = HeaderPage::zeroed();
@@ -46,6 +44,16 @@ pub static POOL_BYTES: AtomicUsize = AtomicUsize::new(0);
 static EPOCH: AtomicU16 = AtomicU16::new(0);
 static NEXT_SHARD: AtomicU32 = AtomicU32::new(0);
 
+/// The allocator underneath, as far as a sample must look like one of its objects.
+#[derive(Debug)]
+pub struct Underlying {
+    /// How many bytes of an object that was asked for with so many the program may use: at least as many. Takes no lock of ours
+    /// and samples nothing.
+    pub usable_bytes: fn(bytes: usize) -> usize,
+    /// How many bytes are usable when an object of so many usable ones gets another size where it is. `None` if it moves.
+    pub resized: fn(usable: usize, bytes: usize) -> Option<usize>,
+}
+
 /// A request to the allocator.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -55,6 +63,15 @@ pub struct Request {
     pub align: usize,
     /// Whether the object must be all zeroes.
     pub zeroed: bool,
+    /// The allocator whose objects a sample must look like.
+    pub underlying: &'static Underlying,
+}
+
+impl Request {
+    fn size(&self) -> Size {
+        let usable = (self.underlying.usable_bytes)(self.bytes).max(self.bytes);
+        Size { bytes: self.bytes, usable, align: self.align }
+    }
 }
 
 /// The outcome of a reallocation.
@@ -63,7 +80,7 @@ pub enum Reallocation {
     Done(NonNull<u8>),
     /// The old object is no sample and the new one is not due: the underlying allocator's business alone.
     Foreign,
-    /// The old object is a sample of this many usable bytes, the new one is not: allocate, copy, then `free` the old one.
+    /// The old object is a sample of this many bytes at most, the new one is not: allocate, copy, then `free` the old one.
     Leave(usize),
     /// The old object is no sample, the new one is due: take this, copy, then free the old one as it was allocated.
     Enter(NonNull<u8>),
@@ -94,7 +111,22 @@ pub fn allocate(request: Request, frame: Registers, skip: &[usize], defaults: &D
     sample(inside.thread, request, Stack { frame, skip, weight })
 }
 
-/// As [`allocate`], for an object that may be resized. The reallocation has been counted.
+/// A reallocation has been counted that leaves an object where it is, which is no sample: it is no new allocation and not
+/// sampled, whatever is due.
+#[cold]
+pub fn pass_over(defaults: &Defaults) {
+    if let Some(inside) = enter()
+        && is_recording(inside.thread, defaults)
+    {
+        decide::pass_over(inside.thread, &PAGE.control);
+    }
+}
+
+/// As [`allocate`], for an object that gets another size. The reallocation has been counted.
+///
+/// An object that stays where it is remains the allocation that it was: a sample remains one, of the same weight, under the
+/// reallocation's stack. An object that moves is a new allocation, with a chance of its own, and the old sample is gone. So each
+/// allocation has one chance, and none is dropped. For an object that is no sample and stays, the caller calls [`pass_over`].
 ///
 /// # Safety
 /// `old` is a live object of this process, sampled or not, that nobody else uses meanwhile.
@@ -106,38 +138,77 @@ pub unsafe fn reallocate(
     skip: &[usize],
     defaults: &Defaults,
 ) -> Reallocation {
-    let Some(inside) = enter() else {
-        return if is_sampled(old) { leave(old) } else { Reallocation::Foreign };
-    };
-    let due = is_recording(inside.thread, defaults)
-        .then(|| decide::due(inside.thread, &PAGE.control, request.bytes as u64))
-        .flatten()
-        .map(|weight| Stack { frame, skip, weight });
-    if !is_sampled(old) {
-        let sample = due.and_then(|stack| sample(inside.thread, request, stack));
+    let object = is_sampled(old).then(|| POOL.object(old as usize).unwrap_or_else(|bad| fail(bad)));
+    let inside = enter();
+    let recording = inside.as_ref().map(|inside| inside.thread).filter(|thread| is_recording(thread, defaults));
+    if let Some(object) = &object
+        && let Some(size) = resized(old, object, &request)
+    {
+        let stack = Stack { frame, skip, weight: object.tag.weight };
+        return resize_in_place(old, object, size, recording, stack);
+    }
+    let due = recording.and_then(|thread| {
+        let weight = decide::due(thread, &PAGE.control, request.bytes as u64)?;
+        Some((thread, Stack { frame, skip, weight }))
+    });
+    let Some(object) = object else {
+        let sample = due.and_then(|(thread, stack)| sample(thread, request, stack));
         return sample.map_or(Reallocation::Foreign, Reallocation::Enter);
-    }
-    let object = POOL.object(old as usize).unwrap_or_else(|bad| fail(bad));
-    let site = due.and_then(|stack| callsite(inside.thread, &stack, request.bytes));
-    if let Some(done) = resize(old, &object, request, site) {
-        return Reallocation::Done(done);
-    }
-    let Some(site) = site else {
-        return Reallocation::Leave(object.usable);
     };
-    let Some(new) = place(inside.thread, request, site) else {
-        return Reallocation::Leave(object.usable);
+    let site = due.and_then(|(thread, stack)| Some((thread, callsite(thread, &stack, request.bytes)?, stack.weight)));
+    let Some((thread, site, weight)) = site else {
+        return Reallocation::Leave(object.room);
+    };
+    let tag = tag(site, weight);
+    if (old as usize).is_multiple_of(request.align)
+        && let Some(new) = POOL.resize_large(old as usize, request.size(), tag)
+    {
+        uncount(object.tag, object.bytes);
+        WRITER.count(site, request.bytes as u64);
+        return Reallocation::Done(new);
+    }
+    let Some(new) = place(thread, request, tag) else {
+        return Reallocation::Leave(object.room);
     };
     // All that malloc_usable_size told of may be in use.
-    // SAFETY: `old` is live (this function's condition) and has `object.usable`, `new` is fresh and has `request.bytes`.
-    unsafe { core::ptr::copy_nonoverlapping(old, new.as_ptr(), object.usable.min(request.bytes)) };
+    // SAFETY: `old` is live (this function's condition) and has `object.room`, `new` is fresh and has `request.bytes`.
+    unsafe { core::ptr::copy_nonoverlapping(old, new.as_ptr(), object.room.min(request.bytes)) };
     free(old);
     Reallocation::Done(new)
 }
 
-/// Without asking whether anything is due.
-fn leave(old: *mut u8) -> Reallocation {
-    POOL.object(old as usize).map_or_else(|bad| fail(bad), |object| Reallocation::Leave(object.usable))
+/// The object's new size, if the underlying allocator would leave it where it is.
+fn resized(old: *mut u8, object: &Object, request: &Request) -> Option<Size> {
+    let usable = (request.underlying.resized)(object.usable, request.bytes)?.max(request.bytes);
+    let fits = usable <= object.room && (old as usize).is_multiple_of(request.align);
+    fits.then_some(Size { bytes: request.bytes, usable, align: request.align })
+}
+
+/// Gives a sample another size where it is, and the stack of its reallocation if that can be recorded.
+fn resize_in_place(
+    old: *mut u8,
+    object: &Object,
+    size: Size,
+    recording: Option<&Thread>,
+    stack: Stack,
+) -> Reallocation {
+    let is_own = is_own(object.tag);
+    let site = recording.and_then(|thread| {
+        if is_own {
+            let is_active = decide::pass_over(thread, &PAGE.control);
+            return Some((callsite(thread, &stack, size.bytes).filter(|_| is_active)?, stack.weight));
+        }
+        // A forked child's ledger knows nothing of what it inherited: here it is a new allocation.
+        let weight = decide::due(thread, &PAGE.control, size.bytes as u64)?;
+        Some((callsite(thread, &Stack { weight, ..stack }, size.bytes)?, weight))
+    });
+    let tag = site.map_or(object.tag, |(site, weight)| tag(site, weight));
+    POOL.retag(old as usize, tag, size);
+    uncount(object.tag, object.bytes);
+    if site.is_some() || is_own {
+        WRITER.count(tag.callsite, size.bytes as u64);
+    }
+    NonNull::new(old).map_or(Reallocation::Foreign, Reallocation::Done)
 }
 
 /// Ends a sampled object. Never waits, and may be called in the middle of anything.
@@ -147,18 +218,27 @@ pub fn free(object: *mut u8) {
     uncount(tag, bytes);
 }
 
-/// The usable bytes of a sampled object, for malloc_usable_size; 0 if it is none.
+/// How many bytes of a sampled object the program may use; 0 if it is none.
 pub fn usable_bytes(object: *const u8) -> usize {
     POOL.object(object as usize).map_or(0, |object| object.usable)
 }
 
 #[inline(always)]
 fn uncount(tag: Tag, bytes: usize) {
-    // An object that a forked child inherited belongs to its parent's ledger, which is still mapped here if it was a bare
-    // clone(2) that made the child and nothing has been due since.
-    if tag.epoch == EPOCH.load(Relaxed) && tag.callsite != NO_CALLSITE && !fork::is_child() {
+    if is_own(tag) {
         WRITER.uncount(tag.callsite, bytes as u64);
     }
+}
+
+/// Whether a sample belongs to this process's ledger. An object that a forked child inherited belongs to its parent's, which is
+/// still mapped here if it was a bare clone(2) that made the child and nothing has been due since.
+#[inline(always)]
+fn is_own(tag: Tag) -> bool {
+    tag.epoch == EPOCH.load(Relaxed) && !fork::is_child()
+}
+
+fn tag(callsite: u32, weight: Weight) -> Tag {
+    Tag { callsite, epoch: EPOCH.load(Relaxed), weight }
 }
 
 /// Ends the program, as the underlying allocator does when it is given a pointer that is not its own.
@@ -191,7 +271,7 @@ struct Stack<'a> {
 
 fn sample(thread: &Thread, request: Request, stack: Stack) -> Option<NonNull<u8>> {
     let site = callsite(thread, &stack, request.bytes)?;
-    place(thread, request, site)
+    place(thread, request, tag(site, stack.weight))
 }
 
 fn shard(thread: &Thread) -> u8 {
@@ -251,42 +331,20 @@ fn intern(key: &CallsiteKey, bytes: usize) -> Option<u32> {
 }
 
 /// An object in the pool, counted.
-fn place(thread: &Thread, request: Request, site: u32) -> Option<NonNull<u8>> {
-    let tag = Tag { callsite: site, epoch: EPOCH.load(Relaxed) };
+fn place(thread: &Thread, request: Request, tag: Tag) -> Option<NonNull<u8>> {
     // No bound that anybody could move, and mostly a request that nobody can fulfil.
     if request.bytes > POOL_BYTES.load(Relaxed) || request.align > pool::LARGEST_ALIGN {
         WRITER.lose(Loss::PoolFull);
         return None;
     }
-    let placed = POOL.allocate(shard(thread).into(), request.bytes, request.align, tag);
+    let placed = POOL.allocate(shard(thread).into(), request.size(), tag);
     let (object, is_zero) = placed.map_err(|loss| losses::lose(&WRITER, loss)).ok()?;
     if request.zeroed && !is_zero {
         // SAFETY: a fresh object of this size.
         unsafe { object.as_ptr().write_bytes(0, request.bytes) };
     }
-    WRITER.count(site, request.bytes as u64);
+    WRITER.count(tag.callsite, request.bytes as u64);
     Some(object)
-}
-
-/// Resizes a pool object without copying, as a new sample if it has a callsite. It does not grow small ones out of their
-/// block, nor keep a large block for what has become small.
-fn resize(old: *mut u8, object: &Object, request: Request, site: Option<u32>) -> Option<NonNull<u8>> {
-    let tag = Tag { callsite: site.unwrap_or(NO_CALLSITE), epoch: EPOCH.load(Relaxed) };
-    let aligned = (old as usize).is_multiple_of(request.align);
-    let fits = request.bytes <= object.usable && request.bytes >= object.usable / 2;
-    let done = if fits && aligned {
-        POOL.retag(old as usize, tag, request.bytes);
-        NonNull::new(old)
-    } else if aligned {
-        POOL.resize_large(old as usize, request.bytes, tag)
-    } else {
-        None
-    }?;
-    uncount(object.tag, object.bytes);
-    if let Some(site) = site {
-        WRITER.count(site, request.bytes as u64);
-    }
-    Some(done)
 }
 
 /// The program has unloaded a library: its addresses may come to mean something else.
