@@ -11,7 +11,7 @@ use crate::tree::{FrameIdentity, Tree};
 use crate::value::Value;
 use crate::words;
 
-/// What a flame graph shows, and how much of it.
+/// The choice of what a flame graph shows, and of how much.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct FlameOptions {
     /// The number that widths stand for.

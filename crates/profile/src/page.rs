@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::flame::FlameGraph;
 use crate::number::shown;
-use crate::picture::Gone;
+use crate::picture::GonePath;
 use crate::svg::most_change;
 use crate::text::{in_script, xml};
 
@@ -129,7 +129,7 @@ fn gone(page: &mut String, flame: &FlameGraph) {
         return;
     }
     page.push_str("<section>\n<h2>Gone since</h2>\n<table>\n<tr><th>had</th><th>path, the innermost first</th></tr>\n");
-    for Gone { path, before } in &flame.picture.gone {
+    for GonePath { path, before } in &flame.picture.gone {
         let names: Vec<String> = path.iter().rev().take(8).map(|name| xml(&name.function)).collect();
         let more = if path.len() > names.len() { " &larr; .." } else { "" };
         let had = shown(*before, flame.value.is_bytes());

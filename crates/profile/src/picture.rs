@@ -1,6 +1,6 @@
-//! What a flame graph shows of a tree: the nodes that are wide enough, where each lies, and what was left out.
+//! The layout of a flame graph: the nodes of a tree that are wide enough, where each lies, and what was left out.
 //!
-//! Laid out here, so that the SVG and the page show the same, and a browser gets no more than it can draw. Called by
+//! It is laid out here so that the SVG and the page show the same, and a browser gets no more than it can draw. Called by
 //! `flame`.
 
 use crate::tree::{NodeName, ROOT, Tree};
@@ -27,7 +27,7 @@ pub(crate) struct Bar {
 
 /// A path of the earlier profile of which nothing is left.
 #[derive(Debug)]
-pub(crate) struct Gone {
+pub(crate) struct GonePath {
     pub(crate) path: Vec<NodeName>,
     pub(crate) before: f64,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Picture {
     pub(crate) pruned_frames: usize,
     pub(crate) pruned_value: f64,
     /// The largest paths that are gone; `gone_count` and `gone_value` are the number and the sum of all.
-    pub(crate) gone: Vec<Gone>,
+    pub(crate) gone: Vec<GonePath>,
     pub(crate) gone_count: usize,
     pub(crate) gone_value: f64,
     pub(crate) cut_stacks: usize,
@@ -137,7 +137,7 @@ fn laid_out(tree: &Tree, keep: &[bool]) -> Vec<Bar> {
 }
 
 /// The outermost nodes that have nothing now and had something before.
-fn gone(tree: &Tree) -> (Vec<Gone>, usize, f64) {
+fn gone(tree: &Tree) -> (Vec<GonePath>, usize, f64) {
     let is_gone = |node: u32| tree.after(node) <= 0.0 && tree.nodes[node as usize].before > 0.0;
     let mut found: Vec<u32> = (1..tree.nodes.len() as u32)
         .filter(|&node| is_gone(node))
@@ -148,6 +148,6 @@ fn gone(tree: &Tree) -> (Vec<Gone>, usize, f64) {
     let sum = found.iter().map(|&node| before(node)).sum();
     let count = found.len();
     found.truncate(MOST_GONE);
-    let named = |node| Gone { path: tree.path(node).into_iter().cloned().collect(), before: before(node) };
+    let named = |node| GonePath { path: tree.path(node).into_iter().cloned().collect(), before: before(node) };
     (found.into_iter().map(named).collect(), count, sum)
 }

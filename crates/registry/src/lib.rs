@@ -92,7 +92,7 @@ pub struct Usage {
 /// All sources under one directory.
 pub struct Registry {
     settings: RegistrySettings,
-    known: Mutex<Known>,
+    known: Mutex<KnownSources>,
     /// Bytes of stacks kept by all sources together.
     stack_bytes: Arc<AtomicUsize>,
     removed_files: AtomicU64,
@@ -100,7 +100,7 @@ pub struct Registry {
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownSources {
     sources: HashMap<PathBuf, Arc<Source>>,
     retained_at: Option<Instant>,
     /// The time at which a file had last been added to the directory, or removed.
@@ -161,7 +161,7 @@ impl Registry {
     }
 
     /// The source of a path. A known one that could not be read is read again, because that may have been temporary.
-    fn source(&self, known: &Known, path: &Path) -> Option<Arc<Source>> {
+    fn source(&self, known: &KnownSources, path: &Path) -> Option<Arc<Source>> {
         if let Some(source) = known.sources.get(path)
             && source.is_readable()
         {
@@ -175,14 +175,14 @@ impl Registry {
         }
     }
 
-    fn retain(&self, known: &mut Known, sources: &mut Vec<Arc<Source>>) {
+    fn retain(&self, known: &mut KnownSources, sources: &mut Vec<Arc<Source>>) {
         let removed = retention::beyond(&self.settings, sources);
         self.forget(known, &removed);
         sources.retain(|source| !removed.iter().any(|gone| Arc::ptr_eq(gone, source)));
     }
 
     /// Removes files; what cannot be removed is found again.
-    fn forget(&self, known: &mut Known, gone: &[Arc<Source>]) {
+    fn forget(&self, known: &mut KnownSources, gone: &[Arc<Source>]) {
         for source in gone {
             if let Err(error) = std::fs::remove_file(source.path()) {
                 tracing::debug!(path = %source.path().display(), %error, "cannot remove a ledger");

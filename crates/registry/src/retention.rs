@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::RegistrySettings;
 use crate::source::{Remains, Source, SourceState};
 
-/// Of the processes that are kept, one in this many counts as having just ended.
+/// One in this many of the processes that are kept counts as having just ended.
 const JUST_ENDED: usize = 4;
 
 /// The dead sources beyond the bounds. `sources` are in the order of their creation.

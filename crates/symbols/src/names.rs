@@ -12,9 +12,9 @@ const NAME_BYTES: usize = 4 << 10;
 const CUT: &str = "...";
 
 /// Text up to a length; writing more is an error, which ends the demangler.
-struct Bounded(String);
+struct BoundedText(String);
 
-impl Write for Bounded {
+impl Write for BoundedText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.push_str(cut_at(text, NAME_BYTES - self.0.len()));
         if self.0.len() + 4 > NAME_BYTES { Err(fmt::Error) } else { Ok(()) }
@@ -39,7 +39,7 @@ pub fn demangle(name: &str) -> String {
 
 fn rust(name: &str) -> Option<String> {
     let demangled = rustc_demangle::try_demangle(name).ok()?;
-    let mut text = Bounded(String::new());
+    let mut text = BoundedText(String::new());
     // The alternate form leaves the hash out.
     let complete = write!(text, "{demangled:#}").is_ok();
     Some(finish(text, complete))
@@ -52,7 +52,7 @@ fn cpp(name: &str) -> Option<String> {
         return None;
     }
     let symbol = Symbol::new_with_options(name, &ParseOptions::default().recursion_limit(128)).ok()?;
-    let mut text = Bounded(String::new());
+    let mut text = BoundedText(String::new());
     let complete = symbol.structured_demangle(&mut text, &DemangleOptions::default().recursion_limit(128)).is_ok();
     if text.0.is_empty() { None } else { Some(finish(text, complete)) }
 }
@@ -101,7 +101,7 @@ fn qualified(name: &str) -> Option<String> {
     named.then(|| format!("{}{}", parts.join("::"), if rest.starts_with('I') { "<...>" } else { "" }))
 }
 
-fn finish(text: Bounded, complete: bool) -> String {
+fn finish(text: BoundedText, complete: bool) -> String {
     if complete { text.0 } else { text.0 + CUT }
 }
 

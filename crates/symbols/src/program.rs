@@ -1,5 +1,5 @@
-//! What the file of a program says of it before it runs: how it is linked, which allocators and tables it holds, and which
-//! glibc a library needs or is.
+//! The file of a program before it runs: how it is linked, which allocators and tables it holds, and which glibc a library
+//! needs or is.
 //!
 //! It decides nothing about recording (the `heapql` binary does). The files are untrusted: one that is damaged has no
 //! facts, and nothing about its linkage that would keep it from being started.

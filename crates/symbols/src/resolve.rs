@@ -39,23 +39,23 @@ enum SearchOutcome {
     Failed(Arc<Resolution>),
 }
 
-struct Known {
+struct KnownModule {
     outcome: SearchOutcome,
     checked: Instant,
     used: u64,
 }
 
 /// A number, and the time on the table's clock at which it was last used.
-struct Numbered {
+struct FileNumber {
     number: u64,
     used: u64,
 }
 
 struct Table {
-    known: HashMap<ModuleKey, Known>,
-    numbers: HashMap<Files, Numbered>,
+    known: HashMap<ModuleKey, KnownModule>,
+    numbers: HashMap<Files, FileNumber>,
     /// The last files of a build: they answer when the file is gone.
-    builds: HashMap<Box<[u8]>, Numbered>,
+    builds: HashMap<Box<[u8]>, FileNumber>,
     cache: Cache,
     clock: u64,
     failures: u64,
@@ -182,11 +182,11 @@ impl Symbols {
         let (outcome, found) = match searched {
             Ok(found) => {
                 let next = used;
-                let number = table.numbers.entry(found.ids()).or_insert(Numbered { number: next, used });
+                let number = table.numbers.entry(found.ids()).or_insert(FileNumber { number: next, used });
                 number.used = used;
                 let number = number.number;
                 if !identity.build_id.is_empty() {
-                    table.builds.insert(identity.build_id.clone(), Numbered { number, used });
+                    table.builds.insert(identity.build_id.clone(), FileNumber { number, used });
                 }
                 let is_final = !identity.build_id.is_empty() && found.has_debug_info();
                 (SearchOutcome::Found { number, is_final }, Some(found))
@@ -206,7 +206,7 @@ impl Symbols {
         keep_recent(&mut table.known, bound, |known| known.used);
         keep_recent(&mut table.numbers, bound, |number| number.used);
         keep_recent(&mut table.builds, bound, |build| build.used);
-        table.known.insert(identity.clone(), Known { outcome: outcome.clone(), checked: Instant::now(), used });
+        table.known.insert(identity.clone(), KnownModule { outcome: outcome.clone(), checked: Instant::now(), used });
         (outcome, found)
     }
 
@@ -255,7 +255,9 @@ impl Symbols {
                 table.failures += 1;
                 let failed = unknown("cannot be read: its contents end the parser");
                 let outcome = SearchOutcome::Failed(failed.clone());
-                table.known.insert(identity.clone(), Known { outcome, checked: Instant::now(), used: table.clock });
+                table
+                    .known
+                    .insert(identity.clone(), KnownModule { outcome, checked: Instant::now(), used: table.clock });
                 Err(failed)
             }
         }

@@ -89,7 +89,7 @@ impl Rules {
     /// The owner of a frame's code. `function` is the demangled name, as [`crate::SymbolFrame`] has it.
     pub fn kind(&self, module_path: &str, function: Option<&str>, file: Option<&str>) -> FrameKind {
         let path = module_path.strip_suffix(" (deleted)").unwrap_or(module_path);
-        let frame = Described {
+        let frame = FrameDescription {
             path,
             module: path.rsplit('/').next().unwrap_or(path),
             name: function.map(plain_name).unwrap_or_default(),
@@ -130,14 +130,14 @@ impl Rules {
     }
 }
 
-struct Described<'a> {
+struct FrameDescription<'a> {
     path: &'a str,
     module: &'a str,
     name: &'a str,
     file: &'a str,
 }
 
-impl Described<'_> {
+impl FrameDescription<'_> {
     fn matches(&self, field: Field, glob: &str) -> bool {
         let any = |texts: &[&str]| texts.iter().any(|text| !text.is_empty() && matches(glob, text));
         match field {

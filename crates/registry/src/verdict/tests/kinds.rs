@@ -19,7 +19,7 @@ const fn steady(name: &'static str, sites: fn(u64) -> Vec<Site>) -> Kind {
     Kind { name, leaks: false, sites }
 }
 
-/// What every program does beside: requests that come and go.
+/// The requests that come and go in every program.
 fn requests(rate: f64) -> Site {
     site(move |_| rate, |at, random| at + random.exponential(0.05))
 }

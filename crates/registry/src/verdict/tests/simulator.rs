@@ -111,7 +111,7 @@ impl Program {
         Program { sites, timeline, random, left, snapshots: 0.0, now: 0.0, gaps }
     }
 
-    /// What was sampled before keeps its weight.
+    /// Changes the gaps. Samples that were taken before keep their weight.
     pub(super) fn set_gaps(&mut self, gaps: (u64, u64)) {
         self.gaps = gaps;
     }
