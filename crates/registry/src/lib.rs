@@ -139,7 +139,9 @@ impl Registry {
         known.sources = found;
         let mut sources: Vec<_> = known.sources.values().cloned().collect();
         sources.sort_by_key(|source| (source.created_at(), source.id()));
-        let replaced = liveness::judge(&mut sources);
+        let mut replaced = liveness::judge(&mut sources);
+        // A child of the image that exec ended may still have it mapped.
+        replaced.retain(|source| !source.is_held());
         if known.retained_at.is_none_or(|at| at.elapsed() > RETENTION_EVERY) {
             known.retained_at = Some(Instant::now());
             if self.settings.keep_dead_files != usize::MAX {

@@ -64,7 +64,8 @@ impl Stat {
 /// Whether a file of this name is mapped in the process. `None` if that cannot be told: the process belongs to another user,
 /// or has just ended.
 pub(crate) fn maps(pid: u32, name: &str) -> Option<bool> {
-    let maps = read(pid, "maps", MOST_BYTES).ok().filter(|maps| !maps.is_empty())?;
+    let maps =
+        read(pid, "maps", MOST_BYTES).ok().filter(|maps| !maps.is_empty() && (maps.len() as u64) < MOST_BYTES)?;
     let path = format!("/{name}");
     let mut lines = maps.split(|&byte| byte == b'\n');
     Some(lines.any(|line| line.strip_suffix(b" (deleted)").unwrap_or(line).ends_with(path.as_bytes())))
