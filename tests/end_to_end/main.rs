@@ -47,6 +47,7 @@ mod soak;
 mod source;
 mod sql_and_set;
 mod stopping;
+mod style;
 mod switching;
 mod top;
 mod truth;
