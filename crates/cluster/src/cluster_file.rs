@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
-use heapql_server::{Failure, FailureKind, whole_file};
+use heapql_registry::durable_file;
+use heapql_server::{Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 
 use crate::lww_map::{LwwMap, Version};
@@ -37,8 +38,11 @@ pub(crate) fn load(path: &Path) -> Result<Option<ClusterFile>, Failure> {
 /// Replaces the file. It is on the disk when this returns.
 pub(crate) fn save(path: &Path, file: &ClusterFile) -> Result<(), Failure> {
     let written = serde_json::to_string_pretty(file).map_err(io::Error::from);
-    let written = written.and_then(|text| whole_file::replace(path, &(text + "\n")));
-    written.map_err(|error| {
+    let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = directory
+        .and(written)
+        .and_then(|text| durable_file::replace(path, 0o600, |file| file.write_all((text + "\n").as_bytes())));
+    written.map(drop).map_err(|error| {
         let what = format!("the cluster file '{}' cannot be written: {error}", path.display());
         Failure::new(FailureKind::Internal, what).hint("nothing was changed")
     })

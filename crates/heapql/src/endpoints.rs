@@ -3,10 +3,11 @@
 //! It binds nothing (`listen`). Called by `service`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use heapql_registry::durable_file;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -45,13 +46,8 @@ impl EndpointsFile {
     pub(crate) fn write(&mut self, endpoints: &Endpoints) -> Result<(), Error> {
         let json = serde_json::to_string(endpoints).map_err(|error| cannot(&self.path, &error.into()))?;
         self.contents = json + "\n";
-        let mut temporary = self.path.clone().into_os_string();
-        temporary.push(format!(".{}", std::process::id()));
-        let write = || fs::write(&temporary, &self.contents).and_then(|()| fs::rename(&temporary, &self.path));
-        write().map_err(|error| {
-            let _ = fs::remove_file(&temporary);
-            cannot(&self.path, &error)
-        })
+        let written = durable_file::replace(&self.path, 0o666, |file| file.write_all(self.contents.as_bytes()));
+        written.map(drop).map_err(|error| cannot(&self.path, &error))
     }
 }
 

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod counters;
+pub mod durable_file;
 mod estimate;
 mod history;
 mod liveness;
@@ -18,7 +19,7 @@ mod verdict;
 mod verdicts;
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -240,12 +241,12 @@ impl Registry {
     }
 }
 
-/// Writes the file by rename, so that a process that starts never reads half of it.
+/// Replaces the file of intervals in one step, so that a process that starts never reads half of it.
 fn write_sampling(dir: &Path, sampling: Sampling) -> io::Result<()> {
-    let temporary = dir.join(format!(".{INTERVALS_FILE}.{}", std::process::id()));
     let Sampling { intervals: Intervals { min, max }, depth } = sampling;
-    std::fs::write(&temporary, format!("{min} {max} {depth}\n"))?;
-    std::fs::rename(&temporary, dir.join(INTERVALS_FILE))
+    let text = format!("{min} {max} {depth}\n");
+    durable_file::replace(&dir.join(INTERVALS_FILE), 0o644, |file| file.write_all(text.as_bytes()))?;
+    Ok(())
 }
 
 fn is_young(path: &Path) -> bool {

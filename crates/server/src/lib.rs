@@ -21,7 +21,6 @@ pub mod server;
 pub mod symbols;
 pub mod tenant;
 pub mod version;
-pub mod whole_file;
 
 pub use cluster_query::ClusterQuery;
 pub use connections::{Connection, Connections, MAX_CONNECTIONS, Slot};

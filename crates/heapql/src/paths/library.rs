@@ -4,12 +4,13 @@
 //! targets.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use heapql_registry::durable_file;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::geteuid;
 
@@ -48,7 +49,7 @@ fn unpack_into(dir: &Path) -> Result<PathBuf, String> {
     }
     let path = dir.join(FILE);
     if !is_there(&path) {
-        write(dir, &path).map_err(|error| error.to_string())?;
+        write(&path).map_err(|error| error.to_string())?;
     }
     Ok(path)
 }
@@ -66,21 +67,13 @@ fn is_there(path: &Path) -> bool {
 }
 
 /// Writes the library in one step. A target that starts meanwhile maps the old or the new file.
-fn write(dir: &Path, path: &Path) -> io::Result<()> {
-    let temporary = dir.join(format!(".{FILE}.{}", std::process::id()));
-    let _ = fs::remove_file(&temporary);
-    let written = write_new(&temporary).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write_new(path: &Path) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(0o700).open(path)?;
-    file.write_all(LIBRARY)?;
-    // Not by open: the umask would take away from it.
-    file.set_permissions(fs::Permissions::from_mode(0o755))
+fn write(path: &Path) -> io::Result<()> {
+    let written = durable_file::replace(path, 0o700, |file| {
+        file.write_all(LIBRARY)?;
+        // The mode of open would be reduced by the umask.
+        file.set_permissions(fs::Permissions::from_mode(0o755))
+    });
+    written.map(drop)
 }
 
 #[cfg(test)]

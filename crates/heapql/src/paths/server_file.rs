@@ -5,11 +5,10 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use heapql_registry::RUN_PREFIX;
+use heapql_registry::{RUN_PREFIX, durable_file};
 
 use crate::endpoints::Endpoints;
 use crate::error::Error;
@@ -31,17 +30,13 @@ impl ServerFile {
     /// Writes the file in one step. It is locked before it gets its name.
     pub(crate) fn write(dir: &Path, endpoints: &Endpoints) -> Result<ServerFile, Error> {
         let path = dir.join(format!("{PREFIX}{}{SUFFIX}", endpoints.pid));
-        let temporary = dir.join(format!(".{PREFIX}{}", endpoints.pid));
-        let written = write_locked(&temporary, endpoints).and_then(|file| {
-            fs::rename(&temporary, &path)?;
-            Ok(file)
+        let written = durable_file::replace(&path, 0o600, |file| {
+            file.try_lock().map_err(io::Error::from)?;
+            file.write_all(serde_json::to_string(endpoints)?.as_bytes())
         });
         match written {
             Ok(file) => Ok(ServerFile { path, _locked: file }),
-            Err(error) => {
-                let _ = fs::remove_file(&temporary);
-                Err(Error::new(format!("cannot write '{}': {error}", path.display())))
-            }
+            Err(error) => Err(Error::new(format!("cannot write '{}': {error}", path.display()))),
         }
     }
 }
@@ -50,14 +45,6 @@ impl Drop for ServerFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
-}
-
-fn write_locked(path: &Path, endpoints: &Endpoints) -> io::Result<File> {
-    let _ = fs::remove_file(path);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    file.try_lock().map_err(io::Error::from)?;
-    file.write_all(serde_json::to_string(endpoints)?.as_bytes())?;
-    Ok(file)
 }
 
 /// A server that is running.

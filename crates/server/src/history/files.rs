@@ -4,7 +4,8 @@
 //! Any reader of Parquet understands the files; `load` reads them back. Only `history` calls it.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::{ArrayRef, AsArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float32Type, Float64Type, Int32Type, Int64Type};
+use heapql_registry::durable_file::{self, TEMPORARY_EXTENSION};
 use heapql_registry::{CallsiteChange, FileChanges, Point, ProcessKey, Snapshot, Usage};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -61,17 +63,19 @@ impl Files {
 
     fn write(&self, snapshot: &Snapshot, changes: &[CallsiteChange]) -> Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let fresh = self.folder.join(format!(".{}.new", snapshot.number));
-        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_key_value_metadata(Some(metadata(snapshot)))
             .build();
         let batch = batch(changes)?;
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
-        writer.write(&batch)?;
-        writer.close()?;
-        Ok(fs::rename(&fresh, self.path(snapshot.number))?)
+        let encode = |file: &mut fs::File| -> Result<()> {
+            let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
+            writer.write(&batch)?;
+            writer.close()?;
+            Ok(())
+        };
+        durable_file::replace(&self.path(snapshot.number), 0o600, |file| encode(file).map_err(io::Error::other))?;
+        Ok(())
     }
 
     /// Everything that can be read, the oldest first.
@@ -79,8 +83,8 @@ impl Files {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let (mut paths, others): (Vec<_>, Vec<_>) =
             entries.partition(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
-        // Half a file of a server that was killed.
-        for left in others.iter().filter(|path| path.extension().is_some_and(|extension| extension == "new")) {
+        // A server that was killed may have left incomplete files.
+        for left in others.iter().filter(|path| path.extension().is_some_and(|end| end == TEMPORARY_EXTENSION)) {
             let _ = fs::remove_file(left);
         }
         paths.sort();

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use heapql_ledger::{DEFAULT_DEPTH, Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
+use heapql_registry::durable_file;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind, Warning};
 use crate::parameters::Change;
 use crate::parameters::spec::{self, DEPTH, MAX, MIN, Spec};
-use crate::whole_file;
 
 /// The stored values, and the pair that is in force while they are not consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +157,9 @@ pub(super) fn save(path: &Path, stored: &StoredParameters) -> Result<(), Failure
     };
     let text = toml::to_string(&file).map_err(|error| cannot(path, &error.to_string()))?;
     let text = format!("# kept by heapql; ALTER SYSTEM SET changes it\n{text}");
-    whole_file::replace(path, &text).map_err(|error| cannot(path, &error.to_string()))
+    let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = directory.and_then(|()| durable_file::replace(path, 0o600, |file| file.write_all(text.as_bytes())));
+    written.map(drop).map_err(|error| cannot(path, &error.to_string()))
 }
 
 fn cannot(path: &Path, why: &str) -> Failure {
