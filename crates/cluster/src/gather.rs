@@ -131,9 +131,9 @@ pub(crate) async fn gather(
                 all[number][partition] = batches;
                 report_warnings(&query, member, warnings, &mut notes);
             }
-            Err(FetchError::Unreachable(why)) => query.lose(member, &why)?,
-            Err(FetchError::Unable(why)) => query.miss(member, &why)?,
-            Err(FetchError::TimedOut) => query.miss(member, &timeout_reason(&query))?,
+            Err(FetchError::Unreachable(why)) => query.mark_unreachable(member, &why)?,
+            Err(FetchError::Unable(why)) => query.mark_missing(member, &why)?,
+            Err(FetchError::TimedOut) => query.mark_missing(member, &timeout_reason(&query))?,
             Err(FetchError::Statement(error)) => return Err(error),
         }
     }
@@ -165,7 +165,7 @@ fn gathers_of(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<Gather>> {
 }
 
 fn timeout_reason(query: &ClusterQuery) -> String {
-    format!("no answer within {} ms (_cluster_timeout)", query.patience().as_millis())
+    format!("no answer within {} ms (_cluster_timeout)", query.timeout().as_millis())
 }
 
 /// Passes warnings on at once and collects notes. A note that several servers give is kept once, without a server's name.

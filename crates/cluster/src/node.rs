@@ -92,7 +92,7 @@ impl Cluster for ClusterNode {
         self.state.servers()
     }
 
-    fn lost(&self, member: SocketAddr, why: &str) {
+    fn mark_unreachable(&self, member: SocketAddr, why: &str) {
         if member != self.state.here {
             self.state.liveness.mark_inactive(member, why);
         }

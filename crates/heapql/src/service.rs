@@ -167,7 +167,7 @@ async fn tick(server: Arc<Server>) {
         ticks.tick().await;
         let server = Arc::clone(&server);
         // It reads files, which must not block the threads that serve.
-        let ticked = tokio::task::spawn_blocking(move || server.look()).await;
+        let ticked = tokio::task::spawn_blocking(move || server.tick()).await;
         if let Err(defect) = ticked {
             tracing::error!("the ledgers could not be looked at: {defect}");
         }

@@ -51,7 +51,7 @@ pub trait Cluster: Send + Sync {
     fn servers(&self) -> Vec<ServerLine>;
 
     /// A member did not answer a statement: nobody else is to wait for it until it is heard of again.
-    fn lost(&self, member: SocketAddr, why: &str);
+    fn mark_unreachable(&self, member: SocketAddr, why: &str);
 
     /// Hands a call to another server's `heapql_tables::answer`.
     fn call(&self, to: SocketAddr, call: Vec<u8>, within: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>>;

@@ -17,7 +17,7 @@ pub struct ClusterQuery {
     cluster: Arc<dyn Cluster>,
     own: SocketAddr,
     roster: Roster,
-    patience: Duration,
+    timeout: Duration,
     is_strict: bool,
     diagnostics: Diagnostics,
     /// From the first piece that is handed out.
@@ -30,13 +30,13 @@ impl ClusterQuery {
     pub fn new(
         cluster: Arc<dyn Cluster>,
         own: SocketAddr,
-        patience: Duration,
+        timeout: Duration,
         is_strict: bool,
         diagnostics: Diagnostics,
     ) -> ClusterQuery {
         let roster = cluster.roster();
         let (began, missing) = (OnceLock::new(), Mutex::default());
-        ClusterQuery { cluster, own, roster, patience, is_strict, diagnostics, began, missing }
+        ClusterQuery { cluster, own, roster, timeout, is_strict, diagnostics, began, missing }
     }
 
     /// The cluster that the servers belong to.
@@ -47,7 +47,7 @@ impl ClusterQuery {
     /// Members that may be asked and pass `wanted`. Whoever passes and cannot be asked is named, or is an error.
     pub fn members(&self, wanted: impl Fn(&SocketAddr) -> bool) -> Result<Vec<SocketAddr>, Failure> {
         for (member, why) in self.roster.absent.iter().filter(|(member, _)| wanted(member)) {
-            self.miss(*member, why)?;
+            self.mark_missing(*member, why)?;
         }
         Ok(self.roster.members.iter().copied().filter(|member| wanted(member)).collect())
     }
@@ -59,22 +59,22 @@ impl ClusterQuery {
 
     /// When whoever has not answered is given up.
     pub fn deadline(&self) -> Instant {
-        *self.began.get_or_init(Instant::now) + self.patience
+        *self.began.get_or_init(Instant::now) + self.timeout
     }
 
     /// The time that each server is given.
-    pub fn patience(&self) -> Duration {
-        self.patience
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// A member did not answer, and nobody is to wait for it again: a warning, or in strict mode the end.
-    pub fn lose(&self, member: SocketAddr, why: &str) -> Result<(), Failure> {
-        self.cluster.lost(member, why);
-        self.miss(member, why)
+    pub fn mark_unreachable(&self, member: SocketAddr, why: &str) -> Result<(), Failure> {
+        self.cluster.mark_unreachable(member, why);
+        self.mark_missing(member, why)
     }
 
     /// A member's rows are missing from the answer: a warning, or in strict mode an error.
-    pub fn miss(&self, member: SocketAddr, why: &str) -> Result<(), Failure> {
+    pub fn mark_missing(&self, member: SocketAddr, why: &str) -> Result<(), Failure> {
         if self.missing.lock().insert(member, why.to_owned()).is_some() {
             return Ok(());
         }
@@ -92,14 +92,14 @@ impl ClusterQuery {
         let others = self.members(|_| true)?.into_iter().filter(|member| *member != self.own);
         let others: Vec<_> = others.filter(|member| !self.is_missing(member)).collect();
         let asked = others.into_iter().map(|member| {
-            let answer = self.cluster.call(member, call.to_vec(), self.patience);
+            let answer = self.cluster.call(member, call.to_vec(), self.timeout);
             async move { (member, answer.await) }
         });
         let mut answers = Vec::new();
         for (member, answer) in futures::future::join_all(asked).await {
             match answer {
                 Ok(answer) => answers.push((member, answer)),
-                Err(why) => self.lose(member, &why)?,
+                Err(why) => self.mark_unreachable(member, &why)?,
             }
         }
         Ok(answers)

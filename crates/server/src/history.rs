@@ -1,7 +1,7 @@
 //! The server's history: snapshots when they are due, marks, and the files that keep both across a restart.
 //!
 //! What is kept and what is dropped is `heapql_registry::History`'s to decide; the files' format is in `files`. Called by
-//! `Server::look` once a second, and by the tables and functions that read it.
+//! `Server::tick` once a second, and by the tables and functions that read it.
 
 mod files;
 
@@ -51,7 +51,7 @@ impl ServerHistory {
     }
 
     /// Takes a snapshot if one is due.
-    pub fn look(&self, registry: &Registry, parameters: &Parameters) {
+    pub fn tick(&self, registry: &Registry, parameters: &Parameters) {
         let tiers = tiers(parameters);
         let mut due_at = self.due_at.lock();
         if due_at.is_some_and(|at| Instant::now() < at) {

@@ -92,9 +92,9 @@ impl Server {
 
     /// The regular work of a server, once a second: it looks for processes that came or went, and takes a snapshot when one is
     /// due. Reads files.
-    pub fn look(&self) {
+    pub fn tick(&self) {
         self.registry.sources();
-        self.recorded.look(&self.registry, &self.parameters);
+        self.recorded.tick(&self.registry, &self.parameters);
         self.names.close_idle();
     }
 

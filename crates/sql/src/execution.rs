@@ -41,6 +41,7 @@ pub(crate) struct StatementContext {
 /// A statement that is done, or whose rows may be asked for.
 pub(crate) enum Execution {
     Done(String),
+    Deallocate(Option<String>),
     Rows(SchemaRef, SendableRecordBatchStream),
 }
 
@@ -80,15 +81,17 @@ impl Session {
         let mut running = self.begin(text);
         let diagnostics = Diagnostics::default();
         let lexed = lex(text, self.dialect());
-        if !lexed.as_ref().is_ok_and(statements::is_diagnostic) {
+        let label = lexed.as_ref().map(statements::rows_label).unwrap_or_default();
+        if !label.is_diagnostic {
             self.set_diagnostics(diagnostics.clone());
         }
         let moment = StatementContext { diagnostics: diagnostics.clone(), token: running.token() };
         match running.guard(async { self.start(&lexed?, values, &moment).await }).await {
             Ok(Execution::Done(tag)) => Ok(Outcome::Done { tag }),
+            Ok(Execution::Deallocate(name)) => Ok(Outcome::Deallocate { name }),
             Ok(Execution::Rows(schema, rows)) => {
                 let stream = running.stream(rows, Arc::clone(&schema), diagnostics);
-                Ok(Outcome::Rows { schema, stream })
+                Ok(Outcome::Rows { schema, stream, label })
             }
             Err(failure) => {
                 diagnostics.push(Warning { level: Level::Error, kind: failure.kind, message: failure.message.clone() });
@@ -109,6 +112,7 @@ impl Session {
         let context = Context { session: self, diagnostics: &at.diagnostics, effective: true };
         match statements::answer(&context, lexed)? {
             Some(Answer::Done(tag)) => Ok(Execution::Done(tag)),
+            Some(Answer::Deallocate(name)) => Ok(Execution::Deallocate(name)),
             Some(Answer::Later(work, tag)) => {
                 work.await?.into_iter().for_each(|warning| at.diagnostics.push(warning));
                 Ok(Execution::Done(tag))
@@ -167,7 +171,7 @@ impl Session {
             return Err(Failure::new(FailureKind::Unsupported, "parameters are for queries only"));
         }
         match answer {
-            Some(Answer::Done(_) | Answer::Later(..)) => Ok(prepared(Vec::new(), None)),
+            Some(Answer::Done(_) | Answer::Deallocate(_) | Answer::Later(..)) => Ok(prepared(Vec::new(), None)),
             Some(Answer::Rows(listing, _)) => Ok(prepared(Vec::new(), Some(listing.schema()))),
             Some(Answer::Query(rewritten)) => {
                 let (parameters, schema) =
@@ -217,9 +221,9 @@ impl Session {
 
     fn cluster_query(&self, diagnostics: &Diagnostics) -> Option<Arc<ClusterQuery>> {
         let cluster = Arc::clone(self.server().cluster().filter(|_| !self.settings().is_on(CLUSTER_LOCAL))?);
-        let patience = Duration::from_millis(self.server().parameters().number(CLUSTER_TIMEOUT).into());
+        let timeout = Duration::from_millis(self.server().parameters().number(CLUSTER_TIMEOUT).into());
         let is_strict = self.settings().is_on(CLUSTER_STRICT);
-        Some(Arc::new(ClusterQuery::new(cluster, self.server().address(), patience, is_strict, diagnostics.clone())))
+        Some(Arc::new(ClusterQuery::new(cluster, self.server().address(), timeout, is_strict, diagnostics.clone())))
     }
 
     async fn run_query(

@@ -33,5 +33,6 @@ mod tests;
 
 pub use engine::{Distributor, Engine};
 pub use remote_context::RemoteContext;
-pub use session::{Login, Outcome, Prepared, Session};
+pub use session::{Login, Outcome, Prepared, RowsLabel, Session};
+pub use statements::only_reads;
 pub use text::split::statements;

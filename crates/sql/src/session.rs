@@ -48,20 +48,36 @@ struct State {
     diagnostics: Diagnostics,
 }
 
-/// The result of a statement.
+/// The outcome of a statement. It tells a protocol all that its answer needs, so that protocols do not read the statement's text.
 pub enum Outcome {
-    /// A query: columns, and rows as they are made.
+    /// The statement has rows.
     Rows {
-        /// The columns, with the headings that the client expects.
+        /// Columns of the rows.
         schema: SchemaRef,
-        /// The rows; it ends with an error when it is cancelled or too late.
+        /// The rows, one batch at a time.
         stream: SendableRecordBatchStream,
+        /// The rows' part in the command's completion.
+        label: RowsLabel,
     },
-    /// "SET", "ALTER SYSTEM", "BEGIN" ..; empty for a text without a statement.
+    /// The statement has no rows.
     Done {
-        /// The tag.
+        /// "SET", "ALTER SYSTEM", "BEGIN" and the like; empty for a text without a statement.
         tag: String,
     },
+    /// DEALLOCATE of one prepared statement, or of all for None. Prepared statements belong to the protocol.
+    Deallocate {
+        /// Name of the prepared statement.
+        name: Option<String>,
+    },
+}
+
+/// The facts about a statement with rows that a protocol sends after the last row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowsLabel {
+    /// The command tag of a statement whose rows are not counted: SHOW or EXPLAIN. None for SELECT and the number of rows.
+    pub tag: Option<&'static str>,
+    /// True for SHOW WARNINGS and the like, which report on the statement before and have no warnings of their own.
+    pub is_diagnostic: bool,
 }
 
 impl std::fmt::Debug for Outcome {
@@ -69,6 +85,7 @@ impl std::fmt::Debug for Outcome {
         match self {
             Outcome::Rows { schema, .. } => write!(f, "Rows({schema})"),
             Outcome::Done { tag } => write!(f, "Done({tag})"),
+            Outcome::Deallocate { name } => write!(f, "Deallocate({name:?})"),
         }
     }
 }

@@ -12,10 +12,11 @@ mod show_tables;
 mod transaction;
 mod warnings;
 
+use datafusion::sql::sqlparser::tokenizer::Token;
 use futures::future::BoxFuture;
 
-use crate::session::Session;
-use crate::text::tokens::{Cursor, TokenStream};
+use crate::session::{RowsLabel, Session};
+use crate::text::tokens::{Cursor, TokenStream, lex};
 use heapql_server::diagnostics::Diagnostics;
 use heapql_server::dialect::Dialect;
 use heapql_server::failure::{Failure, Warning};
@@ -23,6 +24,8 @@ use heapql_tables::listing::Listing;
 
 /// The answer to a statement that is not a query.
 pub(crate) enum Answer {
+    /// DEALLOCATE of one prepared statement, or of all for None.
+    Deallocate(Option<String>),
     /// Nothing but a tag.
     Done(String),
     /// Work that takes other servers, then a tag. Only for a statement that is effective.
@@ -109,4 +112,42 @@ pub(crate) fn answer(context: &Context<'_>, lexed: &TokenStream<'_>) -> Result<O
 pub(crate) fn is_diagnostic(lexed: &TokenStream<'_>) -> bool {
     let mut cursor = lexed.cursor();
     cursor.words("SHOW") && (cursor.words("WARNINGS") || cursor.words("ERRORS") || cursor.words("COUNT"))
+}
+
+/// The label of a statement's rows, from its first words.
+pub(crate) fn rows_label(lexed: &TokenStream<'_>) -> RowsLabel {
+    let tag = lexed.cursor().any_word(&["SHOW", "EXPLAIN"]);
+    RowsLabel { tag, is_diagnostic: is_diagnostic(lexed) }
+}
+
+/// Keywords that begin a statement which only reads.
+const READING_KEYWORDS: [&str; 8] = ["SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "VALUES", "TABLE"];
+
+/// Returns whether a statement only reads, by its first keyword.
+pub fn only_reads(statement: &str, dialect: Dialect) -> bool {
+    lex(statement, dialect).is_ok_and(|lexed| {
+        let mut cursor = lexed.cursor();
+        cursor.any_word(&READING_KEYWORDS).is_some() || cursor.take(&Token::LParen)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(text: &str) -> RowsLabel {
+        rows_label(&lex(text, Dialect::MySql).expect("lexed"))
+    }
+
+    #[test]
+    fn labels_are_found_behind_comments() {
+        for text in ["show  warnings", "/* a */ -- b\n SHOW COUNT(*) WARNINGS", "SHOW ERRORS LIMIT 1"] {
+            assert!(label(text).is_diagnostic, "{text}");
+        }
+        for text in ["SHOW TABLES", "SELECT 'show warnings'", "-- only a comment"] {
+            assert!(!label(text).is_diagnostic, "{text}");
+        }
+        assert_eq!(label("\n explain select 1").tag, Some("EXPLAIN"));
+        assert_eq!(label("SELECT 1").tag, None);
+    }
 }

@@ -136,6 +136,8 @@ impl Client {
     async fn done(&self, text: &str) -> String {
         match self.session.execute(text).await {
             Ok(Outcome::Done { tag }) => tag,
+            Ok(Outcome::Deallocate { name: None }) => "DEALLOCATE ALL".to_owned(),
+            Ok(Outcome::Deallocate { name: Some(_) }) => "DEALLOCATE".to_owned(),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -150,8 +152,8 @@ impl Client {
 
 async fn answer(outcome: Outcome) -> Result<Answer, Failure> {
     let (schema, mut stream) = match outcome {
-        Outcome::Rows { schema, stream } => (schema, stream),
-        Outcome::Done { tag } => panic!("no rows: {tag}"),
+        Outcome::Rows { schema, stream, .. } => (schema, stream),
+        other => panic!("no rows: {other:?}"),
     };
     let headings = schema.fields().iter().map(|field| field.name().clone()).collect();
     let options = FormatOptions::default().with_null("NULL");

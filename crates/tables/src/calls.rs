@@ -38,7 +38,7 @@ where
     for (member, answer) in read.map_err(|error| internal(&error))? {
         match answer {
             Ok(answer) => answers.push((member, answer)),
-            Err(why) => cluster_query.miss(member, &why)?,
+            Err(why) => cluster_query.mark_missing(member, &why)?,
         }
     }
     answers.sort_by_key(|(member, _)| *member);

@@ -92,7 +92,7 @@ pub async fn profiles(
         let parts: Option<Vec<ProfileFragment>> = written.into_iter().map(ProfileRecord::part).collect();
         match (parts.filter(|parts| parts.len() == count), &scope.cluster_query) {
             (Some(parts), _) => all.iter_mut().zip(parts).for_each(|(all, part)| all.push((member, part))),
-            (None, Some(cluster_query)) => cluster_query.miss(member, "its profile is of another version")?,
+            (None, Some(cluster_query)) => cluster_query.mark_missing(member, "its profile is of another version")?,
             (None, None) => {}
         }
     }

@@ -8,6 +8,7 @@ mod foreign_peers;
 mod generated;
 mod load_and_faults;
 mod oceanbase_example;
+mod query_generator;
 mod settings;
 
 use crate::harness::{Answer, Client, Cluster, Program, Recorded, SqlError, eventually};

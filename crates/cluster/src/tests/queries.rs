@@ -76,7 +76,7 @@ impl Cluster for InProcessCluster {
         Vec::new()
     }
 
-    fn lost(&self, _: SocketAddr, _: &str) {}
+    fn mark_unreachable(&self, _: SocketAddr, _: &str) {}
 
     fn call(&self, to: SocketAddr, call: Vec<u8>, _: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>> {
         let server = self.0.servers.lock()[&to].clone();

@@ -1,6 +1,8 @@
 //! Statements about transactions and server-side objects: nothing to do on a read-only server, and clients send them.
 //! Each query sees what is live when it runs; a transaction freezes nothing.
 
+use datafusion::sql::sqlparser::tokenizer::{Token, Word};
+
 use super::Answer;
 use super::Context;
 use crate::text::tokens::Cursor;
@@ -58,9 +60,20 @@ pub(super) fn discard(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Stateme
     Ok(Some(Answer::done(if all { "DISCARD ALL" } else { "DISCARD" })))
 }
 
+/// The protocols hold the prepared statements, so this one only reads the name. A quoted name keeps its case.
 pub(super) fn deallocate(_: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {
-    let all = cursor.words("ALL") || cursor.words("PREPARE ALL");
-    nothing(cursor, if all { "DEALLOCATE ALL" } else { "DEALLOCATE" })
+    cursor.words("PREPARE");
+    if cursor.words("ALL") {
+        cursor.end()?;
+        return Ok(Some(Answer::Deallocate(None)));
+    }
+    let name = match cursor.next() {
+        Some(Token::Word(Word { value, quote_style: None, .. })) => value.to_ascii_lowercase(),
+        Some(Token::Word(word)) => word.value.clone(),
+        _ => return Err(cursor.unexpected("the name of a prepared statement")),
+    };
+    cursor.end()?;
+    Ok(Some(Answer::Deallocate(Some(name))))
 }
 
 pub(super) fn unlisten(_: &Context<'_>, cursor: &mut Cursor<'_>) -> StatementResult {

@@ -103,7 +103,7 @@ impl Cluster for Two {
         vec![line(self.own.server(), ""), line(self.other.server(), self.silent.lock().as_deref().unwrap_or_default())]
     }
 
-    fn lost(&self, _: SocketAddr, _: &str) {}
+    fn mark_unreachable(&self, _: SocketAddr, _: &str) {}
 
     fn call(&self, to: SocketAddr, call: Vec<u8>, _: Duration) -> BoxFuture<'static, Result<Vec<u8>, String>> {
         assert_eq!(to, self.other.server().address());

@@ -7,6 +7,7 @@ use super::House;
 use super::answer;
 use super::ledger::GLIBC;
 use super::ledger::Recorded;
+use crate::Outcome;
 use heapql_server::FailureKind;
 
 #[tokio::test]
@@ -178,4 +179,22 @@ ORDER BY 1, 2;"#;
 FROM pg_catalog.pg_namespace n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1;"#;
     assert_eq!(names(&client, dn, 0).await, ["heapql", "oceanbase"]);
+}
+
+#[tokio::test]
+async fn deallocate_names_a_prepared_statement() {
+    let house = House::new();
+    let client = house.postgres();
+    for (text, expected) in [
+        ("DEALLOCATE ALL;", None),
+        ("deallocate prepare all", None),
+        ("deallocate prepare S_1", Some("s_1")),
+        ("/* a */ DEALLOCATE \"S_1\"", Some("S_1")),
+    ] {
+        let Ok(Outcome::Deallocate { name }) = client.session.execute(text).await else { panic!("{text}") };
+        assert_eq!(name.as_deref(), expected, "{text}");
+    }
+    for text in ["DEALLOCATE", "DEALLOCATE a b", "DEALLOCATE 1"] {
+        assert_eq!(client.refused(text).await, FailureKind::Syntax, "{text}");
+    }
 }

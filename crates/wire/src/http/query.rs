@@ -17,7 +17,7 @@ use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use futures::stream::{self, Stream};
 use heapql_server::{Dialect, Failure, FailureKind};
-use heapql_sql::{Engine, Login, Outcome, Session};
+use heapql_sql::{Engine, Login, Outcome, Session, only_reads};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper::header::{HeaderName, HeaderValue};
@@ -28,8 +28,6 @@ use super::reply::{Body, ContentKind, with};
 use crate::display::as_strings;
 use crate::transport::apart;
 
-/// Keywords that a statement over HTTP may begin with.
-const READING_KEYWORDS: [&str; 9] = ["select", "with", "show", "explain", "desc", "describe", "values", "table", "("];
 /// Maximum number of rows of a table on a page or in the metrics.
 const MAX_ROWS: usize = 10_000;
 /// Maximum number of warning headers.
@@ -159,17 +157,14 @@ async fn unhurried<F: Future>(work: F) -> F::Output {
 fn rows(outcome: Outcome) -> Result<SendableRecordBatchStream, Failure> {
     match outcome {
         Outcome::Rows { stream, .. } => Ok(stream),
-        Outcome::Done { .. } => Err(Failure::new(FailureKind::Query, "the statement has no rows")),
+        Outcome::Done { .. } | Outcome::Deallocate { .. } => {
+            Err(Failure::new(FailureKind::Query, "the statement has no rows"))
+        }
     }
 }
 
 fn check_reads(statement: &str) -> Result<(), Failure> {
-    let text = statement.trim_start().to_ascii_lowercase();
-    let reads = READING_KEYWORDS.iter().any(|word| {
-        let rest = text.strip_prefix(word);
-        rest.is_some_and(|rest| *word == "(" || !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-    });
-    if reads {
+    if only_reads(statement, Dialect::MySql) {
         return Ok(());
     }
     let message = "only statements that read are run over HTTP";

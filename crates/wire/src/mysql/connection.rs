@@ -18,7 +18,7 @@ use super::statement::PreparedStatements;
 use super::{change_user, reply};
 use crate::codes;
 use crate::cursor::MessageCursor;
-use crate::keywords::{excerpt, is_diagnostic};
+use crate::log_excerpt::excerpt;
 use crate::transport::TransportError;
 
 pub(super) struct MysqlConnection<'a> {
@@ -142,7 +142,7 @@ impl<'a> MysqlConnection<'a> {
             debug!(statement = excerpt(statement), "query");
             let more = index + 1 < statements.len();
             let outcome = self.wire.transport.watch(session, session.execute(statement)).await?;
-            if !self.send(session, outcome, RowFormat::Text, more, is_diagnostic(statement)).await? {
+            if !self.send(session, outcome, RowFormat::Text, more).await? {
                 return Ok(());
             }
         }
@@ -156,24 +156,21 @@ impl<'a> MysqlConnection<'a> {
         outcome: Result<Outcome, Failure>,
         format: RowFormat,
         more: bool,
-        diagnostic: bool,
     ) -> Result<bool, TransportError> {
-        let warnings = || match diagnostic {
-            true => 0,
-            false => u16::try_from(session.warnings().len()).unwrap_or(u16::MAX),
-        };
+        let warnings = || u16::try_from(session.warnings().len()).unwrap_or(u16::MAX);
         let deprecate_eof = self.deprecate_eof();
         let sent = match outcome {
             Err(failure) => Err(failure),
-            Ok(Outcome::Done { .. }) => {
+            Ok(Outcome::Done { .. } | Outcome::Deallocate { .. }) => {
                 self.ok(more, warnings());
                 Ok(())
             }
-            Ok(Outcome::Rows { schema, stream }) => {
+            Ok(Outcome::Rows { schema, stream, label }) => {
                 let status = self.status(more);
                 let sent = rows::send(self.wire, session, &schema, stream, format, deprecate_eof, status).await?;
                 if sent.is_ok() {
-                    reply::end_of_rows(self.wire, deprecate_eof, status, warnings());
+                    let warnings = if label.is_diagnostic { 0 } else { warnings() };
+                    reply::end_of_rows(self.wire, deprecate_eof, status, warnings);
                 }
                 sent
             }

@@ -17,15 +17,14 @@ use super::rows::RowFormat;
 use crate::codes;
 use crate::coerce_parameters::coerce_parameters;
 use crate::cursor::{DecodeError, MessageCursor};
-use crate::keywords::{excerpt, is_diagnostic};
 use crate::limits::LIMIT_AFTER_LOGIN;
+use crate::log_excerpt::excerpt;
 use crate::transport::TransportError;
 
 const MAX_STATEMENTS: usize = 1024;
 
 struct PreparedStatement {
     prepared: Arc<Prepared>,
-    diagnostic: bool,
     types: Vec<ParameterType>,
     /// Values that were sent ahead, by the number of their parameter.
     long: BTreeMap<u16, Vec<u8>>,
@@ -43,15 +42,14 @@ impl PreparedStatements {
         self.by_id.len() >= MAX_STATEMENTS
     }
 
-    fn insert(&mut self, prepared: Arc<Prepared>, diagnostic: bool) -> u32 {
+    fn insert(&mut self, prepared: Arc<Prepared>) -> u32 {
         loop {
             self.last = self.last.wrapping_add(1);
             if self.last != 0 && !self.by_id.contains_key(&self.last) {
                 break;
             }
         }
-        let statement =
-            PreparedStatement { prepared, diagnostic, types: Vec::new(), long: BTreeMap::new(), long_bytes: 0 };
+        let statement = PreparedStatement { prepared, types: Vec::new(), long: BTreeMap::new(), long_bytes: 0 };
         self.by_id.insert(self.last, statement);
         self.last
     }
@@ -108,7 +106,7 @@ impl MysqlConnection<'_> {
             }
             Ok(prepared) => {
                 let prepared = Arc::new(prepared);
-                let id = self.statements.insert(Arc::clone(&prepared), is_diagnostic(text));
+                let id = self.statements.insert(Arc::clone(&prepared));
                 self.describe(id, &prepared);
             }
             Err(failure) => reply::failure(self.wire, &failure),
@@ -154,7 +152,7 @@ impl MysqlConnection<'_> {
             reply::error(self.wire, codes::TOO_LARGE, &message);
             return Ok(());
         }
-        let (prepared, diagnostic) = (Arc::clone(&statement.prepared), statement.diagnostic);
+        let prepared = Arc::clone(&statement.prepared);
         let count = prepared.parameters.len();
         let values = parameter::read(&mut body, count, &mut statement.types, &statement.long);
         self.statements.forget_long(id);
@@ -166,7 +164,7 @@ impl MysqlConnection<'_> {
             }
         };
         match values {
-            Ok(values) => self.execute_with(&prepared, values, diagnostic).await,
+            Ok(values) => self.execute_with(&prepared, values).await,
             Err(failure) => {
                 reply::error(self.wire, codes::BAD_VALUE, &failure.to_string());
                 Ok(())
@@ -174,15 +172,10 @@ impl MysqlConnection<'_> {
         }
     }
 
-    async fn execute_with(
-        &mut self,
-        prepared: &Prepared,
-        values: Vec<ScalarValue>,
-        diagnostic: bool,
-    ) -> Result<(), TransportError> {
+    async fn execute_with(&mut self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<(), TransportError> {
         let session = self.session();
         let outcome = self.wire.transport.watch(&session, session.execute_prepared(prepared, values)).await?;
-        self.send(&session, outcome, RowFormat::Binary, false, diagnostic).await?;
+        self.send(&session, outcome, RowFormat::Binary, false).await?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use heapql_server::Failure;
-use heapql_sql::{Outcome, Session};
+use heapql_sql::{Outcome, RowsLabel, Session};
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::extendedquery::PortalSuspended;
 use pgwire::messages::response::EmptyQueryResponse;
@@ -17,7 +17,7 @@ use super::message::{self, FrontendMessage};
 use super::portal::{Portal, PortalState, RunningQuery, StatementPlan, StatementTables, unknown_portal};
 use super::reply::{self, ErrorReply, send};
 use super::row::{BatchRows, ResultColumns};
-use crate::keywords::{deallocate, excerpt, is_diagnostic, tag_without_count};
+use crate::log_excerpt::excerpt;
 use crate::transport::{Transport, TransportError};
 
 pub(super) struct PostgresConnection<'a> {
@@ -117,23 +117,21 @@ impl<'a> PostgresConnection<'a> {
 
     async fn simple(&mut self, session: &Session, statement: &str) -> Result<Result<(), ErrorReply>, TransportError> {
         debug!(statement = excerpt(statement), "query");
-        if let Some(name) = deallocate(statement) {
-            return Ok(self.deallocate(name.as_deref()));
-        }
         match self.transport.watch(session, session.execute(statement)).await? {
             Err(failure) => Ok(Err(failure.into())),
             Ok(Outcome::Done { tag }) => {
-                self.done(statement, tag);
+                self.done(tag);
                 Ok(Ok(()))
             }
-            Ok(Outcome::Rows { schema, stream }) => {
-                let mut running = match start(&schema, stream, &[]) {
+            Ok(Outcome::Deallocate { name }) => Ok(self.deallocate(name.as_deref())),
+            Ok(Outcome::Rows { schema, stream, label }) => {
+                let mut running = match start(&schema, stream, label, &[]) {
                     Ok(running) => running,
                     Err(error) => return Ok(Err(error)),
                 };
                 send(self.transport, &running.columns.description());
                 let progress = self.send_rows(session, &mut running, 0).await?;
-                Ok(progress.map(|progress| self.selected(statement, progress.rows)))
+                Ok(progress.map(|progress| self.selected(label, progress.rows)))
             }
         }
     }
@@ -158,39 +156,45 @@ impl<'a> PostgresConnection<'a> {
     ) -> Result<Result<(), ErrorReply>, TransportError> {
         let statement = Arc::clone(&portal.statement);
         let session = Arc::clone(&self.session);
-        let state = std::mem::replace(&mut portal.state, PortalState::Done);
+        let state = std::mem::replace(&mut portal.state, PortalState::Done(RowsLabel::default()));
         let mut running = match (state, &statement.plan) {
             (_, StatementPlan::Empty) => {
                 send(self.transport, &Backend::EmptyQueryResponse(EmptyQueryResponse::new()));
                 return Ok(Ok(()));
             }
-            (_, StatementPlan::Deallocate(name)) => return Ok(self.deallocate(name.as_deref())),
             (PortalState::Ready(values), StatementPlan::Query { prepared, .. }) => {
                 let work = session.execute_prepared(prepared, values);
                 match self.transport.watch(&session, work).await? {
                     Err(failure) => return Ok(Err(failure.into())),
                     Ok(Outcome::Done { tag }) => {
-                        self.done(&statement.text, tag);
+                        self.done(tag);
                         return Ok(Ok(()));
                     }
-                    Ok(Outcome::Rows { schema, stream }) => match start(&schema, stream, &portal.formats) {
+                    Ok(Outcome::Deallocate { name }) => return Ok(self.deallocate(name.as_deref())),
+                    Ok(Outcome::Rows { schema, stream, label }) => match start(&schema, stream, label, &portal.formats)
+                    {
                         Ok(running) => running,
                         Err(error) => return Ok(Err(error)),
                     },
                 }
             }
-            (PortalState::RunningQuery(running), _) => running,
-            (PortalState::Done, _) => {
-                self.selected(&statement.text, 0);
+            (PortalState::Running(running), _) => running,
+            (PortalState::Done(label), _) => {
+                portal.state = PortalState::Done(label);
+                self.selected(label, 0);
                 return Ok(Ok(()));
             }
         };
+        let label = running.label;
         match self.send_rows(&session, &mut running, max_rows).await? {
             Err(error) => return Ok(Err(error)),
-            Ok(progress) if progress.finished => self.selected(&statement.text, progress.rows),
+            Ok(progress) if progress.finished => {
+                portal.state = PortalState::Done(label);
+                self.selected(label, progress.rows);
+            }
             Ok(_) => {
                 send(self.transport, &Backend::PortalSuspended(PortalSuspended::new()));
-                portal.state = PortalState::RunningQuery(running);
+                portal.state = PortalState::Running(running);
             }
         }
         Ok(Ok(()))
@@ -235,14 +239,17 @@ impl<'a> PostgresConnection<'a> {
         }
     }
 
-    fn selected(&mut self, statement: &str, rows: usize) {
-        self.notices(statement);
-        let tag = tag_without_count(statement).map_or_else(|| format!("SELECT {rows}"), str::to_owned);
-        reply::complete(self.transport, tag);
+    /// Completes a statement with rows.
+    fn selected(&mut self, label: RowsLabel, rows: usize) {
+        if !label.is_diagnostic {
+            self.notices();
+        }
+        reply::complete(self.transport, label.tag.map_or_else(|| format!("SELECT {rows}"), str::to_owned));
     }
 
-    fn done(&mut self, statement: &str, tag: String) {
-        self.notices(statement);
+    /// Completes a statement without rows.
+    fn done(&mut self, tag: String) {
+        self.notices();
         if tag == "DISCARD ALL" {
             self.tables = StatementTables::default();
         }
@@ -253,10 +260,7 @@ impl<'a> PostgresConnection<'a> {
         }
     }
 
-    fn notices(&mut self, statement: &str) {
-        if is_diagnostic(statement) {
-            return;
-        }
+    fn notices(&mut self) {
         for warning in self.session.warnings() {
             reply::notice(self.transport, &warning);
         }
@@ -269,6 +273,11 @@ impl<'a> PostgresConnection<'a> {
     }
 }
 
-fn start(schema: &Schema, stream: SendableRecordBatchStream, formats: &[i16]) -> Result<RunningQuery, ErrorReply> {
-    Ok(RunningQuery { columns: ResultColumns::new(schema, formats)?, stream, rows: None })
+fn start(
+    schema: &Schema,
+    stream: SendableRecordBatchStream,
+    label: RowsLabel,
+    formats: &[i16],
+) -> Result<RunningQuery, ErrorReply> {
+    Ok(RunningQuery { columns: ResultColumns::new(schema, formats)?, stream, label, rows: None })
 }

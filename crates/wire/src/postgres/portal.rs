@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use heapql_server::{Failure, FailureKind};
-use heapql_sql::Prepared;
+use heapql_sql::{Prepared, RowsLabel};
 use pgwire::api::Type;
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::data::{NoData, ParameterDescription};
@@ -21,7 +21,7 @@ use super::parameter;
 use super::reply::{ErrorReply, send};
 use super::row::{BatchRows, ResultColumns};
 use crate::codes;
-use crate::keywords::{deallocate, excerpt};
+use crate::log_excerpt::excerpt;
 use crate::transport::TransportError;
 
 const MAX_STATEMENTS: usize = 1024;
@@ -29,15 +29,12 @@ const MAX_STATEMENTS: usize = 1024;
 const MAX_PORTALS: usize = 64;
 
 pub(super) struct PreparedStatement {
-    pub(super) text: String,
     pub(super) plan: StatementPlan,
 }
 
 pub(super) enum StatementPlan {
     /// A text without a statement, such as ";".
     Empty,
-    /// DEALLOCATE of one prepared statement, or of all for None.
-    Deallocate(Option<String>),
     Query {
         prepared: Prepared,
         types: Vec<Type>,
@@ -53,14 +50,16 @@ pub(super) struct Portal {
 pub(super) enum PortalState {
     /// Bound to values, and not executed yet.
     Ready(Vec<ScalarValue>),
-    RunningQuery(RunningQuery),
-    Done,
+    Running(RunningQuery),
+    /// All rows were sent, or the statement has none.
+    Done(RowsLabel),
 }
 
 /// A query whose rows are being sent.
 pub(super) struct RunningQuery {
     pub(super) columns: ResultColumns,
     pub(super) stream: SendableRecordBatchStream,
+    pub(super) label: RowsLabel,
     /// The batch that is being sent.
     pub(super) rows: Option<BatchRows>,
 }
@@ -115,16 +114,13 @@ impl PostgresConnection<'_> {
             Ok(plan) => plan,
             Err(error) => return Ok(Err(error)),
         };
-        let statement = PreparedStatement { text: parse.query, plan };
+        let statement = PreparedStatement { plan };
         self.tables.statements.insert(parse.name, Arc::new(statement));
         send(self.transport, &Backend::ParseComplete(ParseComplete::new()));
         Ok(Ok(()))
     }
 
     async fn plan(&mut self, parse: &Parse) -> Result<Result<StatementPlan, ErrorReply>, TransportError> {
-        if let Some(name) = deallocate(&parse.query) {
-            return Ok(Ok(StatementPlan::Deallocate(name)));
-        }
         let session = Arc::clone(&self.session);
         let statement = match session.statements(&parse.query) {
             Ok(statements) if statements.len() > 1 => return Ok(Err(several().into())),
@@ -154,7 +150,7 @@ impl PostgresConnection<'_> {
                 }
                 parameter::read(&bind, types, prepared)?
             }
-            StatementPlan::Empty | StatementPlan::Deallocate(_) => Vec::new(),
+            StatementPlan::Empty => Vec::new(),
         };
         let portal = Portal { statement, formats: bind.result_formats, state: PortalState::Ready(values) };
         self.tables.portals.insert(bind.portal, portal);
@@ -168,7 +164,7 @@ impl PostgresConnection<'_> {
                 let statement = self.tables.statement(name)?;
                 let types = match &statement.plan {
                     StatementPlan::Query { types, .. } => types.iter().map(Type::oid).collect(),
-                    StatementPlan::Empty | StatementPlan::Deallocate(_) => Vec::new(),
+                    StatementPlan::Empty => Vec::new(),
                 };
                 send(self.transport, &Backend::ParameterDescription(ParameterDescription::new(types)));
                 (statement, Vec::new())
@@ -180,7 +176,7 @@ impl PostgresConnection<'_> {
         };
         let schema = match &statement.plan {
             StatementPlan::Query { prepared, .. } => prepared.schema.as_ref(),
-            StatementPlan::Empty | StatementPlan::Deallocate(_) => None,
+            StatementPlan::Empty => None,
         };
         let answer = match schema {
             Some(schema) => ResultColumns::new(schema, &formats)?.description(),

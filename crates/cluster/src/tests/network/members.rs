@@ -56,7 +56,7 @@ fn one_that_does_not_answer_is_inactive_until_it_does() {
     drop(silent);
     two.restart(|_| {});
     see_each_other(&[&one, &two]);
-    one.node().lost(two.address, "it made a statement wait");
+    one.node().mark_unreachable(two.address, "it made a statement wait");
     eventually("it is heard of again", || one.members().len() == 2);
 }
 
