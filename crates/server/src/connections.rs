@@ -59,12 +59,14 @@ pub struct Slot {
     killed: watch::Receiver<bool>,
 }
 
-impl Connections {
-    /// An empty list.
-    pub fn new() -> Connections {
+impl Default for Connections {
+    /// An empty list; ids begin at 1.
+    fn default() -> Connections {
         Connections { entries: Mutex::default(), next: Mutex::new(1) }
     }
+}
 
+impl Connections {
     /// A place for a new connection. `peer` is shown in SHOW PROCESSLIST.
     pub fn admit(self: &Arc<Self>, peer: &str) -> Result<Slot, Failure> {
         let mut entries = self.entries.lock();

@@ -68,7 +68,7 @@ impl Server {
             parameters: Parameters::load(config.parameter_file, config.initial)?,
             names: StackNames::default(),
             recorded: ServerHistory::open(config.history_folder, &config.registry),
-            connections: Arc::new(Connections::new()),
+            connections: Arc::new(Connections::default()),
             registry: config.registry,
             svr_ip: config.svr_ip,
             svr_port: config.svr_port,

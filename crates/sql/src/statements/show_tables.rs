@@ -6,7 +6,6 @@ use super::Context;
 use crate::text::tokens::Cursor;
 use heapql_server::database::{HEAPQL, INFORMATION_SCHEMA, OCEANBASE};
 use heapql_server::failure::{Failure, FailureKind};
-use heapql_tables;
 use heapql_tables::listing::{Cell, Listing};
 use heapql_tables::{Column, SystemTable, unknown_table};
 
