@@ -13,7 +13,7 @@ use crate::signal::{SignalBool, SignalU16, SignalU32, SignalU64};
 
 /// Where a thread's counter starts: beyond every limit, so that its first allocation is due and arms it.
 pub(crate) const DUE: u64 = 0xffff_ffff_0000_0000;
-/// Room for [`Thread`], which the assembly below reserves.
+/// Room for the thread block, which the assembly below reserves.
 pub const BLOCK_BYTES: usize = 9216;
 
 /// How deep pushes of the C interface nest; deeper ones keep the label of the last.

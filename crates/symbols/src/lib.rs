@@ -35,7 +35,7 @@ pub use search::build_id_path;
 /// A module to look up: where its file may be found, and which file it must be.
 #[derive(Clone, Copy, Debug)]
 pub struct ModuleRef<'a> {
-    /// The path as the process saw it. It may end in " (deleted)", be "[vdso]", or be empty.
+    /// The path as the process saw it. It may end in " (deleted)", be `[vdso]`, or be empty.
     pub path: &'a str,
     /// The build-id that the recorder saw. It is empty if the module had none.
     pub build_id: &'a [u8],

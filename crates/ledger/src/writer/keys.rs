@@ -26,7 +26,7 @@ impl LabelId<'_> {
         end
     }
 
-    /// Text and length as they stand in [`RawLabel::text`].
+    /// Text and length as they stand in `RawLabel::text`.
     pub fn words(&self) -> [u64; 2] {
         let text = self.text.get(..LabelId::kept(self.text)).unwrap_or_default();
         let mut bytes = [0; 16];
@@ -57,7 +57,7 @@ pub struct CallsiteKey<'a> {
     pub shard: u8,
     /// The weight of its samples.
     pub weight: Weight,
-    /// Innermost first, at most [`MAX_DEPTH`].
+    /// Innermost first, at most `MAX_DEPTH`.
     pub frames: &'a [usize],
 }
 
