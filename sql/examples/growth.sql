@@ -1,6 +1,6 @@
 -- Names a moment, then shows what grew since, how the heap has gone, and one callsite's past.
 SELECT mark('start');
-SELECT pid, label, est_bytes_growth, est_bytes_growth_error, est_count_growth, back_trace
+SELECT pid, label, app_frame, est_bytes_growth, est_bytes_growth_error, est_count_growth, est_growth_per_minute
 FROM growth('start')
 ORDER BY est_bytes_growth DESC
 LIMIT 10;

@@ -1,5 +1,5 @@
 -- Shows the verdicts on the callsites that hold most, suspects or not.
-SELECT verdict, app_frame, why, est_live_bytes, pid, callsite_id
+SELECT verdict, app_frame, why, est_bytes, pid, callsite_id
 FROM leak_verdicts
-ORDER BY est_live_bytes DESC
+ORDER BY est_bytes DESC
 LIMIT 10;

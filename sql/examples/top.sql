@@ -1,2 +1,2 @@
 -- Lists functions as pprof's top prints them.
-SELECT * FROM top ORDER BY flat_bytes DESC, cum_bytes DESC LIMIT 10;
+SELECT * FROM top ORDER BY est_bytes DESC, est_cum_bytes DESC LIMIT 10;

@@ -6,8 +6,8 @@
 -- column verdict varchar(16): growing
 -- column app_frame varchar(4096): the innermost frame of the user's own code, with file and line
 -- column why varchar(4096): the reason for the verdict, with the numbers of the process where it grows most
--- column est_live_bytes bigint: estimate of the live requested bytes
--- column est_live_bytes_error bigint: standard error of est_live_bytes
+-- column est_bytes bigint: estimate of the live requested bytes
+-- column est_bytes_error bigint: standard error of est_bytes
 -- column est_growth_per_minute double: estimate of how many bytes a minute it grows by
 -- column est_growth_error double: standard error of est_growth_per_minute
 -- column est_count_growth_per_minute double: the same in objects
@@ -26,7 +26,7 @@ WITH members AS (
          row_number() OVER (
            PARTITION BY stack_id, tenant_id, ctx_id, label, state
            ORDER BY greatest(est_growth_per_minute - est_growth_error, est_growth_per_minute / 10) DESC,
-                    est_live_bytes DESC, svr_ip, svr_port, pid, callsite_id
+                    est_bytes DESC, svr_ip, svr_port, pid, callsite_id
          ) AS nth
   FROM heapql.leak_verdicts
   WHERE is_suspect
@@ -37,8 +37,8 @@ leaks AS (
          max(CASE WHEN nth = 1 THEN verdict END) AS verdict,
          max(CASE WHEN nth = 1 THEN app_frame END) AS app_frame,
          max(CASE WHEN nth = 1 THEN why END) AS why,
-         sum(est_live_bytes) AS est_live_bytes,
-         round(sqrt(sum(power(CAST(est_live_bytes_error AS double), 2)))) AS est_live_bytes_error,
+         sum(est_bytes) AS est_bytes,
+         round(sqrt(sum(power(CAST(est_bytes_error AS double), 2)))) AS est_bytes_error,
          round(sum(est_growth_per_minute), 1) AS est_growth_per_minute,
          round(sqrt(sum(power(est_growth_error, 2))), 1) AS est_growth_error,
          round(sum(est_count_growth_per_minute), 1) AS est_count_growth_per_minute,
@@ -59,7 +59,7 @@ SELECT *,
        row_number() OVER (
          ORDER BY state = 'alive' DESC,
                   greatest(est_growth_per_minute - est_growth_error, est_growth_per_minute / 10) DESC,
-                  est_live_bytes DESC, stack_id
+                  est_bytes DESC, stack_id
        ) AS rank
 FROM leaks
 ORDER BY rank

@@ -6,17 +6,17 @@
 -- column kind varchar(16): whose code it is: allocator, runtime, library or application
 -- column process_count bigint: how many processes have it on a stack
 -- column server_count bigint: on how many servers these are
--- column self_bytes bigint: estimate of the live bytes that it allocated itself (through allocators)
--- column self_count bigint: estimate of how many objects these are
--- column total_bytes bigint: estimate of the live bytes allocated while it ran
--- column total_count bigint: estimate of how many objects these are
+-- column est_bytes bigint: estimate of the live bytes that it allocated itself (through allocators)
+-- column est_count bigint: estimate of how many objects these are
+-- column est_cum_bytes bigint: estimate of the live bytes allocated while it ran, by itself and by what it called
+-- column est_cum_count bigint: estimate of how many objects these are
 SELECT function, module, state, min(kind) AS kind,
        count(DISTINCT concat(svr_ip, ' ', svr_port, ' ', pid)) AS process_count,
        count(DISTINCT concat(svr_ip, ' ', svr_port)) AS server_count,
-       sum(CASE WHEN is_self THEN est_bytes ELSE 0 END) AS self_bytes,
-       sum(CASE WHEN is_self THEN est_count ELSE 0 END) AS self_count,
-       sum(CASE WHEN is_repeat THEN 0 ELSE est_bytes END) AS total_bytes,
-       sum(CASE WHEN is_repeat THEN 0 ELSE est_count END) AS total_count
+       sum(CASE WHEN is_self THEN est_bytes ELSE 0 END) AS est_bytes,
+       sum(CASE WHEN is_self THEN est_count ELSE 0 END) AS est_count,
+       sum(CASE WHEN is_repeat THEN 0 ELSE est_bytes END) AS est_cum_bytes,
+       sum(CASE WHEN is_repeat THEN 0 ELSE est_count END) AS est_cum_count
 FROM heapql.frames
 WHERE NOT is_server
 GROUP BY function, module, state,

@@ -186,17 +186,17 @@ fn views_agree_with_the_tables_that_they_sum() {
         let of = |function: &str, column: &str| {
             format!("SELECT {column} FROM live_by_function WHERE function = '{function}' AND state = 'alive'")
         };
-        assert_eq!(number(&of("by_malloc", "self_bytes")), 12_108);
-        assert_eq!(number(&of("by_malloc", "total_count")), 12);
+        assert_eq!(number(&of("by_malloc", "est_bytes")), 12_108);
+        assert_eq!(number(&of("by_malloc", "est_cum_count")), 12);
         // It calls itself 60 times, and is counted once.
-        assert_eq!(number(&of("down", "total_bytes")), 300);
-        assert_eq!(number(&of("main", "self_bytes")), 0);
+        assert_eq!(number(&of("down", "est_cum_bytes")), 300);
+        assert_eq!(number(&of("main", "est_bytes")), 0);
         let whole = number("SELECT sum(est_bytes) FROM callsites WHERE NOT is_server");
         // 32 frames are kept of a stack: those of 60 calls do not reach main.
-        assert_eq!(number(&of("main", "total_bytes")), whole - 300);
+        assert_eq!(number(&of("main", "est_cum_bytes")), whole - 300);
         assert_eq!(number("SELECT sum(est_bytes) FROM live_by_label"), whole);
         assert_eq!(number("SELECT sum(est_bytes) FROM live_by_module"), whole);
-        assert_eq!(number("SELECT sum(flat_bytes) FROM top"), whole);
+        assert_eq!(number("SELECT sum(est_bytes) FROM top"), whole);
         assert_eq!(number(&format!("SELECT est_bytes FROM live_by_process WHERE pid = {pid}")), whole);
         // The server's own C allocations have that label, too.
         let label = "SELECT hold FROM gv$ob_memory WHERE mod_name = 'glibc_malloc'";

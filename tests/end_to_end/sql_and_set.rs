@@ -45,7 +45,7 @@ fn a_server_and_the_ledgers_answer_alike() {
     let dead = "(SELECT pid FROM processes WHERE state = 'dead')";
     let queries = [
         format!("SELECT * FROM (SELECT pid, label, back_trace, est_bytes, est_count FROM callsites WHERE pid IN {dead})"),
-        format!("SELECT pid, program, started_at, why, state FROM processes WHERE pid IN {dead}"),
+        format!("SELECT pid, program, process_started_at, why, state FROM processes WHERE pid IN {dead}"),
         "SELECT 1 AS a, 1.5 AS b, true AS c, NULL AS d, 'x,\"y\"\nz' AS e, CAST('NaN' AS DOUBLE) AS f, now() > now() AS g"
             .to_owned(),
         "SHOW TABLES; SHOW FULL COLUMNS FROM callsites".to_owned(),

@@ -130,7 +130,7 @@ impl Session {
         values: &[ScalarValue],
         at: &StatementContext,
     ) -> Result<Execution, Failure> {
-        let tree = Tree::parse(lexed, self.dialect(), &Constants(self))?;
+        let tree = Tree::parse(lexed, self.dialect(), &Constants(self), &at.diagnostics)?;
         let state = self.state_of_statement(&at.diagnostics, None)?;
         let query = tree.plan(&state, &Values::Bound(values)).await?;
         self.run_query(&state, query, &at.token).await
@@ -146,7 +146,7 @@ impl Session {
         let place = MemorySchemaProvider::new();
         place.register_table(LISTING.to_owned(), Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))?;
         let text = format!("SELECT * FROM {LISTING} WHERE {condition}");
-        let tree = Tree::parse(&lex(&text, self.dialect())?, self.dialect(), &Constants(self))?;
+        let tree = Tree::parse(&lex(&text, self.dialect())?, self.dialect(), &Constants(self), &at.diagnostics)?;
         let state = self.state_of_statement(&at.diagnostics, Some(Arc::new(place)))?;
         let query = tree.plan(&state, &Values::Bound(&[])).await?;
         self.run_query(&state, Query { plan: query.plan, schema: listing.schema() }, &at.token).await
@@ -193,7 +193,7 @@ impl Session {
         count: usize,
         diagnostics: &Diagnostics,
     ) -> Result<(Vec<DataType>, SchemaRef), Failure> {
-        let tree = Tree::parse(lexed, self.dialect(), &Constants(self))?;
+        let tree = Tree::parse(lexed, self.dialect(), &Constants(self), diagnostics)?;
         let state = self.state_of_statement(diagnostics, None)?;
         let inferred = if count > 0 { tree.inferred_types(&state, count).await } else { Vec::new() };
         let type_of = |(index, inferred): (usize, Option<DataType>)| {

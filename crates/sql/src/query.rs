@@ -5,6 +5,7 @@ mod guard;
 mod headings;
 mod literal;
 mod mysql;
+mod old_columns;
 mod parse;
 mod postgres;
 
@@ -17,9 +18,12 @@ use datafusion::sql::sqlparser::ast::Statement;
 
 pub(crate) use constants::Constants;
 pub(crate) use literal::parameter_count;
+#[cfg(test)]
+pub(crate) use old_columns::RENAMED;
 
 use crate::text::tokens::TokenStream;
 use headings::Headings;
+use heapql_server::diagnostics::Diagnostics;
 use heapql_server::dialect::Dialect;
 use heapql_server::{Failure, missing_table};
 use heapql_tables::unknown_table;
@@ -45,10 +49,16 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    pub(crate) fn parse(lexed: &TokenStream<'_>, dialect: Dialect, constants: &Constants<'_>) -> Result<Tree, Failure> {
+    pub(crate) fn parse(
+        lexed: &TokenStream<'_>,
+        dialect: Dialect,
+        constants: &Constants<'_>,
+        diagnostics: &Diagnostics,
+    ) -> Result<Tree, Failure> {
         let mut statement = parse::statement(lexed, dialect)?;
         guard::check_statement(&statement)?;
         let headings = Headings::of(&statement, lexed, dialect);
+        old_columns::rewrite(&mut statement, lexed, diagnostics);
         match dialect {
             Dialect::MySql => mysql::rewrite(&mut statement),
             Dialect::Postgres if parse::asks_for_catalog(lexed) => postgres::rewrite(&mut statement),

@@ -6,6 +6,7 @@ mod cluster;
 mod examples;
 mod ledger;
 mod mysql;
+mod old_columns;
 mod postgres;
 mod read_only;
 mod statements;

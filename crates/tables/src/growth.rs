@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use datafusion::catalog::TableProvider;
 use datafusion::error::Result;
-use heapql_registry::{CallsiteGrowth, Snapshot};
+use heapql_registry::{CallsiteGrowth, Snapshot, Source};
 use heapql_server::{Failure, FailureKind, Server};
 
 use crate::column::Unit;
@@ -15,7 +15,7 @@ use crate::provider::Provider;
 use crate::scope::TableScope;
 use crate::table::SystemTable;
 use crate::typed_column::TypedColumn;
-use crate::typed_table::{Chunks, Reading, TypedTable};
+use crate::typed_table::{Chunks, Completion, Reading, TypedTable, each};
 
 /// The columns of this table.
 type Column = TypedColumn<Row>;
@@ -53,9 +53,10 @@ pub(crate) fn table(server: &Server, from: &str, until: Option<&str>) -> Result<
 }
 
 pub(crate) struct Row {
-    pid: i64,
+    source: Arc<Source>,
     growth: CallsiteGrowth,
     between: Interval,
+    app_frame: String,
 }
 
 /// The two moments as times.
@@ -66,12 +67,20 @@ struct Interval {
 }
 
 impl Interval {
+    /// The minutes between, a second at least.
     fn minutes(self) -> f64 {
-        self.to.duration_since(self.from).unwrap_or_default().as_secs_f64() / 60.0
+        (self.to.duration_since(self.from).unwrap_or_default().as_secs_f64() / 60.0).max(1.0 / 60.0)
     }
 }
 
-const PID: Column = Column::int("pid", "process that allocated", |row| row.pid).pushed();
+const PID: Column = Column::int("pid", "process that allocated", |row| row.source.pid().into()).pushed();
+const APP_FRAME: Column = Column::text(
+    "app_frame",
+    "varchar(4096)",
+    "the innermost frame of the user's own code, with file and line",
+    |row| &row.app_frame,
+)
+.slow();
 
 impl TypedTable for Growth {
     type Row = Row;
@@ -101,8 +110,12 @@ impl TypedTable for Growth {
         .unit(Unit::Bytes),
         Column::int("est_bytes_growth_error", "its standard error", |row| rounded(row.growth.bytes_error()))
             .unit(Unit::Bytes),
-        Column::float("est_bytes_per_minute", "est_bytes_growth by the minutes between", |row| {
-            row.bytes() / row.between.minutes().max(1.0 / 60.0)
+        Column::float("est_growth_per_minute", "est_bytes_growth by the minutes between", |row| {
+            row.bytes() / row.between.minutes()
+        })
+        .unit(Unit::BytesPerMinute),
+        Column::float("est_growth_error", "standard error of est_growth_per_minute", |row| {
+            row.growth.bytes_error() / row.between.minutes()
         })
         .unit(Unit::BytesPerMinute),
         Column::int("est_bytes_from", "estimate of the bytes that were live at the first moment", |row| {
@@ -119,6 +132,7 @@ impl TypedTable for Growth {
             "all recorded return addresses, innermost first",
             |row, text| write_addresses(&row.growth.callsite.stack, text),
         ),
+        APP_FRAME,
     ];
 
     fn name(&self) -> &'static str {
@@ -139,11 +153,24 @@ impl TypedTable for Growth {
         let between = Interval { from: self.from.at, to: self.to.as_ref().map_or_else(SystemTime::now, |to| to.at) };
         let mut rows = Vec::new();
         for (source, callsites) in sources {
-            let pid = i64::from(source.pid());
             let growth = visible.server().history().growth(&source, callsites, &self.from, self.to.as_deref());
-            rows.extend(growth.into_iter().map(|growth| Row { pid, growth, between }));
+            rows.extend(growth.into_iter().map(|growth| Row {
+                source: Arc::clone(&source),
+                growth,
+                between,
+                app_frame: String::new(),
+            }));
         }
         Box::new(std::iter::once(rows))
+    }
+
+    fn completion(&self, reading: &Reading<Row>) -> Option<Completion<Row>> {
+        let mut namers = reading.namers();
+        let complete = move |row: &mut Row| {
+            let callsite = &row.growth.callsite;
+            row.app_frame = namers.of(&row.source).app_frame_text(&callsite.stack, callsite.module_generation);
+        };
+        reading.asks(&APP_FRAME).then(|| each(complete))
     }
 }
 fn rounded(value: f64) -> i64 {

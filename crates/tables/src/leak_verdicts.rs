@@ -57,11 +57,11 @@ impl TypedTable for LeakVerdicts {
         Column::text("why", "varchar(4096)", "the reason for the verdict, with the numbers", |row| {
             &row.verdict.judgement.why
         }),
-        Column::int("est_live_bytes", "estimate of the live requested bytes", |row| {
+        Column::int("est_bytes", "estimate of the live requested bytes", |row| {
             row.verdict.callsite.counters.est_bytes.value.round() as i64
         })
         .unit(Unit::Bytes),
-        Column::int("est_live_bytes_error", "standard error of est_live_bytes", |row| {
+        Column::int("est_bytes_error", "standard error of est_bytes", |row| {
             row.verdict.callsite.counters.est_bytes.error().round() as i64
         })
         .unit(Unit::Bytes),

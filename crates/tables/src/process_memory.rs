@@ -49,11 +49,11 @@ impl TypedTable for ProcessMemory {
             .unit(Unit::Bytes),
         PSS_BYTES,
         SWAP_BYTES,
-        Column::int("est_live_bytes", "estimate of the requested bytes of all live objects", |row| {
+        Column::int("est_bytes", "estimate of the requested bytes of all live objects", |row| {
             row.live.value.round() as i64
         })
         .unit(Unit::Bytes),
-        Column::int("est_live_bytes_error", "standard error of est_live_bytes", |row| row.live.error().round() as i64)
+        Column::int("est_bytes_error", "standard error of est_bytes", |row| row.live.error().round() as i64)
             .unit(Unit::Bytes),
         Column::int("ledger_bytes", "what recording it takes: size of its ledger", |row| {
             i64::try_from(row.source.ledger_bytes()).unwrap_or(i64::MAX)

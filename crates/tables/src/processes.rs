@@ -70,7 +70,7 @@ impl TypedTable for Processes {
             row.exit.as_deref()
         }),
         WHY,
-        Column::time("started_at", "when recording began, UTC", |row| row.source.started_at()),
+        Column::time("process_started_at", "when recording of the process began, UTC", |row| row.source.started_at()),
         Column::int_or_null("min_interval", "_min_malloc_sample_interval in force in the process", |row| {
             row.source.intervals().map(|both| both.min.into())
         }),

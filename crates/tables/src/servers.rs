@@ -73,7 +73,7 @@ impl TypedTable for Servers {
         Column::time_or_null("last_seen_at", "when it was last heard of, UTC", |row| row.line.last_seen_at),
         Column::time_or_null("started_at", "when it was started, UTC", |row| row.line.started_at),
         Column::text("version", "varchar(256)", "version of HeapQL that it runs", |row| &row.line.version),
-        Column::int("sources", "recorded processes, itself included, dead ones too", |row| {
+        Column::int("process_count", "recorded processes, itself included, dead ones too", |row| {
             i64::try_from(row.line.sources).unwrap_or(i64::MAX)
         }),
         Column::text("why", "varchar(4096)", "why it is not active; empty if it is", |row| &row.line.why),

@@ -53,7 +53,7 @@ impl TopLine {
 impl TopView {
     /// Headings of the table that is printed without a terminal.
     pub(crate) fn headings(self) -> Vec<String> {
-        let total = (self == TopView::Functions).then_some("est_total_bytes");
+        let total = (self == TopView::Functions).then_some("est_cum_bytes");
         ["est_bytes", "est_count"].into_iter().chain(total).chain([self.heading()]).map(str::to_owned).collect()
     }
 
@@ -70,9 +70,9 @@ impl TopView {
     /// state.
     fn query(self, only: &str) -> String {
         const SUMS: &str = "sum(est_bytes) AS bytes, sum(est_count) AS count, NULL AS total";
-        const WITH_COMMAND: &str = "callsites JOIN (SELECT svr_ip AS ip, svr_port AS port, pid AS process, started_at, \
-                                    command FROM processes) \
-                                    ON ip = svr_ip AND port = svr_port AND process = pid AND started_at = process_started_at";
+        const WITH_COMMAND: &str = "callsites JOIN (SELECT svr_ip AS ip, svr_port AS port, pid AS process, \
+                                    process_started_at AS began, command FROM processes) \
+                                    ON ip = svr_ip AND port = svr_port AND process = pid AND began = process_started_at";
         // A pid is one process of one server.
         const PROCESS: &str = "svr_ip || ':' || CAST(svr_port AS VARCHAR) || ' ' || CAST(pid AS VARCHAR)";
         let (columns, from, group) = match self {

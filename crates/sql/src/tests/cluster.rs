@@ -185,9 +185,9 @@ async fn one_leak_on_two_servers_is_one_suspect() {
 
     let ids = "SELECT count(*), count(DISTINCT stack_id), min(length(stack_id)) FROM leak_verdicts WHERE is_suspect";
     assert_eq!(client.rows(ids).await, [["4", "3", "32"]]);
-    let same = "SELECT count(*), sum(est_live_bytes), count(DISTINCT svr_ip) FROM leak_verdicts \
+    let same = "SELECT count(*), sum(est_bytes), count(DISTINCT svr_ip) FROM leak_verdicts \
                 WHERE stack_id = (SELECT stack_id FROM leak_verdicts ORDER BY est_growth_per_minute DESC LIMIT 1)";
-    let merged = "SELECT process_count, est_live_bytes, server_count FROM leak_suspects LIMIT 1";
+    let merged = "SELECT process_count, est_bytes, server_count FROM leak_suspects LIMIT 1";
     let rows = client.rows(merged).await;
     assert_eq!((&rows[0][0][..], &rows[0][2][..]), ("2", "2"));
     assert_eq!(client.rows(same).await[0], rows[0]);
@@ -243,7 +243,7 @@ async fn views_count_processes_of_both_servers() {
     let counts = "process_count, server_count";
     let by_label = format!("SELECT callsite_count, {counts}, est_bytes FROM live_by_label");
     assert_eq!(client.rows(&by_label).await, [["4", "2", "2", "1016"]]);
-    let by_function = format!("SELECT function, {counts}, self_bytes FROM live_by_function ORDER BY 1, 2");
+    let by_function = format!("SELECT function, {counts}, est_bytes FROM live_by_function ORDER BY 1, 2");
     let rows = client.rows(&by_function).await;
     let expected = [
         ["0x500000000000", "1", "1", "8"],
@@ -256,7 +256,7 @@ async fn views_count_processes_of_both_servers() {
     assert_eq!(client.rows(&by_module).await, [["", "2", "2"], ["/lib/leaky.so", "2", "2"]]);
     let by_process = "SELECT svr_ip, est_bytes FROM live_by_process ORDER BY 1";
     assert_eq!(client.rows(by_process).await, [["10.0.0.1", "508"], ["10.0.0.2", "508"]]);
-    let top = format!("SELECT function, flat_bytes, {counts} FROM top ORDER BY flat_bytes DESC LIMIT 1");
+    let top = format!("SELECT function, est_bytes, {counts} FROM top ORDER BY est_bytes DESC LIMIT 1");
     assert_eq!(client.rows(&top).await, [["leaky.so+0x10", "1000", "2", "2"]]);
     let memory = "SELECT svr_ip, mod_name, used FROM gv$ob_memory ORDER BY 1";
     assert_eq!(client.rows(memory).await[1], ["10.0.0.2", "glibc_malloc", "508"]);
@@ -267,7 +267,7 @@ async fn views_count_processes_of_both_servers() {
 #[tokio::test]
 async fn servers_are_rows() {
     let town = Town::new();
-    let query = "SELECT svr_ip, svr_port, zone, sql_port, status, version, sources, why FROM servers";
+    let query = "SELECT svr_ip, svr_port, zone, sql_port, status, version, process_count, why FROM servers";
     let row = |ip, status, why| [ip, "2882", "zone1", "2881", status, "1.2.3", "0", why];
     let client = town.client();
     assert_eq!(client.rows(query).await, [row("10.0.0.1", "ACTIVE", ""), row("10.0.0.2", "ACTIVE", "")]);

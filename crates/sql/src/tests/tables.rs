@@ -146,3 +146,20 @@ async fn a_bad_source_is_a_warning_and_a_row() {
     assert!(warnings[0].level.name() == "Warning" && warnings[0].message.contains("could not be read"), "{warnings:?}");
     assert_eq!(client.rows("select state from processes order by 1").await, [["alive"], ["unreadable"]]);
 }
+
+#[tokio::test]
+async fn growth_names_the_stack_and_has_a_rate_with_an_error() {
+    let house = House::new();
+    let process = Recorded::new(house.folder.path(), SMALL);
+    process.live(&GLIBC, &[0x10], 1, 1);
+    let client = house.mysql();
+    client.one("select mark('start')").await;
+    process.live(&GLIBC, &[0x20], 2, 600);
+    let grown = "from growth('start') where est_bytes_growth = 1200";
+    let frame = client.one(&format!("select app_frame {grown}")).await;
+    assert_eq!(client.one("select app_frame from callsites where est_bytes = 1200").await, frame);
+    assert!(!frame.is_empty());
+    // Every allocation was sampled, so there is no error.
+    assert_eq!(client.one(&format!("select est_growth_per_minute > 1200 {grown}")).await, "true");
+    assert_eq!(client.one(&format!("select est_growth_error {grown}")).await, "0.0");
+}

@@ -24,12 +24,12 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "Leak suspects",
-        "SELECT rank, verdict, app_frame, why, est_live_bytes, label, process_count, server_count, svr_ip, svr_port, pid \
+        "SELECT rank, verdict, app_frame, why, est_bytes, label, process_count, server_count, svr_ip, svr_port, pid \
          FROM leak_suspects ORDER BY rank LIMIT 10",
     ),
     (
         "What holds the heap, by function",
-        "SELECT function, flat_bytes, flat_percent, cum_bytes, cum_percent, module FROM top ORDER BY flat_bytes DESC LIMIT 20",
+        "SELECT function, est_bytes, est_percent, est_cum_bytes, est_cum_percent, module FROM top ORDER BY est_bytes DESC LIMIT 20",
     ),
     (
         "What holds the heap, by callsite",
