@@ -30,6 +30,8 @@ pub(crate) async fn provider(
     if table.members().is_empty() {
         return Ok(Arc::new(ViewTable::new(plan, Some(query.to_owned()))));
     }
+    // The plan's own schema: what may be NULL differs from the declaration, and the engine wants both sides of a scan alike.
+    let schema = Arc::clone(plan.schema().inner());
     Ok(Arc::new(AggregatingView {
         table: Arc::clone(table),
         planner: Arc::clone(planner),

@@ -1,12 +1,12 @@
-//! Old names of columns: they work for one version, with a note, and are shown nowhere.
+//! The old names of columns: they work for one version, with a note, and are shown nowhere.
 
 use super::ledger::{GLIBC, Recorded};
 use super::{Client, House};
 use crate::query::RENAMED;
 
-/// What a FROM says to read a table, which may be a function's.
+/// The FROM item that reads a table, which may be a function's.
 fn source(table: &str) -> String {
-    if table == "growth" { "growth('start')".to_owned() } else { table.to_owned() }
+    if table == "growth" { "growth('start', 'end')".to_owned() } else { table.to_owned() }
 }
 
 async fn recorded() -> (House, Recorded) {
@@ -15,6 +15,8 @@ async fn recorded() -> (House, Recorded) {
     process.live(&GLIBC, &[0x10, 0x20], 3, 100);
     house.mysql().rows("SELECT mark('start')").await;
     process.live(&GLIBC, &[0x30, 0x20], 2, 500);
+    // Until a mark, not until now: the rate a minute must be the same in two statements.
+    house.mysql().rows("SELECT mark('end')").await;
     (house, process)
 }
 

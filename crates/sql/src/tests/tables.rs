@@ -163,3 +163,15 @@ async fn growth_names_the_stack_and_has_a_rate_with_an_error() {
     assert_eq!(client.one(&format!("select est_growth_per_minute > 1200 {grown}")).await, "true");
     assert_eq!(client.one(&format!("select est_growth_error {grown}")).await, "0.0");
 }
+
+#[tokio::test]
+async fn aggregates_over_leak_suspects_are_answered_also_when_it_is_empty() {
+    let house = House::new();
+    let client = house.mysql();
+    for column in ["pid", "est_bytes", "why", "first_seen_at"] {
+        assert_eq!(client.rows(&format!("SELECT max({column}) FROM leak_suspects")).await, [["NULL"]], "{column}");
+        let grouped = format!("SELECT {column}, count(*) FROM leak_suspects GROUP BY {column}");
+        assert_eq!(client.rows(&grouped).await.len(), 0, "{column}");
+    }
+    assert_eq!(client.rows("SELECT count(DISTINCT stack_id) FROM leak_suspects").await, [["0"]]);
+}
