@@ -68,7 +68,7 @@ pub(crate) fn pass_over(thread: &Thread, control: &Control) -> bool {
     true
 }
 
-/// Of a size that has a draw of its own, or is certain.
+/// Decides about an allocation whose size has a draw of its own, or is certain.
 #[cold]
 fn large(thread: &Thread, limit: u64, bytes: u64) -> Option<Weight> {
     let (gaps, count) = (&thread.gaps, thread.count.get());

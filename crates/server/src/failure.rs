@@ -53,7 +53,7 @@ pub struct Failure {
     pub kind: FailureKind,
     /// One sentence without a full stop.
     pub message: String,
-    /// What to do next.
+    /// The next step for the client.
     pub hint: Option<String>,
 }
 

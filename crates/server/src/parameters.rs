@@ -25,7 +25,7 @@ pub struct Line {
     pub data_type: &'static str,
     /// The stored value; numbers are decimal.
     pub value: String,
-    /// What it does, and its range.
+    /// Its meaning and its range.
     pub info: &'static str,
     /// The value until it is set.
     pub default_value: &'static str,

@@ -28,7 +28,7 @@ pub struct ResolvedFrame {
     pub offset: u64,
     /// Function, file and line.
     pub frame: SymbolFrame,
-    /// Whose code it is.
+    /// The owner of the code: allocator, runtime, library or application.
     pub kind: FrameKind,
     /// Why there is no name, or only a poorer one.
     pub note: Option<Arc<str>>,

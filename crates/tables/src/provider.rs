@@ -126,7 +126,7 @@ pub struct Scan {
     pub scope: Arc<TableScope>,
     /// A partition for each; None: the rows of this server, in one.
     pub members: Option<Arc<[SocketAddr]>>,
-    /// What is asked for.
+    /// The columns, conditions, order and limit.
     pub request: ScanRequest,
     properties: Arc<PlanProperties>,
 }

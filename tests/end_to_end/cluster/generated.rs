@@ -117,7 +117,7 @@ fn generated_queries_say_the_same_of_three_servers_and_of_one() {
     let seeds = seeds(80);
     let (mut answered, count) = (0, seeds.end - seeds.start);
     for seed in seeds {
-        let sql = QueryGenerator::new(seed, &tables).query();
+        let sql = QueryGenerator::new(seed, &tables, false).query();
         let (together, single) = &mut pairs[seed as usize % 2];
         match (together.try_query(&sql), single.try_query(&sql)) {
             (Ok(some), Ok(one)) => {

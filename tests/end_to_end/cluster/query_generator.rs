@@ -26,11 +26,13 @@ impl QueryTable {
 pub(crate) struct QueryGenerator<'a> {
     state: u64,
     tables: &'a [QueryTable],
+    has_filter: bool,
 }
 
 impl<'a> QueryGenerator<'a> {
-    pub(crate) fn new(seed: u64, tables: &'a [QueryTable]) -> QueryGenerator<'a> {
-        QueryGenerator { state: seed, tables }
+    /// `has_filter` allows `FILTER (WHERE ..)` behind aggregates, which MySQL's dialect does not have.
+    pub(crate) fn new(seed: u64, tables: &'a [QueryTable], has_filter: bool) -> QueryGenerator<'a> {
+        QueryGenerator { state: seed, tables, has_filter }
     }
 
     /// A number below `bound` (splitmix64).
@@ -156,7 +158,11 @@ impl<'a> QueryGenerator<'a> {
             11 => return format!("string_agg(DISTINCT {text}, ',' ORDER BY {text})"),
             _ => format!("count({number})"),
         };
-        if self.one_in(5) { format!("{call} FILTER (WHERE {})", self.condition(table, of, 1)) } else { call }
+        if self.has_filter && self.one_in(5) {
+            format!("{call} FILTER (WHERE {})", self.condition(table, of, 1))
+        } else {
+            call
+        }
     }
 
     fn window(&mut self, table: &QueryTable) -> String {

@@ -52,7 +52,7 @@ fn draw_gaps(control: &Control, count: usize, mut bytes: impl FnMut() -> u64) ->
 }
 
 proptest! {
-    /// Of sizes that have no draw of their own.
+    /// Sizes without a draw of their own.
     #[test]
     fn every_gap_lies_in_the_interval(min in 1u32..400, more in 0u32..400, shares in prop::collection::vec(0f64..1.0, 1..50)) {
         let max = min + more;
@@ -67,7 +67,7 @@ proptest! {
         prop_assert!(gaps.len() >= 20_000 / max as usize - 1);
     }
 
-    /// Of any sizes: larger ones are sampled in between, never instead.
+    /// Any sizes: larger ones are sampled in between, never instead.
     #[test]
     fn no_gap_is_longer_than_the_interval(min in 1u32..400, more in 0u32..400, sizes in prop::collection::vec(0u64..CERTAIN_BYTES, 1..50)) {
         let max = min + more;

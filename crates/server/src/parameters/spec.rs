@@ -20,7 +20,7 @@ pub struct Spec {
     pub kind: ParameterKind,
     /// The value until it is set.
     pub default_value: &'static str,
-    /// What it does, and its range.
+    /// Its meaning and its range.
     pub info: &'static str,
 }
 

@@ -13,7 +13,7 @@ use super::{RENAMED, Renamed, renamed};
 #[derive(Default)]
 pub(super) struct Scopes(Vec<Scope>);
 
-/// What one query, or one SELECT of it, adds.
+/// The names that one query, or one SELECT of it, adds.
 #[derive(Default)]
 struct Scope {
     /// The tables of its WITH.
@@ -92,7 +92,7 @@ impl Scopes {
         scope.having.take()
     }
 
-    /// What a SELECT has is visible in the ORDER BY of its query.
+    /// Leaves a SELECT, whose names stay visible in the ORDER BY of its query.
     pub(super) fn leave_select(&mut self) {
         if let (Some(select), Some(query)) = (self.0.pop(), self.0.last_mut()) {
             query.relations.extend(select.relations);
