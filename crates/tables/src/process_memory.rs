@@ -74,9 +74,7 @@ impl TypedTable for ProcessMemory {
         // For these the kernel walks the process's page tables.
         let is_detailed = reading.asks(&PSS_BYTES) || reading.asks(&SWAP_BYTES);
         let visible = reading.visible();
-        let own = visible.sources();
-        let is_own = |source: &Source| own.iter().any(|own| own.id() == source.id());
-        let live = visible.live(|source| reading.may_pass(&PID, source.pid().into()) && is_own(source));
+        let live = visible.live(|source| reading.may_pass(&PID, source.pid().into()) && visible.owns(source));
         let row = |(source, callsites): (Arc<Source>, Vec<_>)| {
             let live = callsites.iter().map(|callsite: &heapql_registry::Callsite| callsite.counters.est_bytes).sum();
             row(source, live, is_detailed)

@@ -28,8 +28,13 @@ impl Visible {
     /// The processes of the tenant, also those that cannot be read.
     pub(crate) fn sources(&self) -> Vec<Arc<Source>> {
         let mut sources = self.server.registry().sources();
-        sources.retain(|source| self.tenant.sees(source.tenant_id()));
+        sources.retain(|source| self.owns(source));
         sources
+    }
+
+    /// Whether a process as a whole is the tenant's.
+    pub(crate) fn owns(&self, source: &Source) -> bool {
+        self.tenant.sees(source.tenant_id())
     }
 
     /// The tenant's callsites of every readable process that is wanted, each read now.
