@@ -12,6 +12,7 @@ use std::time::Duration;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig};
@@ -71,16 +72,20 @@ impl TlsFiles {
 pub(crate) struct Channels {
     secret: Option<Secret>,
     tls: Option<TlsFiles>,
+    /// The runtime that serves sockets. Statements ask for clients on threads where a computation could delay heartbeats.
+    runtime: Handle,
     open: Mutex<HashMap<SocketAddr, Channel>>,
 }
 
 impl Channels {
+    /// Connections will be served by the runtime in which this is called.
     pub(crate) fn new(secret: Option<Secret>, tls: Option<TlsFiles>) -> Channels {
-        Channels { secret, tls, open: Mutex::default() }
+        Channels { secret, tls, runtime: Handle::current(), open: Mutex::default() }
     }
 
-    /// A client that connects on first use, and again after the connection was lost. Must be called inside a runtime.
+    /// A client that connects on first use, and again after the connection was lost.
     pub(crate) fn client(&self, to: SocketAddr) -> PeerClient {
+        let _in_runtime = self.runtime.enter();
         let mut open = self.open.lock();
         if open.len() >= MAX_MEMBERS && !open.contains_key(&to) {
             // Clients of servers that are still members connect again.

@@ -17,8 +17,8 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::ipc::CompressionType;
 use datafusion::arrow::ipc::writer::IpcWriteOptions;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion_proto::bytes::{
     physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
@@ -40,7 +40,7 @@ use crate::movable::is_fragment;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Encodes scans in the SQL side's own form, and every other node in the engine's. Only the serving side has a context to decode.
-struct FragmentCodec(Option<RemoteContext>);
+struct FragmentCodec(Option<Arc<RemoteContext>>);
 
 impl std::fmt::Debug for FragmentCodec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -125,17 +125,12 @@ pub(crate) async fn serve(
     engine: &Arc<Engine>,
     ticket: Bytes,
 ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Status> {
-    let remote_context = RemoteContext::new(engine).map_err(|failure| abort_status(failure.into()))?;
-    let context = remote_context.context();
-    let codec = FragmentCodec(Some(remote_context));
-    // The statement is not at fault: this server lacks a mark, or is of another version.
-    let fragment = physical_plan_from_bytes_with_extension_codec(&ticket, &context, &codec)
-        .map_err(|error| Status::failed_precondition(Failure::from_datafusion(error).message))?;
-    let is_scan = |leaf: &dyn ExecutionPlan| remote::is_scan(leaf);
-    if !is_fragment(&fragment, is_scan).map_err(abort_status)? {
-        return Err(Status::permission_denied("a fragment of a plan scans tables and nothing else"));
-    }
-    let rows = execute_stream(fragment, context).map_err(abort_status)?;
+    let started = {
+        let engine = Arc::clone(engine);
+        async move { start(&engine, &ticket) }
+    };
+    let started = engine.executor().run(started).await.map_err(|failure| abort_status(failure.into()))?;
+    let (remote_context, rows) = started?;
     let schema = rows.schema();
     let count = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&count);
@@ -154,13 +149,29 @@ pub(crate) async fn serve(
         })
     });
     let trailer = stream::once(async move {
-        let warnings = codec.0.map(|context| context.warnings()).unwrap_or_default();
-        let warnings = warnings.into_iter().map(WarningRecord::new).collect();
+        let warnings = remote_context.warnings().into_iter().map(WarningRecord::new).collect();
         let trailer = serde_json::to_vec(&TrailerRecord { rows: *count.lock(), warnings });
         let trailer = trailer.map_err(|error| Status::internal(error.to_string()))?;
         Ok(FlightData { app_metadata: trailer.into(), ..FlightData::default() })
     });
     Ok(data.chain(trailer).boxed())
+}
+
+/// Decodes the fragment and starts it. The context has the fragment's warnings when the rows have ended.
+fn start(engine: &Arc<Engine>, ticket: &[u8]) -> Result<(Arc<RemoteContext>, SendableRecordBatchStream), Status> {
+    let remote_context = RemoteContext::new(engine).map_err(|failure| abort_status(failure.into()))?;
+    let remote_context = Arc::new(remote_context);
+    let context = remote_context.context();
+    let codec = FragmentCodec(Some(Arc::clone(&remote_context)));
+    // The statement is not at fault: this server lacks a mark, or is of another version.
+    let fragment = physical_plan_from_bytes_with_extension_codec(ticket, &context, &codec)
+        .map_err(|error| Status::failed_precondition(Failure::from_datafusion(error).message))?;
+    let is_scan = |leaf: &dyn ExecutionPlan| remote::is_scan(leaf);
+    if !is_fragment(&fragment, is_scan).map_err(abort_status)? {
+        return Err(Status::permission_denied("a fragment of a plan scans tables and nothing else"));
+    }
+    let rows = execute_stream(fragment, context).map_err(abort_status)?;
+    Ok((remote_context, engine.executor().stream(rows)))
 }
 
 /// Copies the values that a batch still uses out of its buffers. What filters and limits left behind would cross the wire too.

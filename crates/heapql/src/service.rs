@@ -27,9 +27,7 @@ use crate::listen::{self, IfTaken};
 use crate::password;
 use crate::paths::{ServerFile, forget_own_ledgers};
 
-/// Stack size of the runtime's threads. The engine recurses over plans and expressions, and needs more without optimisation.
-const STACK_BYTES: usize = 32 << 20;
-/// Number of worker threads. The processors are the target's.
+/// Number of threads that serve sockets. The engine has threads of its own for statements.
 const WORKERS: usize = 2;
 /// Interval at which ledgers are read without a statement: snapshots are taken, and dead ledgers beyond the bounds are removed.
 const TICK_PERIOD: Duration = Duration::from_secs(1);
@@ -62,7 +60,7 @@ pub(crate) struct Service {
 
 pub(crate) fn runtime() -> Result<Runtime, Error> {
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(WORKERS).thread_stack_size(STACK_BYTES).thread_name("heapql").enable_all();
+    builder.worker_threads(WORKERS).thread_name("heapql").enable_all();
     builder.build().map_err(|error| Error::new(format!("cannot start the server's threads: {error}")))
 }
 

@@ -23,6 +23,7 @@ use heapql_tables::{TableScope, functions};
 
 use crate::aggregating_view::ViewPlanner;
 use crate::databases::{Database, SearchPath};
+use crate::executor::Executor;
 use crate::pg_catalog;
 
 /// The memory that all running queries together may hold.
@@ -53,6 +54,7 @@ pub struct Engine {
     mysql: SessionState,
     postgres: SessionState,
     pg_catalog: Arc<dyn SchemaProvider>,
+    executor: Executor,
 }
 
 impl Engine {
@@ -70,12 +72,18 @@ impl Engine {
         let pool = Arc::clone(&runtime.memory_pool);
         server.set_usage_source(Box::new(move || vec![query_memory(pool.reserved())]));
         let distributor = OnceLock::new();
-        Ok(Arc::new(Engine { server, distributor, mysql, postgres, pg_catalog }))
+        let executor = Executor::start()?;
+        Ok(Arc::new(Engine { server, distributor, mysql, postgres, pg_catalog, executor }))
     }
 
     /// The server whose tables this engine reads.
     pub fn server(&self) -> &Arc<Server> {
         &self.server
+    }
+
+    /// The threads on which statements run, and fragments of other servers' statements.
+    pub fn executor(&self) -> &Executor {
+        &self.executor
     }
 
     /// Plans over all servers of a cluster from now on. The first call counts.

@@ -52,41 +52,53 @@ impl Session {
     }
 
     /// Runs one statement. The stream of rows ends with an error when it is cancelled or too late.
-    pub async fn execute(&self, statement: &str) -> Result<Outcome, Failure> {
-        self.run(statement, &[]).await
+    pub async fn execute(self: &Arc<Self>, statement: &str) -> Result<Outcome, Failure> {
+        self.run(statement, Vec::new()).await
     }
 
     /// Checks a statement and tells its parameters and columns. `types` are those that the client declared.
-    pub async fn prepare(&self, statement: &str, types: &[Option<DataType>]) -> Result<Prepared, Failure> {
+    pub async fn prepare(self: &Arc<Self>, statement: &str, types: &[Option<DataType>]) -> Result<Prepared, Failure> {
         let mut running = self.begin(statement);
-        let diagnostics = Diagnostics::default();
-        running.guard(self.describe(statement, types, &diagnostics)).await
+        let (session, text, types) = (Arc::clone(self), statement.to_owned(), types.to_vec());
+        let work = async move { session.describe(&text, &types, &Diagnostics::default()).await };
+        running.guard(self.engine().executor().run(work)).await
     }
 
     /// Runs a prepared statement with a value for every parameter.
-    pub async fn execute_prepared(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome, Failure> {
+    pub async fn execute_prepared(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+        values: Vec<ScalarValue>,
+    ) -> Result<Outcome, Failure> {
         let (wanted, given) = (prepared.parameters.len(), values.len());
         if wanted != given {
             let message = format!("the statement has {wanted} parameters, {given} were given");
             return Err(Failure::new(FailureKind::Query, message));
         }
-        self.run(&prepared.text, &values).await
+        self.run(&prepared.text, values).await
     }
 
     fn begin(&self, text: &str) -> RunningStatement {
         RunningStatement::begin(self.server().connections(), self.connection_id(), text, self.settings().timeout())
     }
 
-    async fn run(&self, text: &str, values: &[ScalarValue]) -> Result<Outcome, Failure> {
+    async fn run(self: &Arc<Self>, text: &str, values: Vec<ScalarValue>) -> Result<Outcome, Failure> {
         let mut running = self.begin(text);
         let diagnostics = Diagnostics::default();
-        let lexed = lex(text, self.dialect());
-        let label = lexed.as_ref().map(statements::rows_label).unwrap_or_default();
+        let label = lex(text, self.dialect()).as_ref().map(statements::rows_label).unwrap_or_default();
         if !label.is_diagnostic {
             self.set_diagnostics(diagnostics.clone());
         }
-        let moment = StatementContext { diagnostics: diagnostics.clone(), token: running.token() };
-        match running.guard(async { self.start(&lexed?, values, &moment).await }).await {
+        let at = StatementContext { diagnostics: diagnostics.clone(), token: running.token() };
+        let (session, text) = (Arc::clone(self), text.to_owned());
+        let work = async move {
+            let execution = session.start(&lex(&text, session.dialect())?, &values, &at).await?;
+            Ok(match execution {
+                Execution::Rows(schema, rows) => Execution::Rows(schema, session.engine().executor().stream(rows)),
+                done => done,
+            })
+        };
+        match running.guard(self.engine().executor().run(work)).await {
             Ok(Execution::Done(tag)) => Ok(Outcome::Done { tag }),
             Ok(Execution::Deallocate(name)) => Ok(Outcome::Deallocate { name }),
             Ok(Execution::Rows(schema, rows)) => {

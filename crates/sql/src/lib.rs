@@ -18,6 +18,7 @@ mod cancellable;
 mod databases;
 mod engine;
 mod execution;
+mod executor;
 mod pg_catalog;
 mod query;
 mod remote_context;
@@ -32,6 +33,7 @@ mod views;
 mod tests;
 
 pub use engine::{Distributor, Engine};
+pub use executor::Executor;
 pub use remote_context::RemoteContext;
 pub use session::{Login, Outcome, Prepared, RowsLabel, Session};
 pub use statements::only_reads;

@@ -58,13 +58,16 @@ impl RunningStatement {
         Arc::clone(&self.token)
     }
 
-    /// Runs the part of a statement that makes no rows.
-    pub(crate) async fn guard<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    /// Waits for the part of a statement that makes no rows, until the statement is stopped.
+    pub(crate) async fn guard<T>(
+        &mut self,
+        work: impl Future<Output = Result<Result<T, Failure>, Failure>>,
+    ) -> Result<T, Failure> {
         let work = AssertUnwindSafe(work).catch_unwind();
         tokio::select! {
             biased;
             failure = &mut self.stop => Err(failure),
-            done = work => done.unwrap_or_else(|panic| Err(panicked(&*panic))),
+            done = work => done.unwrap_or_else(|panic| Err(panicked(&*panic))).flatten(),
         }
     }
 

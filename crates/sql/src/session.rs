@@ -102,7 +102,7 @@ pub struct Prepared {
 
 impl Session {
     /// Never says whether it was the user or the tenant that does not exist.
-    pub fn open(engine: &Arc<Engine>, login: Login) -> Result<Session, Failure> {
+    pub fn open(engine: &Arc<Engine>, login: Login) -> Result<Arc<Session>, Failure> {
         let server = engine.server();
         let (name, tenant) = login.user.split_once('@').unwrap_or((&login.user, "sys"));
         // The cluster may follow the tenant: root@sys#cluster.
@@ -131,7 +131,7 @@ impl Session {
             line.command = "Sleep";
         });
         session.use_database(login.database.as_deref().filter(|name| !name.is_empty()).unwrap_or(OCEANBASE))?;
-        Ok(session)
+        Ok(Arc::new(session))
     }
 
     /// Warnings of the last statement that was not itself about warnings; a query's are complete when its rows have ended.

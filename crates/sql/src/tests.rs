@@ -38,7 +38,7 @@ struct Answer {
 }
 
 struct Client {
-    session: Session,
+    session: Arc<Session>,
     slot: Slot,
 }
 

@@ -1,19 +1,15 @@
 //! One client's socket with its two buffers. It keeps the promises of both protocols: input is bounded, output is written in pieces of
 //! 64 KiB, and a client that leaves cancels its running statement. It knows no message. The connections of `mysql` and `postgres` use it.
 
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
 
 use bytes::BytesMut;
 use heapql_server::Slot;
 use heapql_sql::Session;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
-use tokio::task::block_in_place;
 use tracing::debug;
 
 use crate::codes::{self, ErrorCode};
@@ -185,12 +181,10 @@ impl Transport {
         Ok(())
     }
 
-    /// Runs a statement, or waits for its next rows, with an eye on the client: when it leaves, or the server stops,
-    /// the statement is cancelled. The engine plans without a pause, so that its work must not hold up the thread that
-    /// serves others.
+    /// Waits for a statement, or for its next rows, with an eye on the client: when it leaves, or the server stops, the statement
+    /// is cancelled.
     pub(crate) async fn watch<F: Future>(&mut self, session: &Session, work: F) -> Result<F::Output, TransportError> {
         let mut work = pin!(work);
-        let mut work = poll_fn(|context| apart(work.as_mut(), context));
         let mut stopping = false;
         loop {
             let room = self.input.len() < READ_AHEAD;
@@ -218,20 +212,6 @@ impl Transport {
     pub(crate) async fn close(&mut self) {
         let _ = self.flush().await;
         let _ = self.write.shutdown().await;
-    }
-}
-
-/// Polls once, while the runtime's other tasks move to another thread.
-///
-/// `block_in_place` lifts the runtime's budget, and running out of it is what makes the engine pause; `block_on` sets it
-/// again, so that a long statement comes up to be cancelled.
-pub(crate) fn apart<F: Future>(mut work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
-    let runtime = Handle::current();
-    match runtime.runtime_flavor() {
-        RuntimeFlavor::MultiThread => {
-            block_in_place(|| runtime.block_on(poll_fn(|_| Poll::Ready(work.as_mut().poll(context)))))
-        }
-        _ => work.poll(context),
     }
 }
 

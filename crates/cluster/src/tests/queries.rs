@@ -171,7 +171,7 @@ fn server(folder: &std::path::Path, svr_ip: &str, svr_port: u16) -> Arc<Engine> 
     Engine::new(Server::new(config).expect("a server")).expect("an engine")
 }
 
-struct Client(Session);
+struct Client(Arc<Session>);
 
 /// Rows as text, with NULL for null.
 type Rows = Vec<Vec<String>>;

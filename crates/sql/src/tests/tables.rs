@@ -101,7 +101,7 @@ async fn a_tenant_sees_its_own_rows() {
     process.live(&GLIBC, &[1], 1, 1);
     process.live(&LabelId { tenant_id: 1001, ctx_id: 0, text: b"own" }, &[2], 1, 2);
     let mut client = house.mysql();
-    client.session.become_tenant("1001");
+    std::sync::Arc::get_mut(&mut client.session).expect("one owner").become_tenant("1001");
     assert_eq!(client.rows("select mod_name from __all_virtual_malloc_sample_info").await, [["own"]]);
     assert_eq!(client.rows("select label from callsites").await, [["own"]]);
     for table in ["processes", "self_usage"] {

@@ -26,7 +26,6 @@ use parking_lot::Mutex;
 
 use super::reply::{Body, ContentKind, with};
 use crate::display::as_strings;
-use crate::transport::apart;
 
 /// Maximum number of rows of a table on a page or in the metrics.
 const MAX_ROWS: usize = 10_000;
@@ -54,7 +53,7 @@ pub(super) enum StreamFormat {
 }
 
 impl QueryClient {
-    fn session(&self) -> Result<Session, Failure> {
+    fn session(&self) -> Result<Arc<Session>, Failure> {
         let login = Login {
             user: "root@sys".to_owned(),
             database: Some("oceanbase".to_owned()),
@@ -69,9 +68,9 @@ impl QueryClient {
     pub(super) async fn value(&self, statement: &str, arguments: Vec<ScalarValue>) -> Result<Vec<u8>, Failure> {
         let session = self.session()?;
         let types: Vec<_> = arguments.iter().map(|argument| Some(argument.data_type())).collect();
-        let prepared = unhurried(session.prepare(statement, &types)).await?;
-        let mut stream = rows(unhurried(session.execute_prepared(&prepared, arguments)).await?)?;
-        let batch = unhurried(stream.next()).await.transpose().map_err(Failure::from_datafusion)?;
+        let prepared = session.prepare(statement, &types).await?;
+        let mut stream = rows(session.execute_prepared(&prepared, arguments).await?)?;
+        let batch = stream.next().await.transpose().map_err(Failure::from_datafusion)?;
         let batch = batch.filter(|batch| batch.num_rows() == 1 && batch.num_columns() == 1);
         let batch = batch.ok_or_else(|| Failure::new(FailureKind::Internal, "the statement gave no value"))?;
         let value = cast(batch.column(0), &DataType::LargeBinary).map_err(unwritable)?;
@@ -89,11 +88,11 @@ impl QueryClient {
         Self::table_of(&self.session()?, statement).await
     }
 
-    async fn table_of(session: &Session, statement: &str) -> Result<TextTable, Failure> {
-        let mut stream = rows(unhurried(session.execute(statement)).await?)?;
+    async fn table_of(session: &Arc<Session>, statement: &str) -> Result<TextTable, Failure> {
+        let mut stream = rows(session.execute(statement).await?)?;
         let columns = stream.schema().fields().iter().map(|field| field.name().clone()).collect();
         let mut table = TextTable { columns, rows: Vec::new() };
-        while let Some(batch) = unhurried(stream.next()).await {
+        while let Some(batch) = stream.next().await {
             let batch = batch.map_err(Failure::from_datafusion)?;
             let columns = batch
                 .columns()
@@ -119,9 +118,9 @@ impl QueryClient {
             return Err(Failure::new(FailureKind::Syntax, message).hint("for example: /sql?q=SELECT+*+FROM+processes"));
         };
         check_reads(statement)?;
-        let mut stream = rows(unhurried(session.execute(statement)).await?)?;
+        let mut stream = rows(session.execute(statement).await?)?;
         let encoder = BatchEncoder::new(format);
-        let first = match unhurried(stream.next()).await {
+        let first = match stream.next().await {
             Some(batch) => Some(batch.map_err(Failure::from_datafusion)?),
             None => None,
         };
@@ -148,12 +147,6 @@ fn warning_headers(session: &Session) -> Vec<HeaderValue> {
     warnings.filter_map(|warning| HeaderValue::from_str(&plain(warning.message)).ok()).collect()
 }
 
-/// The engine plans and computes without a pause: the thread's other tasks move elsewhere.
-async fn unhurried<F: Future>(work: F) -> F::Output {
-    let mut work = std::pin::pin!(work);
-    std::future::poll_fn(|context| apart(work.as_mut(), context)).await
-}
-
 fn rows(outcome: Outcome) -> Result<SendableRecordBatchStream, Failure> {
     match outcome {
         Outcome::Rows { stream, .. } => Ok(stream),
@@ -178,7 +171,7 @@ fn unwritable(error: ArrowError) -> Failure {
 
 /// Encodes the rows of a statement. The session lives as long as the stream.
 fn pieces(
-    session: Session,
+    session: Arc<Session>,
     stream: SendableRecordBatchStream,
     encoder: BatchEncoder,
     first: RecordBatch,
@@ -188,7 +181,7 @@ fn pieces(
         let (session, mut stream, mut encoder, first) = state?;
         let next = match first {
             Some(first) => Some(Ok(first)),
-            None => unhurried(stream.next()).await,
+            None => stream.next().await,
         };
         match next {
             Some(Ok(batch)) => {

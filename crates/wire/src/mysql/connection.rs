@@ -137,7 +137,7 @@ impl<'a> MysqlConnection<'a> {
     }
 
     /// Runs statements one after the other, up to the first that fails.
-    async fn query_all(&mut self, session: &Session, statements: &[String]) -> Result<(), TransportError> {
+    async fn query_all(&mut self, session: &Arc<Session>, statements: &[String]) -> Result<(), TransportError> {
         for (index, statement) in statements.iter().enumerate() {
             debug!(statement = excerpt(statement), "query");
             let more = index + 1 < statements.len();
@@ -256,8 +256,8 @@ impl<'a> MysqlConnection<'a> {
         }
     }
 
-    fn replace_session(&mut self, session: Session) {
-        self.login.session = Arc::new(session);
+    fn replace_session(&mut self, session: Arc<Session>) {
+        self.login.session = session;
         self.statements = PreparedStatements::default();
     }
 

@@ -46,7 +46,7 @@ pub(super) async fn login(wire: &mut PacketStream, engine: &Arc<Engine>) -> Resu
     }
     let credentials = read_credentials(&answer, capabilities)?;
     Ok(admit(wire, engine, &salt, credentials).await?.map(|session| LoggedIn {
-        session: Arc::new(session.0),
+        session: session.0,
         salt,
         capabilities,
         user: session.1,
@@ -107,7 +107,7 @@ pub(super) async fn admit(
     engine: &Arc<Engine>,
     salt: &Salt,
     credentials: Credentials,
-) -> Result<Option<(Session, String)>, TransportError> {
+) -> Result<Option<(Arc<Session>, String)>, TransportError> {
     let (plugin, proof) = proof(wire, salt, &credentials).await?;
     let proven = plugin.proves(engine.server().password(), salt, &proof);
     let login = Login {

@@ -115,7 +115,11 @@ impl<'a> PostgresConnection<'a> {
         self.transport.flush().await
     }
 
-    async fn simple(&mut self, session: &Session, statement: &str) -> Result<Result<(), ErrorReply>, TransportError> {
+    async fn simple(
+        &mut self,
+        session: &Arc<Session>,
+        statement: &str,
+    ) -> Result<Result<(), ErrorReply>, TransportError> {
         debug!(statement = excerpt(statement), "query");
         match self.transport.watch(session, session.execute(statement)).await? {
             Err(failure) => Ok(Err(failure.into())),

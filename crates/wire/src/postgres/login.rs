@@ -78,7 +78,7 @@ pub(super) async fn login(
         send(transport, &Backend::Authentication(Authentication::SASLFinal(proof.into())));
     }
     welcome(transport, user, &parameters);
-    Ok(Some(Arc::new(session)))
+    Ok(Some(session))
 }
 
 /// Reads up to the startup message or cancel request, and declines offers of encryption.
@@ -189,7 +189,7 @@ fn session_login(transport: &Transport, user: &str, parameters: &BTreeMap<String
 }
 
 /// Applies `options=-c name=value ..`, as PGOPTIONS and JDBC send it. A setting that fails also fails the log-in, as in PostgreSQL.
-async fn apply_options(session: &Session, parameters: &BTreeMap<String, String>) -> Result<(), Failure> {
+async fn apply_options(session: &Arc<Session>, parameters: &BTreeMap<String, String>) -> Result<(), Failure> {
     let Some(options) = parameters.get("options") else {
         return Ok(());
     };
