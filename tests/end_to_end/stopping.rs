@@ -48,6 +48,32 @@ fn kill_query_ends_a_statement_and_not_its_connection() {
 }
 
 #[test]
+fn more_statements_than_threads_keep_nobody_out() {
+    let server = served();
+    let working: Vec<_> = (0..8)
+        .map(|number| {
+            let mut client = server.mysql();
+            std::thread::spawn(move || client.refused(ENDLESS[number % ENDLESS.len()]))
+        })
+        .collect();
+    let mut other = server.mysql();
+    let ids = eventually("all statements to run", || {
+        let answer = other.query("SHOW FULL PROCESSLIST");
+        let lines = answer.column("Id").into_iter().zip(answer.column("Info"));
+        let ids = lines.filter(|(_, info)| info.contains("generate_series")).map(|(id, _)| id.to_owned());
+        Some(ids.collect::<Vec<_>>()).filter(|ids| ids.len() == 8)
+    });
+    server.postgres().assert_alive();
+    for id in ids {
+        other.query(&format!("KILL QUERY {id}"));
+    }
+    for working in working {
+        assert_eq!(working.join().expect("it does not panic").number, Some(1317));
+    }
+    assert_idle(&mut other);
+}
+
+#[test]
 fn kill_ends_the_connection() {
     let server = served();
     let mut other = server.mysql();
