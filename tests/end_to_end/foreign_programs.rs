@@ -34,7 +34,8 @@ fn a_program_that_ended_too_soon_for_a_verdict_has_a_hint_where_to_look() {
         (client.query(&format!("SELECT state FROM processes WHERE pid = {pid}")).value() == "dead").then_some(())
     });
     client.query("SELECT mark('after its end')");
-    let why = client.query(&format!("SELECT DISTINCT why FROM leak_verdicts WHERE pid = {pid} AND verdict = 'new'"));
+    let why =
+        client.query(&format!("SELECT DISTINCT why FROM leak_verdicts WHERE pid = {pid} AND verdict = 'watching'"));
     assert!(why.value().contains("has ended") && why.value().contains("live_by_callsite"), "{why:?}");
     let held = client.query(&format!("SELECT sum(est_bytes) FROM live_by_callsite WHERE pid = {pid}"));
     assert!(held.number() > 3000 * 2000, "{held:?}");

@@ -3,6 +3,9 @@
 //! These are pure functions without clock, file or symbols. A verdict is a statistical statement about one callsite. What
 //! each test demands, and where its threshold comes from, is in docs/explanation/leaks.md. Called by `verdicts` for all callsites.
 
+mod course;
+mod doubt;
+mod height;
 mod reason;
 mod series;
 mod thresholds;
@@ -24,8 +27,8 @@ pub enum Verdict {
     Saturating,
     /// It neither rises nor falls beyond chance.
     Steady,
-    /// There is too little history to tell.
-    New,
+    /// There is too little history, or there are too few samples, to tell.
+    Watching,
     /// It falls beyond chance.
     Shrinking,
 }
@@ -37,7 +40,7 @@ impl Verdict {
             Verdict::Growing => "growing",
             Verdict::Saturating => "saturating",
             Verdict::Steady => "steady",
-            Verdict::New => "new",
+            Verdict::Watching => "watching",
             Verdict::Shrinking => "shrinking",
         }
     }
@@ -71,7 +74,7 @@ pub struct Judgement {
     pub is_suspect: bool,
 }
 
-/// No verdict but `new` before this many seconds: a program that loads for a minute must have been seen to stop.
+/// No verdict but `watching` before this many seconds: a program that loads for a minute must have been seen to stop.
 const LEAST_SECONDS: f64 = 98.0;
 /// A callsite that is steady for long must grow for a sixth of its history, but for no longer than this.
 const LEAST_SECONDS_OF_OLD: f64 = 900.0;
@@ -105,12 +108,15 @@ fn of_history(series: &Series, seconds: f64) -> Judgement {
         }
         length = (length * LONGER).min(seconds);
     }
-    match best {
-        Some(evidence) => growing(&evidence),
-        None if refusal == Some(NoGrowth::TooFewSnapshots) => {
+    let doubt = best.as_ref().and_then(|evidence| doubt::doubt(series, evidence));
+    match (best, doubt) {
+        (Some(evidence), None) => growing(&evidence),
+        (_, Some(NoGrowth::Unknown(course))) => unknown(series, NoGrowth::Unknown(course).sentence(series)),
+        (_, Some(doubt)) => not_growing(series, Some(doubt)),
+        (None, None) if refusal == Some(NoGrowth::TooFewSnapshots) => {
             unknown(series, format!("too few snapshots in {seconds:.0} s of history, a verdict takes ten"))
         }
-        None => not_growing(series, refusal),
+        (None, None) => not_growing(series, refusal),
     }
 }
 
@@ -129,7 +135,14 @@ fn growing(evidence: &Evidence) -> Judgement {
 
 fn not_growing(series: &Series, refusal: Option<NoGrowth>) -> Judgement {
     let whole = series.whole();
-    let (verdict, why) = if let Some(why) = whole.shrinks() {
+    if let Some(course) = doubt::unknown(series) {
+        return unknown(series, NoGrowth::Unknown(course).sentence(series));
+    }
+    let (verdict, why) = if let Some(NoGrowth::SlowsDown(_) | NoGrowth::BeenHigher(_)) = refusal {
+        let verdict =
+            if matches!(refusal, Some(NoGrowth::SlowsDown(_))) { Verdict::Saturating } else { Verdict::Steady };
+        (verdict, refusal.map_or_else(String::new, |refusal| refusal.sentence(series)))
+    } else if let Some(why) = whole.shrinks() {
         (Verdict::Shrinking, why)
     } else if let Some(why) = whole.saturates() {
         (Verdict::Saturating, why)
@@ -156,12 +169,12 @@ fn too_new(seconds: f64) -> String {
 fn unknown(series: &Series, why: String) -> Judgement {
     let (growth, growth_count) = series.recent();
     Judgement {
-        verdict: Verdict::New,
+        verdict: Verdict::Watching,
         why,
         growth,
         growth_count,
         oldest_age: None,
-        rank_key: behind(Verdict::New, series),
+        rank_key: behind(Verdict::Watching, series),
         is_suspect: false,
     }
 }
@@ -170,7 +183,7 @@ fn unknown(series: &Series, why: String) -> Judgement {
 fn behind(verdict: Verdict, series: &Series) -> f64 {
     let class = match verdict {
         Verdict::Growing | Verdict::Saturating => -1.0,
-        Verdict::New => -2.0,
+        Verdict::Watching => -2.0,
         Verdict::Steady => -3.0,
         Verdict::Shrinking => -4.0,
     };

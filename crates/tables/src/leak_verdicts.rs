@@ -50,7 +50,7 @@ impl TypedTable for LeakVerdicts {
         Column::text(
             "verdict",
             "varchar(16)",
-            "growing, saturating, steady, new (too little history) or shrinking",
+            "growing, saturating, steady, watching (too young, or too few samples, to tell) or shrinking",
             |row| row.verdict.judgement.verdict.name(),
         ),
         APP_FRAME,

@@ -75,6 +75,11 @@ impl Series {
         }
     }
 
+    /// All moments, in the order of time.
+    pub(super) fn moments(&self) -> &[Moment] {
+        &self.moments
+    }
+
     pub(super) fn duration(&self) -> Option<f64> {
         Some(self.moments.last()?.at - self.moments.first()?.at)
     }

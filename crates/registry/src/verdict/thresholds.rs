@@ -45,9 +45,9 @@ pub(super) const RESIDENCE_ERRORS: f64 = 2.0;
 
 /// All allocations of the process that rise by this power of the live objects, and by so many errors, explain them in
 /// stretches no longer than this.
-pub(super) const BY_LOAD: f64 = 0.4;
+pub(super) const BY_LOAD: f64 = 0.36;
 pub(super) const LOAD_ERRORS: f64 = 2.0;
-pub(super) const LOAD_SECONDS: f64 = 270.0;
+pub(super) const LOAD_SECONDS: f64 = 21_600.0;
 
 /// The least growth that is worth a verdict: 1.4 MiB a day.
 pub(super) const LEAST_BYTES_PER_MINUTE: f64 = 1024.0;
@@ -56,3 +56,39 @@ pub(super) const LEAST_BYTES_PER_MINUTE: f64 = 1024.0;
 pub(super) const LEAST_BYTES: f64 = 65_536.0;
 pub(super) const LEAST_SHARE: f64 = 0.2;
 pub(super) const BY_SIZE: f64 = 0.7;
+
+/// Pieces of a stretch from which its course is found.
+pub(super) const COURSE_PIECES: usize = 8;
+/// Errors by which a stretch has to slow down to be said to; and the decay below which it does not matter: growth at the end of
+/// the stretch is then three quarters of that at its beginning.
+pub(super) const SLOWS_ERRORS: f64 = 2.5;
+pub(super) const SLOWS_LEAST: f64 = 0.3;
+/// The decay that a stretch must not have, and the errors by which: of young histories, and of old ones.
+pub(super) const EVEN_DECAY: f64 = 0.8;
+pub(super) const EVEN_ERRORS_YOUNG: f64 = 2.6;
+pub(super) const EVEN_ERRORS_OLD: f64 = 1.5;
+pub(super) const EVEN_ERRORS_CHURN: f64 = 0.7;
+pub(super) const CHURN_FREED: f64 = 2.0;
+pub(super) const EVEN_YOUNG_SECONDS: f64 = 150.0;
+pub(super) const EVEN_OLD_SECONDS: f64 = 700.0;
+/// A course that is even as far as is known will be known to be even with somewhat more than the samples that are missing.
+pub(super) const MISSING_MARGIN: f64 = 1.25;
+/// No course has a larger decay.
+pub(super) const MOST_DECAY: f64 = 30.0;
+/// A load at the beginning is left out if it rises so many times as fast as what follows, and ends within this part.
+pub(super) const LOADS_FASTER: f64 = 3.0;
+pub(super) const LOADS_WITHIN: [f64; 4] = [0.04, 0.1, 0.2, 0.33];
+/// Growth begins when this part of it has come.
+pub(super) const BEGINS: f64 = 0.1;
+
+/// A height counts as lost once so much of it is left, beyond so many errors. It must be exceeded by this factor, and by so many
+/// errors, to be news.
+pub(super) const LOST: f64 = 0.5;
+pub(super) const LOST_ERRORS: f64 = 4.0;
+pub(super) const ABOVE: f64 = 1.25;
+pub(super) const ABOVE_ERRORS: f64 = 3.0;
+
+/// What frees more than this part of what it takes is not thin.
+pub(super) const THIN_FREED: f64 = 0.5;
+/// Changes from snapshot to snapshot say how much chance there is where this many times as much is freed as grows.
+pub(super) const WALK_FREED: f64 = 1.0;

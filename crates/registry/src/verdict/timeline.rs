@@ -55,7 +55,7 @@ impl Timeline {
     /// The verdict on a callsite of the process by its points, which are in the order of their snapshots.
     pub fn judge(&self, points: &[Point]) -> Judgement {
         let mut judgement = judge(points, self);
-        if judgement.verdict == Verdict::New && self.has_ended {
+        if judgement.verdict == Verdict::Watching && self.has_ended {
             // A process that was dead when the server came has no history at all, and none will have more.
             judgement.why = format!(
                 "the process has ended, after {} s of history: too little for a verdict; live_by_callsite has what it held",

@@ -27,7 +27,9 @@ pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, NoGrowth>
         Err(_) if window.larger_objects() => true,
         Err(refusal) => return Err(refusal),
     };
-    window.not_by_load()?;
+    if let ByLoad::Yes(load, more) = window.by_load() {
+        return Err(NoGrowth::Load(load, more));
+    }
     let [first, .., last] = &window.cuts;
     let (growth, growth_count) = series.rates(first, last);
     if growth.per_minute < LEAST_BYTES_PER_MINUTE {
@@ -42,6 +44,7 @@ pub(super) fn grows(series: &Series, seconds: f64) -> Result<Evidence, NoGrowth>
         errors: objects / window.noise(first, last).sqrt(),
         stayed: objects / (last.taken - first.taken).max(f64::MIN_POSITIVE),
         by_size,
+        load: window.load(),
     })
 }
 
@@ -196,21 +199,31 @@ impl<'a> Window<'a> {
         (lived / (moments[moments.len() - 1].at - moments[0].at)).max(0.5)
     }
 
-    /// The callsite does not merely follow load. For a while, load and a leak under load look the same.
-    fn not_by_load(&self) -> Result<(), NoGrowth> {
+    /// Whether the callsite merely follows load. For a while, load and a leak under load look the same.
+    fn by_load(&self) -> ByLoad {
         let [first, second, third, last] = &self.cuts;
         let (early, late) = (second.load - first.load, last.load - third.load);
         if early <= 0.0 || late <= 0.0 || self.seconds() > LOAD_SECONDS {
-            return Ok(());
+            return ByLoad::No;
         }
         let more = self.more();
         let load = (late / (last.at - third.at) / (early / (second.at - first.at))).ln();
         let error = (self.unit / early + self.unit / late).sqrt();
         if load >= BY_LOAD * more && load > LOAD_ERRORS * error {
-            Err(NoGrowth::Load(load.exp(), more.exp()))
+            ByLoad::Yes(load.exp(), more.exp())
+        } else if load + LOAD_ERRORS * error < BY_LOAD * more {
+            ByLoad::No
         } else {
-            Ok(())
+            ByLoad::Unknown
         }
+    }
+
+    /// Allocations of the process per minute in the first third and in the last.
+    fn load(&self) -> Option<(f64, f64)> {
+        let [first, second, third, last] = &self.cuts;
+        let per_minute = |from: &Moment, to: &Moment| (to.load - from.load) / (to.at - from.at) * 60.0;
+        let (before, lately) = (per_minute(first, second), per_minute(third, last));
+        (before > 0.0 && lately > 0.0).then_some((before, lately))
     }
 
     fn load_refusal(&self) -> NoGrowth {
@@ -237,13 +250,27 @@ impl<'a> Window<'a> {
     }
 }
 
+/// Whether load explains the growth of a stretch.
+pub(super) enum ByLoad {
+    No,
+    /// The factors by which load and live objects grew.
+    Yes(f64, f64),
+    /// Load may have grown by so much, or not at all.
+    Unknown,
+}
+
+/// Whether load explains growth in the last `seconds`.
+pub(super) fn by_load(series: &Series, seconds: f64) -> ByLoad {
+    Window::new(series, seconds).map_or(ByLoad::Unknown, |window| window.by_load())
+}
+
 /// Mean size of a live object.
 fn size(moment: &Moment) -> f64 {
     moment.bytes / moment.live.max(f64::MIN_POSITIVE)
 }
 
 /// Mean square of the change over so many snapshots, beyond the trend.
-fn change(moments: &[Moment], lag: usize) -> Option<f64> {
+pub(super) fn change(moments: &[Moment], lag: usize) -> Option<f64> {
     let (start, end) = (moments.first()?, moments.last()?);
     // The trend is drawn through the same moments.
     let free = moments.len().checked_sub(lag + 1).filter(|&free| free > 0)?;

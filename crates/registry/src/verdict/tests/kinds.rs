@@ -8,15 +8,19 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// Whether its first callsite leaks. The others do not.
     pub(super) leaks: bool,
+    /// The time for which it is watched.
+    pub(super) seconds: f64,
+    /// Suspects before this many seconds are not wrong: nothing tells them from leaks.
+    pub(super) from: f64,
     pub(super) sites: fn(u64) -> Vec<Site>,
 }
 
 const fn leak(name: &'static str, sites: fn(u64) -> Vec<Site>) -> Kind {
-    Kind { name, leaks: true, sites }
+    Kind { name, leaks: true, seconds: 600.0, from: 0.0, sites }
 }
 
 const fn steady(name: &'static str, sites: fn(u64) -> Vec<Site>) -> Kind {
-    Kind { name, leaks: false, sites }
+    Kind { name, leaks: false, seconds: 600.0, from: 0.0, sites }
 }
 
 /// The requests that come and go in every program.
@@ -157,4 +161,102 @@ pub(super) const STEADY: &[Kind] = &[
         });
         sites.collect()
     }),
+];
+
+const fn lasting(seconds: f64, kind: Kind) -> Kind {
+    Kind { seconds, ..kind }
+}
+
+const fn after(from: f64, kind: Kind) -> Kind {
+    Kind { from, ..kind }
+}
+
+/// A table of so many slots that are written at random, each of them once in `seconds` on the average.
+fn table(slots: f64, seconds: f64) -> Vec<Site> {
+    let rate = slots / seconds;
+    vec![site(move |at: f64| rate * (-at / seconds).exp(), |_, _| NEVER), requests(rate)]
+}
+
+/// What looks like a leak for minutes, and is none.
+pub(super) const SLOW_STEADY: &[Kind] = &[
+    lasting(
+        1500.0,
+        steady("a table of 20,000 slots, written at random 100 times a second", |_| table(20_000.0, 200.0)),
+    ),
+    lasting(
+        1500.0,
+        steady("a table of 100,000 slots, written at random 250 times a second", |_| table(100_000.0, 400.0)),
+    ),
+    after(
+        310.0,
+        lasting(
+            1500.0,
+            steady("100 objects/s, all freed every 5 minutes", |_| {
+                vec![site(|_| 100.0, |at: f64, _: &mut Random| ((at / 300.0).floor() + 1.0) * 300.0)]
+            }),
+        ),
+    ),
+    after(
+        370.0,
+        lasting(
+            1500.0,
+            steady("buffers freed when a collector runs, every 3 to 6 minutes", |seed| {
+                let mut random = random(seed);
+                let mut at = 0.0;
+                let runs: Vec<f64> = std::iter::repeat_with(|| {
+                    at += random.between(180.0, 360.0);
+                    at
+                })
+                .take(12)
+                .collect();
+                let death = move |at: f64, _: &mut Random| runs.iter().copied().find(|run| *run > at).unwrap_or(NEVER);
+                vec![site(|_| 60.0, death), requests(500.0)]
+            }),
+        ),
+    ),
+    lasting(
+        1500.0,
+        steady("connections that rise with load for 10 minutes and stay open", |_| {
+            let load = |at: f64| (at / 600.0).min(1.0);
+            let opens = site(|at| if at < 600.0 { 50.0 } else { 0.0 }, |_, _| NEVER);
+            vec![opens, site(move |at| 200.0 + 3000.0 * load(at), |at, random| at + random.exponential(0.1))]
+        }),
+    ),
+    lasting(
+        1500.0,
+        steady("a compiler that warms up, slower and slower", |seed| {
+            let mut random = random(seed);
+            let sites = (0..5).map(|_| {
+                let (rate, time) = (random.magnitude(200.0, 5000.0), random.between(5.0, 40.0));
+                site(move |at: f64| rate / (1.0 + at / time).powf(1.5), |_, _| NEVER)
+            });
+            sites.chain([requests(2000.0)]).collect()
+        }),
+    ),
+    lasting(
+        1800.0,
+        steady("a cache that fills for 20 minutes, with ever more hits", |_| {
+            let fills = |at: f64| if at < 1200.0 { 200.0 * (-at / 500.0).exp() } else { 0.0 };
+            vec![site(fills, |_, _| NEVER), requests(400.0)]
+        }),
+    ),
+];
+
+/// Leaks that take more than ten minutes, or come in steps.
+pub(super) const SLOW_LEAKS: &[Kind] = &[
+    lasting(1500.0, leak("200 objects/s, nothing else", |_| vec![site(|_| 200.0, |_, _| NEVER)])),
+    lasting(
+        1500.0,
+        leak("3,000 objects at once, every 30 s", |_| {
+            let burst = |at: f64| if at % 30.0 < 1.0 { 3000.0 } else { 0.0 };
+            vec![site(burst, |_, _| NEVER), requests(1000.0)]
+        }),
+    ),
+    lasting(1500.0, leak("10 objects/s", |_| vec![site(|_| 10.0, |_, _| NEVER), requests(1000.0)])),
+    lasting(
+        1500.0,
+        leak("50 objects/s, after an hour's worth of data in 20 s", |_| {
+            vec![site(|at| if at < 20.0 { 5000.0 } else { 50.0 }, |_, _| NEVER), requests(1000.0)]
+        }),
+    ),
 ];
