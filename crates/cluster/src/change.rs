@@ -39,7 +39,8 @@ pub(crate) async fn set(
                 is_member = only.is_none_or(|server| entries.is_present(server));
                 if is_member {
                     let version = entries.next(state.here, millis(SystemTime::now()));
-                    is_room = entries.set(&settings, only, version);
+                    let texts: Vec<_> = settings.iter().map(|setting| (setting.spec().name, setting.value())).collect();
+                    is_room = entries.set(&texts, only, version);
                 }
             })?;
             match only {

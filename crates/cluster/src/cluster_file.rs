@@ -52,8 +52,6 @@ pub(crate) fn save(path: &Path, file: &ClusterFile) -> Result<(), Failure> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use heapql_server::parameters::Setting;
-
     use super::*;
 
     #[test]
@@ -64,7 +62,7 @@ mod tests {
         let here = ([127, 0, 0, 1], 2882).into();
         let mut entries = LwwMap::of(here);
         let version = entries.next(here, 7);
-        entries.set(&[Setting { name: "p".into(), value: "1".into() }], Some(here), version);
+        entries.set(&[("p", "1")], Some(here), version);
         let file = ClusterFile { entries, adopted: [("p".to_owned(), version)].into() };
         save(&path, &file).expect("saved");
         assert_eq!(load(&path).expect("loaded"), Some(file));

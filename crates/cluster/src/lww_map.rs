@@ -9,13 +9,13 @@
 //! setting = (name, all servers or one) -> value; a deletion voids the earlier settings of that server
 //! ```
 //!
-//! All items of one statement have one version, so of two concurrent statements one wins as a whole.
+//! Names and values are texts here, because a newer server may have set what this version does not know, and it must reach the others.
+//! `Server::adopt` makes settings of them. All items of one statement have one version, so of two concurrent statements one wins as a whole.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 
-use heapql_server::parameters::Setting;
 use heapql_server::symbols::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -96,15 +96,15 @@ impl LwwMap {
         self.drop_void_settings();
     }
 
-    /// Sets all settings. Returns false, and sets none, when there is no room for all of them.
-    pub(crate) fn set(&mut self, settings: &[Setting], only: Option<SocketAddr>, version: Version) -> bool {
-        let key = |setting: &Setting| (setting.name.clone(), only);
-        let fresh = settings.iter().filter(|setting| !self.settings.contains_key(&key(setting))).count();
+    /// Sets names to values. Returns false, and sets none, when there is no room for all of them.
+    pub(crate) fn set(&mut self, settings: &[(&str, &str)], only: Option<SocketAddr>, version: Version) -> bool {
+        let key = |name: &str| (name.to_owned(), only);
+        let fresh = settings.iter().filter(|(name, _)| !self.settings.contains_key(&key(name))).count();
         if self.settings.len() + fresh > MAX_SETTINGS {
             return false;
         }
-        for setting in settings {
-            self.merge_setting(&key(setting), &Register { version, value: setting.value.clone() });
+        for (name, value) in settings {
+            self.merge_setting(&key(name), &Register { version, value: (*value).to_owned() });
         }
         true
     }

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use heapql_server::parameters::Setting;
 use heapql_server::{Failure, Server, Warning};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -102,10 +101,8 @@ impl ReplicatedConfig {
         if fresh.is_empty() {
             return Ok(Vec::new());
         }
-        let setting =
-            |(name, (_, value)): &(&str, (_, &str))| Setting { name: (*name).to_owned(), value: (*value).to_owned() };
-        let settings: Vec<_> = fresh.iter().map(setting).collect();
-        let warnings = self.server.adopt(&settings)?;
+        let agreed: Vec<_> = fresh.iter().map(|(name, (_, value))| (*name, *value)).collect();
+        let warnings = self.server.adopt(&agreed)?;
         let fresh: Vec<_> = fresh.into_iter().map(|(name, (version, _))| (name.to_owned(), version)).collect();
         file.adopted.extend(fresh);
         self.save(file)?;

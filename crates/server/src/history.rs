@@ -132,11 +132,11 @@ impl ServerHistory {
 }
 
 fn tiers(parameters: &Parameters) -> Tiers {
-    let number = |name| u64::from(parameters.number(name));
+    let number = |spec| u64::from(parameters.number(spec));
     Tiers::new(
-        Duration::from_secs(number(parameters::HISTORY_INTERVAL)),
-        Duration::from_secs(3600 * number(parameters::HISTORY_HOURS)),
-        (number(parameters::HISTORY_MEMORY) as usize) << 20,
+        Duration::from_secs(number(&parameters::HISTORY_INTERVAL)),
+        Duration::from_secs(3600 * number(&parameters::HISTORY_HOURS)),
+        (number(&parameters::HISTORY_MEMORY) as usize) << 20,
     )
 }
 

@@ -1,7 +1,7 @@
 //! The system parameters: what is stored, which sampling is in force, and how both change.
 //!
-//! The intervals' names, ranges, defaults and the rule that both statements of the seed's order succeed (min=10000 while max=256) are
-//! OceanBase's. The stored values change at once; the pair in force changes when min <= max holds again.
+//! The intervals' names, ranges, defaults and the rule that both statements of OceanBase's example succeed (min=10000 while max=256)
+//! are OceanBase's. The stored values change at once; the pair in force changes when min <= max holds again.
 
 pub mod spec;
 mod stored;
@@ -42,34 +42,6 @@ pub enum Reach {
     Both,
 }
 
-/// One checked item of ALTER SYSTEM SET.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Its name.
-    pub name: &'static str,
-    /// Numbers are decimal.
-    pub value: String,
-    /// The scope of the change.
-    pub reach: Reach,
-}
-
-/// Settings that another server has checked, as changes of this one. A name or a value that is not known here is a warning.
-pub fn adopted(settings: &[Setting]) -> (Vec<Change>, Vec<Warning>) {
-    let (mut changes, mut warnings) = (Vec::new(), Vec::new());
-    for Setting { name, value } in settings {
-        let checked = known(name).map(|spec| checked(spec, value).map(|value| (spec.name, value)));
-        match checked {
-            Some(Ok((name, value))) => changes.push(Change { name, value, reach: Reach::Both }),
-            Some(Err(failure)) => warnings.push(Warning::new(failure.kind, failure.message)),
-            None => {
-                let message = format!("parameter '{name}' is not known to this version and was left out");
-                warnings.push(Warning::new(FailureKind::UnknownParameter, message));
-            }
-        }
-    }
-    (changes, warnings)
-}
-
 /// The parameters of one server: stored values, and what is in force.
 pub struct Parameters {
     file: Option<PathBuf>,
@@ -98,26 +70,26 @@ impl Parameters {
         self.state.lock().memory.sampling()
     }
 
-    /// In force of a parameter that does not steer sampling.
-    pub fn text(&self, name: &'static str) -> String {
-        known(name).map(|spec| self.state.lock().memory.value(spec)).unwrap_or_default()
+    /// The stored value of a parameter.
+    pub fn text(&self, spec: &'static Spec) -> String {
+        self.state.lock().memory.value(spec).to_owned()
     }
 
-    /// The value of a number in force.
-    pub fn number(&self, name: &'static str) -> u32 {
-        self.text(name).parse().unwrap_or_default()
+    /// The stored value of a parameter that is a number.
+    pub fn number(&self, spec: &'static Spec) -> u32 {
+        self.state.lock().memory.number(spec)
     }
 
     /// All parameters by name, as SHOW PARAMETERS lists them.
     pub fn lines(&self) -> Vec<Line> {
         let state = self.state.lock();
-        let line = |spec: &Spec| Line {
+        let line = |spec: &&'static Spec| Line {
             name: spec.name,
             data_type: match spec.kind {
                 ParameterKind::Int(_) => "INT",
                 ParameterKind::Text(_) => "STR",
             },
-            value: state.memory.value(spec),
+            value: state.memory.value(spec).to_owned(),
             info: spec.info,
             default_value: spec.default_value,
         };
@@ -128,7 +100,7 @@ impl Parameters {
     /// and runs under the lock, so that two clients cannot apply in the wrong order.
     pub fn change(
         &self,
-        changes: &[Change],
+        changes: &[(Setting, Reach)],
         apply: impl FnOnce(Sampling) -> Vec<Warning>,
     ) -> Result<Vec<Warning>, Failure> {
         let mut state = self.state.lock();
@@ -138,22 +110,22 @@ impl Parameters {
         }
         *state = next;
         let mut warnings: Vec<_> = state.memory.inconsistency().into_iter().collect();
-        if changes.iter().any(|change| change.reach != Reach::File) {
+        if changes.iter().any(|(_, reach)| *reach != Reach::File) {
             warnings.extend(apply(state.memory.sampling()));
         }
-        let waiting = changes.iter().filter(|change| change.reach == Reach::File);
-        warnings.extend(waiting.map(|change| {
-            let message =
-                format!("{} = {} is stored and takes effect when the server restarts", change.name, change.value);
+        let waiting = changes.iter().filter(|(_, reach)| *reach == Reach::File);
+        warnings.extend(waiting.map(|(setting, _)| {
+            let (name, value) = (setting.spec().name, setting.value());
+            let message = format!("{name} = {value} is stored and takes effect when the server restarts");
             Warning::new(FailureKind::InvalidParameter, message)
         }));
         Ok(warnings)
     }
 
-    fn keep(&self, stored: &StoredParameters, changes: &[Change]) -> Result<(), Failure> {
+    fn keep(&self, stored: &StoredParameters, changes: &[(Setting, Reach)]) -> Result<(), Failure> {
         match &self.file {
             Some(path) => stored::save(path, stored),
-            None if changes.iter().any(|change| change.reach == Reach::File) => Err(Failure::new(
+            None if changes.iter().any(|(_, reach)| *reach == Reach::File) => Err(Failure::new(
                 FailureKind::Unsupported,
                 "SCOPE = SPFILE needs a parameter file, and this server has none",
             )
@@ -164,14 +136,14 @@ impl Parameters {
 }
 
 impl State {
-    fn after(&self, changes: &[Change]) -> State {
+    fn after(&self, changes: &[(Setting, Reach)]) -> State {
         let mut next = self.clone();
-        for change in changes {
-            if change.reach != Reach::File {
-                next.memory.set(change);
+        for (setting, reach) in changes {
+            if *reach != Reach::File {
+                next.memory.set(setting.clone());
             }
-            if change.reach != Reach::Memory {
-                next.on_disk.set(change);
+            if *reach != Reach::Memory {
+                next.on_disk.set(setting.clone());
             }
         }
         // A list is applied as a whole: the pair in between never comes into force.
@@ -189,10 +161,13 @@ mod tests {
 
     const NORMAL: Intervals = Intervals { min: 16, max: 256 };
 
-    fn set(parameters: &Parameters, name: &'static str, value: u32) -> (Intervals, Vec<Warning>) {
+    fn change(spec: &'static Spec, value: u32, reach: Reach) -> (Setting, Reach) {
+        (Setting::new(spec, &value.to_string()).expect("in the range"), reach)
+    }
+
+    fn set(parameters: &Parameters, spec: &'static Spec, value: u32) -> (Intervals, Vec<Warning>) {
         let mut applied = None;
-        let change = Change { name, value: value.to_string(), reach: Reach::Both };
-        let warnings = parameters.change(&[change], |pair| {
+        let warnings = parameters.change(&[change(spec, value, Reach::Both)], |pair| {
             applied = Some(pair.intervals);
             Vec::new()
         });
@@ -200,16 +175,16 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_six_statements() {
+    fn the_six_statements_of_the_example() {
         let parameters = Parameters::load(None, Sampling::DEFAULT).expect("no file");
         let pair = |min, max| Intervals { min, max };
         let steps = [
-            (MIN, 10_000, NORMAL, true),
-            (MAX, 10_000, pair(10_000, 10_000), false),
-            (MIN, 1, pair(1, 10_000), false),
-            (MAX, 1, pair(1, 1), false),
-            (MIN, 16, pair(1, 1), true),
-            (MAX, 256, NORMAL, false),
+            (&MIN, 10_000, NORMAL, true),
+            (&MAX, 10_000, pair(10_000, 10_000), false),
+            (&MIN, 1, pair(1, 10_000), false),
+            (&MAX, 1, pair(1, 1), false),
+            (&MIN, 16, pair(1, 1), true),
+            (&MAX, 256, NORMAL, false),
         ];
         for (name, value, in_force, warned) in steps {
             let (applied, warnings) = set(&parameters, name, value);
@@ -221,8 +196,8 @@ mod tests {
     #[test]
     fn the_warning_names_values_and_pair() {
         let parameters = Parameters::load(None, Sampling::DEFAULT).expect("no file");
-        let (_, warnings) = set(&parameters, MIN, 10_000);
-        for part in ["10000", "256", "16..256", MIN, MAX] {
+        let (_, warnings) = set(&parameters, &MIN, 10_000);
+        for part in ["10000", "256", "16..256", MIN.name, MAX.name] {
             assert!(warnings[0].message.contains(part), "{part} in {}", warnings[0].message);
         }
     }
@@ -232,15 +207,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("parameters.toml");
         let parameters = Parameters::load(Some(path.clone()), Sampling::DEFAULT).expect("fresh");
-        set(&parameters, MIN, 10_000);
-        set(&parameters, DEPTH, 64);
-        set(&parameters, HISTORY_HOURS, 24);
+        set(&parameters, &MIN, 10_000);
+        set(&parameters, &DEPTH, 64);
+        set(&parameters, &HISTORY_HOURS, 24);
         let sampling = Sampling { intervals: Intervals { min: 3, max: 4 }, depth: 20 };
         let again = Parameters::load(Some(path), sampling).expect("loads");
         assert_eq!(again.in_force(), Sampling { intervals: NORMAL, depth: 64 });
-        assert_eq!(again.text(MIN), "10000");
-        assert_eq!(again.number(HISTORY_HOURS), 24);
-        assert_eq!(again.number(HISTORY_INTERVAL), 10);
+        assert_eq!(again.text(&MIN), "10000");
+        assert_eq!(again.number(&HISTORY_HOURS), 24);
+        assert_eq!(again.number(&HISTORY_INTERVAL), 10);
     }
 
     #[test]
@@ -248,10 +223,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("parameters.toml");
         let parameters = Parameters::load(Some(path.clone()), Sampling::DEFAULT).expect("fresh");
-        let change = |name, value: u32, reach| Change { name, value: value.to_string(), reach };
-        parameters.change(&[change(MIN, 5, Reach::Memory)], |_| Vec::new()).expect("memory");
+        parameters.change(&[change(&MIN, 5, Reach::Memory)], |_| Vec::new()).expect("memory");
         assert!(!path.exists());
-        let warnings = parameters.change(&[change(MAX, 99, Reach::File)], |_| panic!("applied")).expect("file");
+        let warnings = parameters.change(&[change(&MAX, 99, Reach::File)], |_| panic!("applied")).expect("file");
         assert!(warnings[0].message.contains("restart"));
         assert_eq!(parameters.in_force().intervals, Intervals { min: 5, max: 256 });
         let again = Parameters::load(Some(path), Sampling::DEFAULT).expect("loads");

@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::connections::Connections;
 use crate::failure::{Failure, FailureKind, Warning};
 use crate::history::ServerHistory;
-use crate::parameters::{self, Change, Parameters, Setting};
+use crate::parameters::{self, Parameters, Reach, Setting};
 use crate::symbols::{Namers, StackNames};
 
 /// How a server is set up.
@@ -108,10 +108,20 @@ impl Server {
         self.cluster.get()
     }
 
-    /// Puts what the cluster has agreed on in force here, and keeps it. Unknown names (of a newer version) are left out
-    /// with a warning.
-    pub fn adopt(&self, settings: &[Setting]) -> Result<Vec<Warning>, Failure> {
-        let (changes, mut warnings) = parameters::adopted(settings);
+    /// Puts names and values that the cluster has agreed on in force here, and keeps them. What this version does not know is left
+    /// out with a warning: a newer server may have set it.
+    pub fn adopt(&self, agreed: &[(&str, &str)]) -> Result<Vec<Warning>, Failure> {
+        let (mut changes, mut warnings) = (Vec::new(), Vec::new());
+        for (name, value) in agreed {
+            match parameters::known(name).map(|spec| Setting::new(spec, value)) {
+                Some(Ok(setting)) => changes.push((setting, Reach::Both)),
+                Some(Err(failure)) => warnings.push(Warning::new(failure.kind, failure.message)),
+                None => {
+                    let message = format!("parameter '{name}' is not known to this version and was left out");
+                    warnings.push(Warning::new(FailureKind::UnknownParameter, message));
+                }
+            }
+        }
         warnings.extend(self.change_parameters(&changes)?);
         Ok(warnings)
     }
@@ -221,7 +231,7 @@ impl Server {
     }
 
     /// ALTER SYSTEM SET after its check.
-    pub fn change_parameters(&self, changes: &[Change]) -> Result<Vec<Warning>, Failure> {
+    pub fn change_parameters(&self, changes: &[(Setting, Reach)]) -> Result<Vec<Warning>, Failure> {
         self.parameters.change(changes, |sampling| self.apply(sampling))
     }
 

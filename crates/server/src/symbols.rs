@@ -91,7 +91,7 @@ pub struct StackNames {
 
 impl StackNames {
     fn rules(&self, parameters: &Parameters) -> Arc<Rules> {
-        let text = parameters.text(APP_FRAME_RULES);
+        let text = parameters.text(&APP_FRAME_RULES);
         let mut rules = self.rules.lock();
         if rules.0 != text {
             // It was checked when it was set.

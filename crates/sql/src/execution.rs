@@ -233,7 +233,7 @@ impl Session {
 
     fn cluster_query(&self, diagnostics: &Diagnostics) -> Option<Arc<ClusterQuery>> {
         let cluster = Arc::clone(self.server().cluster().filter(|_| !self.settings().is_on(CLUSTER_LOCAL))?);
-        let timeout = Duration::from_millis(self.server().parameters().number(CLUSTER_TIMEOUT).into());
+        let timeout = Duration::from_millis(self.server().parameters().number(&CLUSTER_TIMEOUT).into());
         let is_strict = self.settings().is_on(CLUSTER_STRICT);
         Some(Arc::new(ClusterQuery::new(cluster, self.server().address(), timeout, is_strict, diagnostics.clone())))
     }

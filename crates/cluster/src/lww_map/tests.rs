@@ -9,10 +9,6 @@ fn address(number: u8) -> SocketAddr {
     ([127, 0, 0, number], 2882).into()
 }
 
-fn setting(name: &str, value: &str) -> Setting {
-    Setting { name: name.to_owned(), value: value.to_owned() }
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Add(u8, u64, u8),
@@ -44,8 +40,11 @@ fn state() -> impl Strategy<Value = LwwMap> {
                     map.delete(address(server), Version(counter, address(origin)));
                 }
                 Step::Set(name, only, counter, origin, value) => {
-                    let items = [setting(&format!("p{name}"), &value.to_string())];
-                    map.set(&items, only.map(address), Version(counter, address(origin)));
+                    map.set(
+                        &[(&format!("p{name}"), &value.to_string())],
+                        only.map(address),
+                        Version(counter, address(origin)),
+                    );
                     map.drop_void_settings();
                 }
             }
@@ -90,7 +89,7 @@ proptest! {
     fn what_is_set_next_is_what_holds(a in state(), b in state(), millis in 0..16u64) {
         let mut all = merged(&a, &b);
         let version = all.next(address(1), millis);
-        all.set(&[setting("p0", "last")], None, version);
+        all.set(&[("p0", "last")], None, version);
         for server in 1..4 {
             prop_assert_eq!(all.effective(address(server))["p0"].1, "last");
         }
@@ -102,7 +101,7 @@ proptest! {
         let statement = |origin: u8, value: &str| {
             let mut after = start.clone();
             let version = after.next(address(origin), millis);
-            after.set(&[setting("min", value), setting("max", value)], None, version);
+            after.set(&[("min", value), ("max", value)], None, version);
             after
         };
         let all = merged(&statement(first, "1"), &statement(second, "2"));
@@ -122,7 +121,7 @@ fn what_is_for_one_server_is_in_force_there_until_something_later_is_for_all() {
     map.introduce(address(2));
     let mut set = |value: &str, only: Option<u8>| {
         let version = map.next(address(1), 0);
-        map.set(&[setting("p", value)], only.map(address), version);
+        map.set(&[("p", value)], only.map(address), version);
         let value = |server| map.effective(address(server)).get("p").map(|(_, value)| (*value).to_owned());
         (value(1), value(2))
     };
@@ -137,7 +136,7 @@ fn who_comes_back_has_nothing_of_its_own_any_more() {
     let mut map = LwwMap::of(address(1));
     map.introduce(address(2));
     let version = map.next(address(1), 0);
-    map.set(&[setting("p", "two")], Some(address(2)), version);
+    map.set(&[("p", "two")], Some(address(2)), version);
     let before = map.clone();
     let version = map.next(address(1), 0);
     map.delete(address(2), version);
@@ -166,7 +165,8 @@ fn there_is_room_for_so_many() {
     let version = map.next(address(1), 0);
     assert!(map.add(address(9), version), "who was deleted makes room");
     assert_eq!(map.members.len(), MAX_MEMBERS);
-    let items: Vec<_> = (0..=MAX_SETTINGS).map(|number| setting(&format!("p{number}"), "1")).collect();
+    let names: Vec<_> = (0..=MAX_SETTINGS).map(|number| format!("p{number}")).collect();
+    let items: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
     assert!(!map.set(&items, None, version));
     assert!(map.set(&items[1..], None, version));
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use heapql_ledger::Sampling;
 use heapql_registry::{Registry, RegistrySettings};
 use heapql_server::cluster::{Cluster, ServerLine};
-use heapql_server::parameters::Setting;
+use heapql_server::parameters::{Setting, known};
 use heapql_server::{Failure, Server, ServerConfig, Warning};
 use heapql_sql::Engine;
 use tempfile::TempDir;
@@ -122,7 +122,9 @@ impl Host {
     }
 
     fn try_set(&self, items: &[(&str, &str)], only: Option<SocketAddr>) -> Result<Vec<Warning>, Failure> {
-        let setting = |(name, value): &(&str, &str)| Setting { name: (*name).into(), value: (*value).into() };
+        let setting = |(name, value): &(&str, &str)| {
+            Setting::new(known(name).expect("a parameter"), value).expect("in the range")
+        };
         self.wait(self.node().set(items.iter().map(setting).collect(), only))
     }
 

@@ -5,75 +5,59 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use heapql_ledger::{DEFAULT_DEPTH, Intervals, MAX_DEPTH, MIN_DEPTH, Sampling};
+use heapql_ledger::{DEFAULT_DEPTH, Intervals, Sampling};
 use heapql_registry::durable_file;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind, Warning};
-use crate::parameters::Change;
-use crate::parameters::spec::{self, DEPTH, MAX, MIN, Spec};
+use crate::parameters::spec::{self, DEPTH, MAX, MIN, Setting, Spec};
 
-/// The stored values, and the pair that is in force while they are not consistent.
+/// The settings that were made, and the pair of intervals that is in force while min is greater than max.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StoredParameters {
-    pub(super) min: u32,
-    pub(super) max: u32,
-    pub(super) in_force: Intervals,
-    pub(super) depth: u32,
-    /// Parameters that do not steer sampling, once they were set.
-    pub(super) others: BTreeMap<String, String>,
+    /// By the name of the parameter.
+    settings: BTreeMap<&'static str, Setting>,
+    in_force: Intervals,
 }
 
 impl StoredParameters {
     pub(super) fn new(sampling: Sampling) -> StoredParameters {
         let Sampling { intervals, depth } = sampling;
-        StoredParameters {
-            min: intervals.min,
-            max: intervals.max,
-            in_force: intervals,
-            depth: depth as u32,
-            others: BTreeMap::new(),
+        let mut stored = StoredParameters { settings: BTreeMap::new(), in_force: intervals };
+        for (spec, number) in [(&MIN, intervals.min), (&MAX, intervals.max), (&DEPTH, depth as u32)] {
+            // A sampling is within the ranges; beyond them the default holds.
+            Setting::new(spec, &number.to_string()).into_iter().for_each(|setting| stored.set(setting));
         }
+        stored
     }
 
     pub(super) fn sampling(&self) -> Sampling {
-        Sampling { intervals: self.in_force, depth: self.depth as usize }
-    }
-}
-
-impl StoredParameters {
-    pub(super) fn value(&self, spec: &Spec) -> String {
-        match spec.name {
-            DEPTH => self.depth.to_string(),
-            MIN => self.min.to_string(),
-            MAX => self.max.to_string(),
-            name => self.others.get(name).map_or(spec.default_value, String::as_str).to_owned(),
-        }
+        Sampling { intervals: self.in_force, depth: self.number(&DEPTH) as usize }
     }
 
-    /// The value has been checked.
-    pub(super) fn set(&mut self, Change { name, value, .. }: &Change) {
-        let place = match *name {
-            DEPTH => &mut self.depth,
-            MIN => &mut self.min,
-            MAX => &mut self.max,
-            name => {
-                self.others.insert(name.to_owned(), value.clone());
-                return;
-            }
-        };
-        *place = value.parse().unwrap_or(*place);
+    pub(super) fn value(&self, spec: &Spec) -> &str {
+        self.settings.get(spec.name).map_or(spec.default_value, Setting::value)
     }
 
+    pub(super) fn number(&self, spec: &Spec) -> u32 {
+        self.value(spec).parse().unwrap_or_default()
+    }
+
+    pub(super) fn set(&mut self, setting: Setting) {
+        self.settings.insert(setting.spec().name, setting);
+    }
+
+    /// Puts the pair in force if it is consistent.
     pub(super) fn settle(&mut self) {
-        if self.min <= self.max {
-            self.in_force = Intervals { min: self.min, max: self.max };
+        let (min, max) = (self.number(&MIN), self.number(&MAX));
+        if min <= max {
+            self.in_force = Intervals { min, max };
         }
     }
 
     pub(super) fn inconsistency(&self) -> Option<Warning> {
-        (self.min > self.max).then(|| {
-            let StoredParameters { min, max, in_force, .. } = self;
+        let (min, max, in_force) = (self.number(&MIN), self.number(&MAX), self.in_force);
+        (min > max).then(|| {
             let message = format!(
                 "{MIN} = {min} is greater than {MAX} = {max}: the interval in force stays {}..{} until min <= max",
                 in_force.min, in_force.max
@@ -116,26 +100,22 @@ pub(super) fn load(path: &Path) -> Result<Option<StoredParameters>, Failure> {
         Err(error) => return Err(bad(path, &error.to_string())),
     };
     let file: File = toml::from_str(&text).map_err(|error| bad(path, error.message()))?;
-    let values =
-        [file._min_malloc_sample_interval, file._max_malloc_sample_interval, file.in_force.min, file.in_force.max];
-    let (least, most) = (Intervals::LEAST, Intervals::MOST);
-    if let Some(value) = values.iter().find(|value| !(least..=most).contains(*value)) {
-        return Err(bad(path, &format!("{value} is not in [{least}, {most}]")));
-    }
-    let depth = file._malloc_sample_depth;
-    if !(MIN_DEPTH..=MAX_DEPTH).contains(&(depth as usize)) {
-        return Err(bad(path, &format!("{depth} is not in [{MIN_DEPTH}, {MAX_DEPTH}]")));
-    }
-    let [min, max, ..] = values;
-    if file.in_force.min > file.in_force.max {
+    let setting = |spec, value: &str| Setting::new(spec, value).map_err(|failure| bad(path, &failure.message));
+    let Pair { min, max } = file.in_force;
+    if min > max {
         return Err(bad(path, "in_force.min is greater than in_force.max"));
     }
+    setting(&MIN, &min.to_string())?;
+    setting(&MAX, &max.to_string())?;
+    let mut stored = StoredParameters { settings: BTreeMap::new(), in_force: Intervals { min, max } };
+    stored.set(setting(&MIN, &file._min_malloc_sample_interval.to_string())?);
+    stored.set(setting(&MAX, &file._max_malloc_sample_interval.to_string())?);
+    stored.set(setting(&DEPTH, &file._malloc_sample_depth.to_string())?);
     for (name, value) in &file.others {
         let spec = spec::known(name).ok_or_else(|| bad(path, &format!("'{name}' is no parameter")))?;
-        spec::checked(spec, value).map_err(|failure| bad(path, &failure.message))?;
+        stored.set(setting(spec, value)?);
     }
-    let in_force = Intervals { min: file.in_force.min, max: file.in_force.max };
-    Ok(Some(StoredParameters { min, max, in_force, depth, others: file.others }))
+    Ok(Some(stored))
 }
 
 fn bad(path: &Path, why: &str) -> Failure {
@@ -148,12 +128,16 @@ fn bad(path: &Path, why: &str) -> Failure {
 
 /// Whole or not at all: a new file takes the old one's place, and both reach the disk.
 pub(super) fn save(path: &Path, stored: &StoredParameters) -> Result<(), Failure> {
+    let others = stored.settings.values().filter(|setting| {
+        // These have fields of their own.
+        ![MIN.name, MAX.name, DEPTH.name].contains(&setting.spec().name)
+    });
     let file = File {
-        _min_malloc_sample_interval: stored.min,
-        _max_malloc_sample_interval: stored.max,
-        _malloc_sample_depth: stored.depth,
+        _min_malloc_sample_interval: stored.number(&MIN),
+        _max_malloc_sample_interval: stored.number(&MAX),
+        _malloc_sample_depth: stored.number(&DEPTH),
         in_force: Pair { min: stored.in_force.min, max: stored.in_force.max },
-        others: stored.others.clone(),
+        others: others.map(|setting| (setting.spec().name.to_owned(), setting.value().to_owned())).collect(),
     };
     let text = toml::to_string(&file).map_err(|error| cannot(path, &error.to_string()))?;
     let text = format!("# kept by heapql; ALTER SYSTEM SET changes it\n{text}");
@@ -171,13 +155,32 @@ fn cannot(path: &Path, why: &str) -> Failure {
 mod tests {
     use super::*;
 
+    fn example() -> StoredParameters {
+        let mut stored = StoredParameters::new(Sampling { intervals: Intervals { min: 16, max: 256 }, depth: 64 });
+        stored.set(Setting::new(&MIN, "10000").expect("in the range"));
+        stored.set(Setting::new(&spec::HISTORY_HOURS, "12").expect("in the range"));
+        stored
+    }
+
+    /// The bytes are those of the first version that kept parameters other than the sampling's.
+    #[test]
+    fn a_file_of_an_earlier_version_is_read_and_written_alike() {
+        const TEXT: &str = "# kept by heapql; ALTER SYSTEM SET changes it\n_min_malloc_sample_interval = 10000\n\
+            _max_malloc_sample_interval = 256\n_malloc_sample_depth = 64\n\n[in_force]\nmin = 16\nmax = 256\n\n\
+            [others]\n_history_keep_hours = \"12\"\n";
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("parameters.toml");
+        fs::write(&path, TEXT).expect("written");
+        assert_eq!(load(&path).expect("loaded"), Some(example()));
+        save(&path, &example()).expect("saved");
+        assert_eq!(fs::read_to_string(&path).expect("read"), TEXT);
+    }
+
     #[test]
     fn round_trip() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/parameters.toml");
-        let others = BTreeMap::from([(spec::HISTORY_HOURS.to_owned(), "12".to_owned())]);
-        let in_force = Intervals { min: 16, max: 256 };
-        let stored = StoredParameters { min: 10_000, max: 256, in_force, depth: 64, others };
+        let stored = example();
         save(&path, &stored).expect("saved");
         assert_eq!(load(&path).expect("loaded"), Some(stored));
         let left: Vec<_> = fs::read_dir(path.parent().expect("a parent")).expect("listed").collect();

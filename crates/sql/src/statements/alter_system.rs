@@ -9,9 +9,7 @@ use super::Answer;
 use super::Context;
 use crate::text::tokens::Cursor;
 use heapql_server::failure::{Failure, FailureKind};
-use heapql_server::parameters;
-use heapql_server::parameters::Setting;
-use heapql_server::parameters::{Change, Reach, ZONE};
+use heapql_server::parameters::{self, Reach, Setting, ZONE};
 use heapql_server::server::Server;
 use heapql_server::tenant::Tenant;
 
@@ -38,14 +36,13 @@ pub(super) fn run(context: &Context<'_>, cursor: &mut Cursor<'_>) -> Result<Opti
     let (changes, targets): (Vec<_>, Vec<_>) = checked.into_iter().unzip();
     match server.cluster() {
         // What only lasts until the restart, or only begins with it, is this server's own business.
-        Some(cluster) if changes.iter().all(|change| change.reach == Reach::Both) => {
+        Some(cluster) if changes.iter().all(|(_, reach)| *reach == Reach::Both) => {
             let only = targets[0];
             if targets.iter().any(|target| *target != only) {
                 return Err(Failure::new(FailureKind::Unsupported, "one statement sets for one server, or for all")
                     .hint("give every item the same SERVER, or use two statements"));
             }
-            let setting = |change: Change| Setting { name: change.name.to_owned(), value: change.value };
-            let work = cluster.set(changes.into_iter().map(setting).collect(), only);
+            let work = cluster.set(changes.into_iter().map(|(setting, _)| setting).collect(), only);
             Ok(Some(Answer::Later(work, TAG.to_owned())))
         }
         _ => {
@@ -162,14 +159,15 @@ fn scope(cursor: &mut Cursor<'_>) -> Result<Reach, Failure> {
     }
 }
 
-/// The change, and the one server that it is for.
-fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<(Change, Option<SocketAddr>), Failure> {
+/// A setting, how far it reaches, and the one server that it is for.
+type Checked = ((Setting, Reach), Option<SocketAddr>);
+
+fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<Checked, Failure> {
     let spec = parameters::known(&item.name).ok_or_else(|| unknown(&item.name))?;
-    let name = spec.name;
     if tenant != Tenant::Sys || item.tenant.is_some() {
         return Err(Failure::new(
             FailureKind::UnknownParameter,
-            format!("System config unknown: '{name}' belongs to the cluster, not to a tenant"),
+            format!("System config unknown: '{spec}' belongs to the cluster, not to a tenant"),
         )
         .hint("set it as root@sys, without TENANT"));
     }
@@ -177,8 +175,8 @@ fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<(Change, Option
     if let Some(wanted) = &item.zone {
         known_place("zone", wanted, ZONE)?;
     }
-    let value = parameters::checked(spec, &item.value)?;
-    Ok((Change { name, value, reach: item.scope.unwrap_or(Reach::Both) }, only))
+    let setting = Setting::new(spec, &item.value)?;
+    Ok(((setting, item.scope.unwrap_or(Reach::Both)), only))
 }
 
 fn known_server(wanted: &str, server: &Server) -> Result<SocketAddr, Failure> {
@@ -228,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_spellings() {
+    fn the_spellings_of_the_example() {
         assert_eq!(
             parsed("SET _min_malloc_sample_interval=10000"),
             Ok(vec![one("_min_malloc_sample_interval", "10000")])

@@ -145,8 +145,7 @@ async fn a_server_that_is_missing_is_missing_everywhere_and_named() {
         list.lock().push(fixture.address(2));
         if how == "silent" {
             for member in &fixture.members {
-                let setting = Setting { name: "_cluster_timeout".to_owned(), value: "300".to_owned() };
-                member.server().adopt(&[setting]).expect("set");
+                member.server().adopt(&[("_cluster_timeout", "300")]).expect("set");
             }
         }
         assert_eq!(one.all(count).await, [["160", "2"]], "{how}");
