@@ -1,4 +1,4 @@
-//! Names of OceanBase's memory contexts (follow the seed for GLIBC).
+//! Names of OceanBase's memory contexts. That of GLIBC is the example's.
 
 use std::borrow::Cow;
 

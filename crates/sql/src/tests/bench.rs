@@ -20,10 +20,10 @@ async fn a_hundred_thousand_stacks() {
     let client = house.mysql();
     assert_eq!(client.one("select count(*) from __all_virtual_malloc_sample_info").await, "100000");
     let start = Instant::now();
-    let seed = "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC LIMIT 10";
-    assert_eq!(client.rows(seed).await[0][8], "99999");
+    let example = "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' ORDER BY alloc_bytes DESC LIMIT 10";
+    assert_eq!(client.rows(example).await[0][8], "99999");
     let took = start.elapsed();
-    println!("the seed's query at 100,000 stacks: {took:?}");
+    println!("the example at 100,000 stacks: {took:?}");
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
 

@@ -5,7 +5,7 @@ use super::House;
 use heapql_server::FailureKind;
 
 #[tokio::test]
-async fn the_seeds_statements_in_its_order() {
+async fn the_statements_of_the_example_in_their_order() {
     let house = House::new();
     for client in [house.mysql(), house.postgres()] {
         let steps = [

@@ -10,7 +10,7 @@ use super::ledger::Recorded;
 const SMALL: usize = 4 << 20;
 
 #[tokio::test]
-async fn the_seeds_query() {
+async fn the_query_of_the_example() {
     let house = House::new();
     let process = Recorded::new(house.folder.path(), SMALL);
     process.live(&GLIBC, &[0x10, 0x20], 3, 100);
@@ -18,10 +18,10 @@ async fn the_seeds_query() {
     process.live(&LabelId { tenant_id: 1001, ctx_id: 0, text: b"other" }, &[0x30], 1, 9000);
     let freed = process.live(&GLIBC, &[0x40], 1, 7);
     process.free(freed, 7);
-    let seed = "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' \
+    let example = "SELECT * FROM __all_virtual_malloc_sample_info WHERE mod_name='glibc_malloc' \
                 ORDER BY alloc_bytes DESC limit 10";
     for client in [house.mysql(), house.postgres()] {
-        let Answer { headings, rows } = client.ask(seed).await.expect("answers");
+        let Answer { headings, rows } = client.ask(example).await.expect("answers");
         let documented = ["svr_ip", "svr_port", "tenant_id", "ctx_id", "mod_name", "back_trace", "ctx_name"];
         assert_eq!(headings[..7], documented);
         assert_eq!(headings[7..], ["alloc_count", "alloc_bytes"]);
