@@ -20,6 +20,8 @@
 -- column callsite_id bigint: number of the callsite inside that process's ledger; callsites and frames have its stack
 -- column process_count bigint: how many processes have it
 -- column server_count bigint: on how many servers these are
+-- column suspected_at datetime?: since when it is suspected, UTC
+-- column confirmed_at datetime?: when its growth was last seen, UTC
 -- column stack_id varchar(32): which stack it is, wherever it was loaded; leak_verdicts has the callsites with it
 WITH members AS (
   SELECT *,
@@ -51,6 +53,8 @@ leaks AS (
          max(CASE WHEN nth = 1 THEN callsite_id END) AS callsite_id,
          count(DISTINCT concat(svr_ip, ' ', svr_port, ' ', pid, ' ', process_started_at)) AS process_count,
          count(DISTINCT concat(svr_ip, ' ', svr_port)) AS server_count,
+         min(suspected_at) AS suspected_at,
+         max(confirmed_at) AS confirmed_at,
          stack_id
   FROM members
   GROUP BY stack_id, tenant_id, ctx_id, label, state

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::harness::{Client, Launch, Program, Server, eventually, scratch};
+use crate::harness::{Client, Ended, Launch, Program, Server, eventually, scratch};
 
 /// A line of `programs/exact.c`.
 const MALLOC_LINE: &str = "SITE void *by_malloc(";
@@ -292,7 +292,7 @@ fn the_history_outlives_a_server_that_is_killed() {
 /// The demo's promise: within two minutes of its start.
 #[test]
 fn the_demos_leak_is_named_with_function_file_and_line() {
-    let server = Launch::demo().start();
+    let mut server = Launch::demo().start();
     let mut client = server.mysql();
     let none = client.query("SELECT * FROM leak_suspects LIMIT 1");
     assert!(none.rows.is_empty(), "{none:?}");
@@ -312,4 +312,23 @@ fn the_demos_leak_is_named_with_function_file_and_line() {
     assert!(row[1].contains("leak_session at demo_program.rs:"), "{row:?}");
     assert!(row[3].parse::<f64>().is_ok_and(|rate| rate > 0.0), "{row:?}");
     assert_eq!(client.query("SELECT count(*) FROM leak_suspects").number(), 1, "the cache is no leak");
+    // Its names are looked up after it is suspected.
+    let kept = eventually("the suspect to be kept", || {
+        let rows = client.query("SELECT state, app_frame, folded_stack FROM past_suspects").rows;
+        (!rows.is_empty()).then_some(rows)
+    });
+    assert!(kept.len() == 1 && kept[0][0] == "suspected" && kept[0][1] == row[1], "{kept:?}");
+    server.signal(libc::SIGTERM);
+    assert!(server.wait() == Ended::Status(128 + libc::SIGTERM), "the program's own end");
+    let log = server.log();
+    let said: Vec<_> = log.lines().skip_while(|line| !line.starts_with("suspect ")).collect();
+    assert!(said.len() == 2 && said[0].contains(&row[1]), "{log}");
+    assert!(said[1].starts_with("  stack    ") && said[1].contains(&kept[0][2]), "{log}");
+    // Another server has it still.
+    let serve = Launch::serve(server.home());
+    let [before, after] = ["heapql", "data"].map(|dir| server.home().path().join(dir).join("history"));
+    std::fs::rename(before, after).expect("moved");
+    let after = serve.start();
+    let rows = after.mysql().query("SELECT state, app_frame FROM past_suspects").rows;
+    assert_eq!(rows, [["ended".to_owned(), row[1].clone()]]);
 }

@@ -4,6 +4,9 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::SystemTime;
+
+use heapql_server::suspects::SuspectRecord;
 
 use crate::addresses::reachable;
 use crate::service::Service;
@@ -31,6 +34,15 @@ pub(crate) fn serving(service: &Service, root: &Path, is_default: bool) {
     let dir = if is_default { String::new() } else { format!(" --dir {root}") };
     say!("record     eval \"$(heapql env{dir})\"    # and start programs from that shell");
     next();
+}
+
+/// Prints what was suspected of processes that began since `since`: the reason, and the whole stack as a folded line with its live
+/// bytes. Nothing if nothing was.
+pub(crate) fn suspects(records: &[SuspectRecord], since: SystemTime) {
+    for record in records.iter().filter(|record| record.process_started_at() >= since) {
+        say!("suspect    {}  pid {}  {}", record.app_frame, record.pid, record.why);
+        say!("  stack    {} {:.0}", record.folded_stack, record.est_bytes);
+    }
 }
 
 fn clients(service: &Service) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use heapql_cluster::ClusterNode;
 use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::{Registry, RegistrySettings};
+use heapql_server::suspects::SuspectRecord;
 use heapql_server::{Server, ServerConfig};
 use heapql_sql::Engine;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -41,6 +42,8 @@ pub(crate) struct ServiceOptions<'a> {
     pub(crate) initial: Sampling,
     pub(crate) parameter_file: Option<PathBuf>,
     pub(crate) history_folder: Option<PathBuf>,
+    /// Keeps what was suspected. None keeps it in memory only.
+    pub(crate) suspect_folder: Option<PathBuf>,
     /// The file that keeps the members of its cluster. None keeps them in memory only.
     pub(crate) cluster_file: Option<PathBuf>,
 }
@@ -85,6 +88,7 @@ impl Service {
             sql_port,
             parameter_file: options.parameter_file,
             history_folder: options.history_folder,
+            suspect_folder: options.suspect_folder,
             initial: options.initial,
             password,
             error_number: |kind| heapql_wire::codes::code(kind).mysql_errno,
@@ -123,6 +127,20 @@ impl Service {
     /// Records how the program under `run` has ended, for the table `processes`.
     pub(crate) fn set_exit(&self, pid: i32, how: String) {
         self.server.set_exit(pid, how);
+    }
+
+    /// Looks once more at what was recorded, and returns what is suspected. For the end of the program under `run`.
+    pub(crate) async fn last_suspects(&self) -> Vec<SuspectRecord> {
+        let server = Arc::clone(&self.server);
+        // It reads files.
+        let looked = tokio::task::spawn_blocking(move || {
+            server.look_now();
+            server.suspects().records()
+        });
+        let mut suspects = looked.await.unwrap_or_default();
+        suspects.retain(|record| record.cleared_at_us.is_none());
+        suspects.sort_by(|one, other| other.growth.0.total_cmp(&one.growth.0));
+        suspects
     }
 
     pub(crate) fn has_password(&self) -> bool {

@@ -15,6 +15,7 @@ mod modules;
 mod procfs;
 mod retention;
 mod source;
+mod suspicion;
 mod verdict;
 mod verdicts;
 
@@ -38,6 +39,7 @@ pub use history::{
 };
 pub use modules::ModuleMap;
 pub use source::{Callsite, LossCount, Source, SourceState};
+pub use suspicion::{SeenGrowth, Suspicion, SuspicionState};
 pub use verdict::{Judgement, Rate, Timeline, Verdict};
 pub use verdicts::{CallsiteVerdict, Verdicts};
 

@@ -39,10 +39,12 @@ pub struct Verdicts {
 }
 
 impl History {
-    /// Judges the callsites of processes that the history has. `keeps` says which judgements are wanted.
+    /// Judges the callsites of processes that the history has. `revise` has the last word on each, by its process and number, and
+    /// `keeps` says which judgements are wanted.
     pub fn verdicts(
         &self,
         processes: impl IntoIterator<Item = (Arc<Source>, Vec<Callsite>)>,
+        revise: impl Fn(ProcessKey, u64, Judgement) -> Judgement,
         keeps: impl Fn(&Judgement) -> bool,
     ) -> Verdicts {
         let (tracks, snapshots) = self.tracks();
@@ -60,7 +62,7 @@ impl History {
                 let Some(points) = track.points(callsite.callsite_id) else {
                     continue;
                 };
-                let judgement = timeline.judge(points);
+                let judgement = revise(track.process, callsite.callsite_id, timeline.judge(points));
                 *verdicts.counts.entry(judgement.verdict).or_default() += 1;
                 if keeps(&judgement) {
                     let last_bytes = points.last().map_or(callsite.counters.est_bytes.value, |point| point.est_bytes);

@@ -1,6 +1,6 @@
 //! The server's history: snapshots when they are due, marks, and the files that keep both across a restart.
 //!
-//! What is kept and what is dropped is `heapql_registry::History`'s to decide; the files' format is in `files`. Called by
+//! Which of it is suspected is `suspects`'. What is kept and what is dropped is `heapql_registry::History`'s to decide; the files' format is in `files`. Called by
 //! `Server::tick` once a second, and by the tables and functions that read it.
 
 mod files;
@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use crate::failure::{Failure, FailureKind};
 use crate::parameters;
 use crate::parameters::Parameters;
+use crate::suspects::Suspects;
+use crate::symbols::StackNames;
 use files::Files;
 
 /// The longest name of a mark, in bytes.
@@ -24,6 +26,7 @@ const MAX_NAME: usize = 64;
 pub struct ServerHistory {
     history: History,
     files: Option<Files>,
+    suspects: Suspects,
     /// Held while a snapshot is taken, so that files are written in the order of the snapshots.
     due_at: Mutex<Option<Instant>>,
 }
@@ -36,9 +39,13 @@ fn uneven(every: Duration) -> Duration {
 
 impl ServerHistory {
     /// With what the folder has of sources that are still there.
-    pub fn open(folder: Option<PathBuf>, registry: &Registry) -> ServerHistory {
-        let recorded =
-            ServerHistory { history: History::default(), files: folder.map(Files::new), due_at: Mutex::new(None) };
+    pub fn open(folder: Option<PathBuf>, suspect_folder: Option<PathBuf>, registry: &Registry) -> ServerHistory {
+        let recorded = ServerHistory {
+            history: History::default(),
+            files: folder.map(Files::new),
+            suspects: Suspects::open(suspect_folder),
+            due_at: Mutex::new(None),
+        };
         if let Some(files) = &recorded.files {
             recorded.history.restore(files.load(), &registry.sources());
         }
@@ -50,8 +57,13 @@ impl ServerHistory {
         &self.history
     }
 
-    /// Takes a snapshot if one is due.
-    pub fn tick(&self, registry: &Registry, parameters: &Parameters) {
+    /// What was suspected.
+    pub fn suspects(&self) -> &Suspects {
+        &self.suspects
+    }
+
+    /// Takes a snapshot if one is due, and looks at its suspects.
+    pub fn tick(&self, registry: &Registry, parameters: &Parameters, names: &StackNames) {
         let tiers = tiers(parameters);
         let mut due_at = self.due_at.lock();
         if due_at.is_some_and(|at| Instant::now() < at) {
@@ -59,8 +71,20 @@ impl ServerHistory {
             return;
         }
         *due_at = Some(Instant::now() + uneven(tiers.every()));
-        self.history.take(&registry.sources(), SystemTime::now(), &tiers);
+        self.take(registry, parameters, names);
+    }
+
+    /// Takes a snapshot, due or not, and looks at its suspects.
+    pub fn look_now(&self, registry: &Registry, parameters: &Parameters, names: &StackNames) {
+        let _held = self.due_at.lock();
+        self.take(registry, parameters, names);
+    }
+
+    fn take(&self, registry: &Registry, parameters: &Parameters, names: &StackNames) {
+        let (sources, now) = (registry.sources(), SystemTime::now());
+        self.history.take(&sources, now, &tiers(parameters));
         self.write();
+        self.suspects.look(&self.history, &sources, || names.namers(parameters), now);
     }
 
     /// Takes a snapshot now and gives it a name of 1 to 64 bytes.
@@ -99,6 +123,7 @@ impl ServerHistory {
     pub fn usage(&self) -> Vec<Usage> {
         let mut rows = self.history.usage();
         rows.extend(self.files.iter().flat_map(Files::usage));
+        rows.extend(self.suspects.usage());
         rows
     }
 

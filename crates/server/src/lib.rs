@@ -18,6 +18,7 @@ pub mod history;
 pub mod like;
 pub mod parameters;
 pub mod server;
+pub mod suspects;
 pub mod symbols;
 pub mod tenant;
 pub mod version;

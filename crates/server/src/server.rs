@@ -14,6 +14,7 @@ use crate::connections::Connections;
 use crate::failure::{Failure, FailureKind, Warning};
 use crate::history::ServerHistory;
 use crate::parameters::{self, Parameters, Reach, Setting};
+use crate::suspects::Suspects;
 use crate::symbols::{Namers, StackNames};
 
 /// How a server is set up.
@@ -30,6 +31,8 @@ pub struct ServerConfig {
     pub parameter_file: Option<PathBuf>,
     /// Keeps snapshots and marks across restarts; `None` = memory only.
     pub history_folder: Option<PathBuf>,
+    /// Keeps what was suspected, also of processes that are gone; `None` = memory only.
+    pub suspect_folder: Option<PathBuf>,
     /// Until ALTER SYSTEM SET says otherwise; a parameter file wins.
     pub initial: Sampling,
     /// Password of root@sys; `None` = none.
@@ -67,7 +70,7 @@ impl Server {
         let server = Server {
             parameters: Parameters::load(config.parameter_file, config.initial)?,
             names: StackNames::default(),
-            recorded: ServerHistory::open(config.history_folder, &config.registry),
+            recorded: ServerHistory::open(config.history_folder, config.suspect_folder, &config.registry),
             connections: Arc::new(Connections::default()),
             registry: config.registry,
             svr_ip: config.svr_ip,
@@ -94,7 +97,7 @@ impl Server {
     /// due. Reads files.
     pub fn tick(&self) {
         self.registry.sources();
-        self.recorded.tick(&self.registry, &self.parameters);
+        self.recorded.tick(&self.registry, &self.parameters, &self.names);
         self.names.close_idle();
     }
 
@@ -175,6 +178,16 @@ impl Server {
     /// The kept snapshots and marks.
     pub fn history(&self) -> &History {
         self.recorded.history()
+    }
+
+    /// What was suspected, since when, and why no longer.
+    pub fn suspects(&self) -> &Suspects {
+        self.recorded.suspects()
+    }
+
+    /// Takes a snapshot now and looks at its suspects, as when the recorded program has ended. Reads files.
+    pub fn look_now(&self) {
+        self.recorded.look_now(&self.registry, &self.parameters, &self.names);
     }
 
     /// The namers of one statement.

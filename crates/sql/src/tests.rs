@@ -109,6 +109,7 @@ fn server_at(
         sql_port: 2881,
         parameter_file,
         history_folder,
+        suspect_folder: None,
         initial: Sampling::DEFAULT,
         password: None,
         error_number: |kind| if kind == FailureKind::InvalidParameter { 4147 } else { 1105 },

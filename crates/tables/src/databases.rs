@@ -10,8 +10,8 @@ use heapql_server::database::{HEAPQL, INFORMATION_SCHEMA, OCEANBASE, POSTGRES_IN
 use crate::heapql_columns::HeapqlColumns;
 use crate::table::SystemTable;
 use crate::{
-    callsites, frames, history, leak_verdicts, malloc_sample_info, parameter_stat, process_memory, processes,
-    self_usage, servers, snapshots, view,
+    callsites, frames, history, leak_verdicts, malloc_sample_info, parameter_stat, past_suspects, process_memory,
+    processes, self_usage, servers, snapshots, view,
 };
 
 type Tables = BTreeMap<&'static str, Arc<dyn SystemTable>>;
@@ -38,6 +38,7 @@ static DATABASES: LazyLock<[(&'static str, Tables); 4]> = LazyLock::new(|| {
                 Arc::new(history::History),
                 Arc::new(frames::Frames),
                 Arc::new(leak_verdicts::LeakVerdicts),
+                Arc::new(past_suspects::PastSuspects),
                 Arc::new(process_memory::ProcessMemory),
                 Arc::new(servers::Servers),
             ])),

@@ -1,7 +1,9 @@
 //! `heapql.leak_verdicts`: every callsite with what its history says of it, suspects first. The view `leak_suspects` is made of
 //! these, one row for the callsites of one leak. The registry judges (`History::verdicts`).
 
-use heapql_registry::{CallsiteVerdict, Judgement, Source, Verdicts};
+use std::time::SystemTime;
+
+use heapql_registry::{CallsiteVerdict, Judgement, ProcessKey, Source, Verdicts};
 use heapql_server::Warning;
 
 use crate::column::Unit;
@@ -20,6 +22,8 @@ pub(crate) struct Row {
     verdict: CallsiteVerdict,
     app_frame: String,
     stack_id: String,
+    /// Since when it is suspected, and when its growth was last seen.
+    standing: Option<(SystemTime, SystemTime)>,
 }
 
 const PID: Column = Column::int("pid", "process that allocated", |row| row.verdict.source.pid().into()).pushed();
@@ -97,6 +101,12 @@ impl TypedTable for LeakVerdicts {
         }),
         CALLSITE_ID,
         STACK_ID,
+        Column::time_or_null("suspected_at", "since when it is suspected, UTC", |row| {
+            row.standing.map(|(since, _)| since)
+        }),
+        Column::time_or_null("confirmed_at", "when its growth was last seen, UTC", |row| {
+            row.standing.map(|(_, last)| last)
+        }),
     ];
 
     const IS_SLOW: bool = true;
@@ -149,11 +159,16 @@ fn rows(reading: &Reading<Row>) -> Vec<Row> {
         });
     }
     let is_kept = |judgement: &Judgement| reading.may_be(&IS_SUSPECT, judgement.is_suspect);
-    let verdicts = visible.server().history().verdicts(processes, is_kept);
+    let suspects = visible.server().suspects();
+    let revise = |process, callsite_id, judgement| suspects.revise(process, callsite_id, judgement);
+    let verdicts = visible.server().history().verdicts(processes, revise, is_kept);
     if verdicts.callsites.is_empty() {
         reading.warn(Warning::note(nothing(&verdicts)));
     }
-    let row = |verdict| Row { verdict, app_frame: String::new(), stack_id: String::new() };
+    let row = |verdict: CallsiteVerdict| {
+        let standing = suspects.standing(ProcessKey::of(&verdict.source), verdict.callsite.callsite_id);
+        Row { verdict, app_frame: String::new(), stack_id: String::new(), standing }
+    };
     verdicts.callsites.into_iter().map(row).collect()
 }
 

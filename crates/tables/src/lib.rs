@@ -23,6 +23,7 @@ mod leak_verdicts;
 pub mod listing;
 mod malloc_sample_info;
 mod parameter_stat;
+mod past_suspects;
 mod process_memory;
 mod processes;
 pub mod provider;

@@ -37,6 +37,11 @@ impl Visible {
         self.tenant.sees(source.tenant_id())
     }
 
+    /// Whether rows of a tenant are visible.
+    pub(crate) fn sees(&self, tenant_id: i64) -> bool {
+        self.tenant.sees(tenant_id)
+    }
+
     /// The tenant's callsites of every readable process that is wanted, each read now.
     pub(crate) fn callsites(
         &self,

@@ -45,7 +45,10 @@ impl Launch {
 
     /// `heapql demo`
     pub(crate) fn demo() -> Launch {
-        Launch::new("demo", Arc::new(scratch()))
+        let home = Arc::new(scratch());
+        // Its suspects are kept there.
+        let state = home.path().to_owned();
+        Launch::new("demo", home).env("XDG_STATE_HOME", state)
     }
 
     /// `heapql serve` over `home`, which other servers may share.

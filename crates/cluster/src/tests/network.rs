@@ -84,6 +84,7 @@ impl Host {
             sql_port: SQL_PORT,
             parameter_file: Some(self.folder.path().join("parameters.toml")),
             history_folder: None,
+            suspect_folder: None,
             initial: Sampling::DEFAULT,
             password: None,
             error_number: |_| 1105,

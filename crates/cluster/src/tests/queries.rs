@@ -164,6 +164,7 @@ fn server(folder: &std::path::Path, svr_ip: &str, svr_port: u16) -> Arc<Engine> 
         sql_port: 2881,
         parameter_file: None,
         history_folder: None,
+        suspect_folder: None,
         initial: Sampling::DEFAULT,
         password: None,
         error_number: |_| 1105,

@@ -12,6 +12,7 @@ use tokio::io::{DuplexStream, duplex};
 
 use crate::error::Error;
 use crate::intervals;
+use crate::paths;
 use crate::service;
 
 /// Capacity of the pipe: the size of the output that the server sends at once.
@@ -33,6 +34,7 @@ impl EmbeddedServer {
             sql_port: 0,
             parameter_file: None,
             history_folder: None,
+            suspect_folder: paths::suspect_folder(),
             password: None,
             error_number: |kind| heapql_wire::codes::code(kind).mysql_errno,
         })?;

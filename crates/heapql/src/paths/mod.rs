@@ -102,6 +102,21 @@ fn cannot_use(dir: &Path, why: &str) -> Error {
         .hint(format!("name another directory with {VARIABLE}"))
 }
 
+/// The state directory of the user's servers, where no other is named. None if neither XDG_STATE_HOME nor HOME is set.
+pub(crate) fn state_dir() -> Option<PathBuf> {
+    user_dir("XDG_STATE_HOME", ".local/state")
+}
+
+/// The directory of past suspects under a state directory.
+pub(crate) fn suspects_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("history").join("suspects")
+}
+
+/// The directory of past suspects of servers that name no state directory.
+pub(crate) fn suspect_folder() -> Option<PathBuf> {
+    state_dir().as_deref().map(suspects_in)
+}
+
 /// Returns `$VARIABLE/heapql`, else `~/REST/heapql`, by the XDG base directory specification.
 pub(crate) fn user_dir(variable: &str, rest: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());

@@ -18,7 +18,7 @@ pub(super) struct PromptHistory(Option<PathBuf>);
 
 impl PromptHistory {
     pub(super) fn open(editor: &mut Editor<NameCompleter, FileHistory>) -> PromptHistory {
-        let Some(dir) = paths::user_dir("XDG_STATE_HOME", ".local/state") else { return PromptHistory(None) };
+        let Some(dir) = paths::state_dir() else { return PromptHistory(None) };
         if let Err(error) = paths::private(&dir) {
             say!("note: what you type is not remembered: {error}");
             return PromptHistory(None);

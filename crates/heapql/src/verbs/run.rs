@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use heapql_ledger::{Intervals, Sampling};
 use heapql_registry::RegistrySettings;
@@ -81,6 +81,7 @@ impl Recording {
             initial: Sampling { intervals: self.intervals, ..Sampling::DEFAULT },
             parameter_file: None,
             history_folder: None,
+            suspect_folder: own_suspect_folder(),
             cluster_file: None,
         })
         .await?;
@@ -96,12 +97,17 @@ impl Recording {
         let failed = |what: &str, error: io::Error| Error::new(format!("cannot {what}: {error}"));
         let not_caught = |error| failed("catch signals", error);
         let mut signals = Signals::catch(&signals::FORWARDED).map_err(not_caught)?;
+        let begun = SystemTime::now();
         let (mut child, is_recorded) = launch.start()?;
         signals.catch_ignored().map_err(not_caught)?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         self.announce(service, &child, is_recorded);
         let ended = launch::wait(&mut child, &mut signals).await;
         let ended = ended.map_err(|error| failed(&format!("wait for '{}'", self.title), error))?;
+        if !self.quiet {
+            let own: Vec<_> = service.last_suspects().await;
+            banner::suspects(&own, begun);
+        }
         if self.keep {
             pid.into_iter().for_each(|pid| service.set_exit(pid, launch::describe_end(ended)));
             self.announce_end(ended);
@@ -126,6 +132,19 @@ impl Recording {
                 launch::describe_end(ended)
             );
             say!("stop       Ctrl-C, or kill {}", std::process::id());
+        }
+    }
+}
+
+/// Where suspects of this run are kept, for the next server. None if that directory is no safe place.
+fn own_suspect_folder() -> Option<PathBuf> {
+    let state_dir = paths::state_dir()?;
+    // It is created with the first suspect.
+    match if state_dir.exists() { paths::private(&state_dir) } else { Ok(()) } {
+        Ok(()) => Some(paths::suspects_in(&state_dir)),
+        Err(error) => {
+            tracing::info!("suspects are kept in memory only: {error}");
+            None
         }
     }
 }

@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
         initial: Sampling::DEFAULT,
         parameter_file: Some(data_dir.join(PARAMETER_FILE)),
         history_folder: Some(data_dir.join(HISTORY_FOLDER)),
+        suspect_folder: Some(paths::suspects_in(&data_dir)),
         cluster_file: Some(data_dir.join(CLUSTER_FILE)),
     };
     service::runtime()?.block_on(async {
@@ -57,7 +58,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Error> {
 }
 
 fn default_data_dir() -> Result<PathBuf, Error> {
-    paths::user_dir("XDG_STATE_HOME", ".local/state").ok_or_else(|| {
+    paths::state_dir().ok_or_else(|| {
         Error::new("there is no place to keep parameters: neither XDG_STATE_HOME nor HOME is set")
             .hint("name a directory with --data-dir")
     })

@@ -47,7 +47,7 @@ async fn settings() {
     assert_eq!(rows[0][..4], ["oceanbase", "oceanbase", "root", "root"]);
     assert_eq!(client.ask(row).await.expect("answers").headings[0], "current_database");
     assert!(client.one("select version()").await.starts_with("PostgreSQL 15"));
-    assert_eq!(client.one("select count(*) from information_schema.tables").await, "23");
+    assert_eq!(client.one("select count(*) from information_schema.tables").await, "24");
 }
 
 #[tokio::test]
@@ -146,6 +146,7 @@ ORDER BY 1,2;"#;
             "live_by_label",
             "live_by_module",
             "live_by_process",
+            "past_suspects",
             "process_memory",
             "processes",
             "self_usage",
