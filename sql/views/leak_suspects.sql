@@ -1,4 +1,4 @@
--- Leaks, the worst first, with the reason: one for a stack and label, over all processes and servers that have it.
+-- Leaks, the worst first, with the reason: one row for a leak, over all its callsites, processes and servers.
 -- members svr_ip, svr_port, pid, callsite_id, label: a condition on these says whose callsites are looked at
 -- column svr_ip varchar(46): address of the server where it grows most
 -- column svr_port bigint: cluster port of that server; its MySQL port if it has none
@@ -23,10 +23,13 @@
 -- column suspected_at datetime?: since when it is suspected, UTC
 -- column confirmed_at datetime?: when its growth was last seen, UTC
 -- column stack_id varchar(32): which stack it is, wherever it was loaded; leak_verdicts has the callsites with it
+-- column leak_id varchar(32): which leak it is; leak_verdicts has its callsites
+-- column leak_level varchar(16): callsite, or what its callsites share: stack (innermost frames), caller (outermost frames), label, process
+-- column callsite_count bigint: how many callsites of these processes it has
 WITH members AS (
   SELECT *,
          row_number() OVER (
-           PARTITION BY stack_id, tenant_id, ctx_id, label, state
+           PARTITION BY leak_id, tenant_id, ctx_id, label, state
            ORDER BY greatest(est_growth_per_minute - est_growth_error, est_growth_per_minute / 10) DESC,
                     est_bytes DESC, svr_ip, svr_port, pid, callsite_id
          ) AS nth
@@ -55,15 +58,18 @@ leaks AS (
          count(DISTINCT concat(svr_ip, ' ', svr_port)) AS server_count,
          min(suspected_at) AS suspected_at,
          max(confirmed_at) AS confirmed_at,
-         stack_id
+         max(CASE WHEN nth = 1 THEN stack_id END) AS stack_id,
+         leak_id,
+         max(CASE WHEN nth = 1 THEN leak_level END) AS leak_level,
+         count(*) AS callsite_count
   FROM members
-  GROUP BY stack_id, tenant_id, ctx_id, label, state
+  GROUP BY leak_id, tenant_id, ctx_id, label, state
 )
 SELECT *,
        row_number() OVER (
          ORDER BY state = 'alive' DESC,
                   greatest(est_growth_per_minute - est_growth_error, est_growth_per_minute / 10) DESC,
-                  est_bytes DESC, stack_id
+                  est_bytes DESC, leak_id
        ) AS rank
 FROM leaks
 ORDER BY rank

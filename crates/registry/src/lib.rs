@@ -41,7 +41,7 @@ pub use modules::ModuleMap;
 pub use source::{Callsite, LossCount, Source, SourceState};
 pub use suspicion::{SeenGrowth, Suspicion, SuspicionState};
 pub use verdict::{Judgement, Rate, Timeline, Verdict};
-pub use verdicts::{CallsiteVerdict, Verdicts};
+pub use verdicts::{CallsiteVerdict, LeakLevel, LeakPlace, LeakVerdict, Verdicts};
 
 /// Name of the file from which a process that starts takes its intervals and depth, such as "16 256 32".
 pub const INTERVALS_FILE: &str = "intervals";

@@ -14,6 +14,8 @@ mod window;
 
 use reason::{Evidence, NoGrowth};
 use series::Series;
+#[cfg(test)]
+pub(crate) use timeline::Look;
 pub use timeline::Timeline;
 
 use crate::history::Point;

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use heapql_registry::{
-    Callsite, CallsiteVerdict, History, Judgement, ProcessKey, Source, SourceState, Suspicion, SuspicionState, Usage,
+    Callsite, CallsiteVerdict, History, Judgement, LeakLevel, LeakPlace, LeakVerdict, ProcessKey, Source, SourceState,
+    Suspicion, SuspicionState, Usage, Verdict,
 };
 use parking_lot::Mutex;
 
@@ -34,7 +35,7 @@ pub struct Suspects {
 
 #[derive(Default)]
 struct State {
-    /// By process and callsite.
+    /// By process and number of the leak.
     suspicions: HashMap<(ProcessKey, u64), Suspicion>,
     processes: BTreeMap<ProcessKey, ProcessRecords>,
     /// Dead processes that have been looked at after their end.
@@ -56,7 +57,7 @@ impl Suspects {
         let mut state = State::default();
         for (process, records) in files.iter().flat_map(Files::load) {
             for record in records.iter().filter(|record| record.is_open()) {
-                state.suspicions.insert((process, record.callsite_id), record.suspicion());
+                state.suspicions.insert((process, record.leak_id), record.suspicion());
             }
             let written_at = Some(SystemTime::now());
             state.processes.insert(process, ProcessRecords { records, written_at, is_changed: false });
@@ -86,11 +87,13 @@ impl Suspects {
         }
         let ended: Vec<_> = looked.iter().filter(|(source, _)| source.state() == SourceState::Dead).collect();
         let ended: Vec<ProcessKey> = ended.into_iter().map(|(source, _)| ProcessKey::of(source)).collect();
-        let verdicts = history.verdicts(looked, |_, _, judgement| judgement, |_| true);
+        let verdicts =
+            history.verdicts(looked, |process, leak_id, judgement| self.revise(process, leak_id, judgement), |_| true);
+        let suspects: Vec<LeakVerdict> = verdicts.callsites.iter().map(alone).chain(verdicts.leaks).collect();
         let mut new = Vec::new();
         let mut state = self.state.lock();
-        for verdict in &verdicts.callsites {
-            state.look(verdict, now, &mut new);
+        for suspect in &suspects {
+            state.look(suspect, now, &mut new);
         }
         state.finished.extend(ended);
         let there = sources.iter().map(|source| ProcessKey::of(source)).collect();
@@ -107,19 +110,19 @@ impl Suspects {
         self.write(now);
     }
 
-    /// What is to be said of a callsite of which one look says `judgement`.
-    pub fn revise(&self, process: ProcessKey, callsite_id: u64, judgement: Judgement) -> Judgement {
+    /// What is to be said of a leak of which one look says `judgement`.
+    pub fn revise(&self, process: ProcessKey, leak_id: u64, judgement: Judgement) -> Judgement {
         let state = self.state.lock();
-        match state.suspicions.get(&(process, callsite_id)) {
+        match state.suspicions.get(&(process, leak_id)) {
             Some(suspicion) => suspicion.revise(judgement, SystemTime::now()),
             None => judgement,
         }
     }
 
-    /// Since when a callsite is suspected, and when its growth was last seen.
-    pub fn standing(&self, process: ProcessKey, callsite_id: u64) -> Option<(SystemTime, SystemTime)> {
+    /// Since when a leak is suspected, and when its growth was last seen.
+    pub fn standing(&self, process: ProcessKey, leak_id: u64) -> Option<(SystemTime, SystemTime)> {
         let state = self.state.lock();
-        let suspicion = state.suspicions.get(&(process, callsite_id))?;
+        let suspicion = state.suspicions.get(&(process, leak_id))?;
         let SuspicionState::Suspected(since) = suspicion.state() else { return None };
         Some((*since, suspicion.seen()?.at))
     }
@@ -169,27 +172,42 @@ impl Suspects {
     }
 }
 
+/// A callsite as a leak of its own. One that belongs to a larger leak is none.
+fn alone(verdict: &CallsiteVerdict) -> LeakVerdict {
+    let callsite = &verdict.callsite;
+    let mut seen = verdict.seen.clone();
+    if verdict.place.level != LeakLevel::Callsite {
+        seen.is_suspect = false;
+        seen.verdict = Verdict::Steady;
+        "it is part of a larger leak".clone_into(&mut seen.why);
+    }
+    let frames = 0..callsite.stack.len();
+    let place = LeakPlace { leak_id: callsite.callsite_id, level: LeakLevel::Callsite, frames };
+    LeakVerdict {
+        source: Arc::clone(&verdict.source),
+        largest: callsite.clone(),
+        place,
+        seen,
+        est_bytes: callsite.counters.est_bytes,
+    }
+}
+
 impl State {
-    fn look<'a>(
-        &mut self,
-        verdict: &'a CallsiteVerdict,
-        now: SystemTime,
-        new: &mut Vec<(&'a CallsiteVerdict, SystemTime)>,
-    ) {
+    fn look<'a>(&mut self, verdict: &'a LeakVerdict, now: SystemTime, new: &mut Vec<(&'a LeakVerdict, SystemTime)>) {
         let process = ProcessKey::of(&verdict.source);
-        let key = (process, verdict.callsite.callsite_id);
-        if !verdict.judgement.is_suspect && !self.suspicions.contains_key(&key) {
+        let key = (process, verdict.place.leak_id);
+        if !verdict.seen.is_suspect && !self.suspicions.contains_key(&key) {
             return;
         }
         let suspicion = self.suspicions.entry(key).or_default();
         let was_suspected = suspicion.is_suspected();
-        suspicion.look(now, &verdict.judgement, verdict.callsite.counters.est_bytes.value);
+        suspicion.look(now, &verdict.seen, verdict.est_bytes.value);
         match suspicion.state() {
             SuspicionState::Suspected(since) if !was_suspected => new.push((verdict, *since)),
             SuspicionState::Unsuspected => {}
             _ => {
                 let Some(kept) = self.processes.get_mut(&process) else { return };
-                let of_callsite = kept.records.iter_mut().filter(|record| record.callsite_id == key.1);
+                let of_callsite = kept.records.iter_mut().filter(|record| record.leak_id == key.1);
                 if let Some(record) = of_callsite.max_by_key(|record| record.suspected_at())
                     && record.is_open()
                 {

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use heapql_registry::{CallsiteVerdict, Judgement, ProcessKey, Source, Verdicts};
+use heapql_registry::{CallsiteVerdict, Judgement, LeakLevel, ProcessKey, Source, Verdicts};
 use heapql_server::Warning;
 
 use crate::column::Unit;
@@ -22,6 +22,7 @@ pub(crate) struct Row {
     verdict: CallsiteVerdict,
     app_frame: String,
     stack_id: String,
+    leak_id: String,
     /// Since when it is suspected, and when its growth was last seen.
     standing: Option<(SystemTime, SystemTime)>,
 }
@@ -43,6 +44,13 @@ const APP_FRAME: Column = Column::text(
     |row| &row.app_frame,
 );
 const STACK_ID: Column = Column::text("stack_id", stack_id::MYSQL_TYPE, stack_id::COMMENT, |row| &row.stack_id);
+
+const LEAK_ID: Column = Column::text(
+    "leak_id",
+    stack_id::MYSQL_TYPE,
+    "the same for callsites that are one leak; stack_id if it is one callsite",
+    |row| &row.leak_id,
+);
 
 impl TypedTable for LeakVerdicts {
     type Row = Row;
@@ -101,6 +109,13 @@ impl TypedTable for LeakVerdicts {
         }),
         CALLSITE_ID,
         STACK_ID,
+        LEAK_ID,
+        Column::text(
+            "leak_level",
+            "varchar(16)",
+            "callsite, or what the callsites of the leak share: stack (innermost frames), caller (outermost frames), label, process",
+            |row| row.verdict.place.level.name(),
+        ),
         Column::time_or_null("suspected_at", "since when it is suspected, UTC", |row| {
             row.standing.map(|(since, _)| since)
         }),
@@ -126,19 +141,30 @@ impl TypedTable for LeakVerdicts {
     }
 
     fn completion(&self, reading: &Reading<Row>) -> Option<Completion<Row>> {
-        let (is_named, is_identified) = (reading.asks(&APP_FRAME), reading.asks(&STACK_ID));
+        let (is_named, is_identified) = (reading.asks(&APP_FRAME), reading.asks(&STACK_ID) || reading.asks(&LEAK_ID));
         let (mut namers, mut stack_ids) = (reading.namers(), reading.stack_ids());
         let complete = move |row: &mut Row| {
             if is_named {
                 let namer = namers.of(&row.verdict.source);
-                row.app_frame =
-                    namer.app_frame_text(&row.verdict.callsite.stack, row.verdict.callsite.module_generation);
+                row.app_frame = namer.app_frame_text(shared(&row.verdict), row.verdict.callsite.module_generation);
             }
             if is_identified {
                 row.stack_id = stack_ids.of(&row.verdict.source, &row.verdict.callsite);
+                row.leak_id = match row.verdict.place.level {
+                    LeakLevel::Callsite => row.stack_id.clone(),
+                    _ => stack_ids.of_leak(&row.verdict, shared(&row.verdict)),
+                };
             }
         };
         (is_named || is_identified).then(|| each(complete))
+    }
+}
+
+/// The frames in which the stacks of a leak meet, by which it is named.
+fn shared(verdict: &CallsiteVerdict) -> &[u64] {
+    match verdict.place.level {
+        LeakLevel::Label | LeakLevel::Process => &verdict.callsite.stack,
+        _ => verdict.callsite.stack.get(verdict.place.frames.clone()).unwrap_or_default(),
     }
 }
 
@@ -151,23 +177,21 @@ fn rows(reading: &Reading<Row>) -> Vec<Row> {
     // The server's own history grows until it is full; a query that wants it names its pid.
     let is_pid_given = reading.has_condition(&PID);
     let is_wanted = |source: &Source| reading.may_pass(&PID, source.pid().into()) && (is_pid_given || !source.is_own());
-    let mut processes = visible.callsites(is_wanted, |_| true);
-    for (_, callsites) in &mut processes {
-        callsites.retain(|callsite| {
-            reading.may_pass(&CALLSITE_ID, callsite.callsite_id.cast_signed())
-                && reading.may_read(&LABEL, &callsite.label)
-        });
-    }
+    // All of a process: callsites are judged together, whichever are asked for.
+    let processes = visible.callsites(is_wanted, |_| true);
     let is_kept = |judgement: &Judgement| reading.may_be(&IS_SUSPECT, judgement.is_suspect);
     let suspects = visible.server().suspects();
     let revise = |process, callsite_id, judgement| suspects.revise(process, callsite_id, judgement);
-    let verdicts = visible.server().history().verdicts(processes, revise, is_kept);
+    let mut verdicts = visible.server().history().verdicts(processes, revise, is_kept);
+    verdicts.callsites.retain(|CallsiteVerdict { callsite, .. }| {
+        reading.may_pass(&CALLSITE_ID, callsite.callsite_id.cast_signed()) && reading.may_read(&LABEL, &callsite.label)
+    });
     if verdicts.callsites.is_empty() {
         reading.warn(Warning::note(nothing(&verdicts)));
     }
     let row = |verdict: CallsiteVerdict| {
-        let standing = suspects.standing(ProcessKey::of(&verdict.source), verdict.callsite.callsite_id);
-        Row { verdict, app_frame: String::new(), stack_id: String::new(), standing }
+        let standing = suspects.standing(ProcessKey::of(&verdict.source), verdict.place.leak_id);
+        Row { verdict, app_frame: String::new(), stack_id: String::new(), leak_id: String::new(), standing }
     };
     verdicts.callsites.into_iter().map(row).collect()
 }

@@ -62,9 +62,15 @@ impl TypedTable for PastSuspects {
         Column::text("command", "varchar(4096)", "command line of the process", |row| &row.command),
         Column::text("program", "varchar(4096)", "path of its executable", |row| &row.program),
         Column::text("build_id", "varchar(64)", "the executable's build-id, or empty", |row| &row.build_id),
-        Column::int("callsite_id", "number of the callsite inside its process's ledger", |row| {
+        Column::int("callsite_id", "number of the callsite of which most is live inside its process's ledger", |row| {
             row.callsite_id.cast_signed()
         }),
+        Column::text(
+            "leak_level",
+            "varchar(16)",
+            "callsite, or what its callsites share: stack, caller, label, process",
+            |row| &row.leak_level,
+        ),
     ];
 
     fn name(&self) -> &'static str {

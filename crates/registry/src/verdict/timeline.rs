@@ -9,12 +9,12 @@ use crate::verdict::{Judgement, Verdict, judge};
 
 /// One snapshot of the process.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Look {
-    pub(super) snapshot: u32,
+pub(crate) struct Look {
+    pub(crate) snapshot: u32,
     /// Seconds since recording began.
-    pub(super) at: f64,
+    pub(crate) at: f64,
     /// Estimate of all allocations ever, by callsites of which nothing is live too. `None` if nothing had been seen yet.
-    pub(super) allocated: Option<f64>,
+    pub(crate) allocated: Option<f64>,
 }
 
 /// The snapshots of one process while it lived, in the order of time.
@@ -44,6 +44,32 @@ impl Timeline {
             allocated: as_of(track.whole(), snapshot.number).map(|point| point.est_total_count),
         };
         Timeline { looks: snapshots.iter().filter(lived).map(look).collect(), now: since(until), has_ended }
+    }
+
+    /// A timeline of these looks, of a process that lives.
+    #[cfg(test)]
+    pub(crate) fn of_looks(looks: Vec<Look>, now: f64) -> Timeline {
+        Timeline { looks, now, has_ended: false }
+    }
+
+    /// The newest snapshot that is at least this many seconds old, or 0.
+    pub(crate) fn snapshot_before(&self, seconds: f64) -> u32 {
+        let after = self.looks.partition_point(|look| look.at <= self.now - seconds);
+        after.checked_sub(1).map_or(0, |place| self.looks[place].snapshot)
+    }
+
+    /// Snapshots that cut the history into so many pieces of about the same length.
+    pub(crate) fn cuts(&self, pieces: usize) -> Vec<u32> {
+        let (Some(first), Some(last)) = (self.looks.first(), self.looks.last()) else { return Vec::new() };
+        let mut cuts: Vec<u32> = (0..=pieces)
+            .map(|cut| {
+                let at = first.at + (last.at - first.at) * cut as f64 / pieces as f64;
+                let place = self.looks.partition_point(|look| look.at < at).min(self.looks.len() - 1);
+                self.looks[place].snapshot
+            })
+            .collect();
+        cuts.dedup();
+        cuts
     }
 
     /// The length of the process's history.

@@ -4,7 +4,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use heapql_registry::{CallsiteVerdict, Judgement, ProcessKey, Rate, SeenGrowth, Suspicion, SuspicionState, Verdict};
+use heapql_registry::{
+    Judgement, LeakLevel, LeakVerdict, ProcessKey, Rate, SeenGrowth, Suspicion, SuspicionState, Verdict,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::symbols::{Namers, hex};
@@ -25,7 +27,11 @@ pub struct SuspectRecord {
     pub program: String,
     /// The executable's build-id in hexadecimal, or empty.
     pub build_id: String,
-    /// Number of the callsite in the process's ledger.
+    /// Number of the leak in its process: that of the callsite, or a digest of what its callsites share.
+    pub leak_id: u64,
+    /// The depth at which it is named.
+    pub leak_level: String,
+    /// Number of the callsite of which most is live, in the process's ledger.
     pub callsite_id: u64,
     /// Tenant of the allocations.
     pub tenant_id: i64,
@@ -58,8 +64,13 @@ pub struct SuspectRecord {
 }
 
 /// The record of a suspicion that begins.
-pub(super) fn new(verdict: &CallsiteVerdict, since: SystemTime, now: SystemTime, namers: &mut Namers) -> SuspectRecord {
-    let (source, callsite) = (&verdict.source, &verdict.callsite);
+pub(super) fn new(verdict: &LeakVerdict, since: SystemTime, now: SystemTime, namers: &mut Namers) -> SuspectRecord {
+    let (source, callsite) = (&verdict.source, &verdict.largest);
+    // A leak is named where the stacks of its callsites meet.
+    let shared = match verdict.place.level {
+        LeakLevel::Label | LeakLevel::Process => &callsite.stack[..],
+        _ => callsite.stack.get(verdict.place.frames.clone()).unwrap_or_default(),
+    };
     let namer = namers.of(source);
     let modules = source.modules().unwrap_or_default();
     let program = modules.iter().find(|module| module.is_program);
@@ -70,10 +81,12 @@ pub(super) fn new(verdict: &CallsiteVerdict, since: SystemTime, now: SystemTime,
         command: source.command().to_string(),
         program: source.program().to_owned(),
         build_id: program.map(|module| hex(&module.build_id)).unwrap_or_default(),
+        leak_id: verdict.place.leak_id,
+        leak_level: verdict.place.level.name().to_owned(),
         callsite_id: callsite.callsite_id,
         tenant_id: callsite.tenant_id,
         label: callsite.label.to_string(),
-        app_frame: namer.app_frame_text(&callsite.stack, callsite.module_generation),
+        app_frame: namer.app_frame_text(shared, callsite.module_generation),
         folded_stack: folded(frames.iter().map(|frame| frame.function())),
         suspected_at_us: micros(since),
         confirmed_at_us: micros(now),
@@ -86,7 +99,7 @@ pub(super) fn new(verdict: &CallsiteVerdict, since: SystemTime, now: SystemTime,
         growth: (0.0, 0.0),
         growth_count: (0.0, 0.0),
     };
-    record.set(verdict, &verdict.judgement);
+    record.set(verdict, &verdict.seen);
     record
 }
 
@@ -155,7 +168,7 @@ impl SuspectRecord {
         )
     }
 
-    pub(super) fn update(&mut self, verdict: &CallsiteVerdict, suspicion: &Suspicion) {
+    pub(super) fn update(&mut self, verdict: &LeakVerdict, suspicion: &Suspicion) {
         match (suspicion.state(), suspicion.seen()) {
             (SuspicionState::Cleared { at, why, .. }, _) => {
                 self.cleared_at_us = Some(micros(*at));
@@ -169,8 +182,8 @@ impl SuspectRecord {
         }
     }
 
-    fn set(&mut self, verdict: &CallsiteVerdict, said: &Judgement) {
-        let bytes = &verdict.callsite.counters.est_bytes;
+    fn set(&mut self, verdict: &LeakVerdict, said: &Judgement) {
+        let bytes = &verdict.est_bytes;
         (self.est_bytes, self.est_bytes_error) = (bytes.value, bytes.error());
         self.growth = (said.growth.per_minute, said.growth.error);
         self.growth_count = (said.growth_count.per_minute, said.growth_count.error);

@@ -12,6 +12,8 @@ fn record(pid: i32, callsite_id: u64) -> SuspectRecord {
         command: "server --all".into(),
         program: "/usr/bin/server".into(),
         build_id: "abcd".into(),
+        leak_id: callsite_id,
+        leak_level: "callsite".into(),
         callsite_id,
         tenant_id: 500,
         label: "glibc_malloc".into(),
