@@ -284,13 +284,14 @@ fn shared_frames(
         {
             depth += 1;
         }
-        if depth > trunk {
+        // Frames that are all in libraries, such as those of an allocator, name no leak.
+        let in_program = members[first].program_frame.is_some_and(|at| at < depth);
+        if depth > trunk && (level == LeakLevel::Caller || in_program) {
             let frames: Vec<u64> = (0..depth).filter_map(|at| frame(first, at)).collect();
-            let in_program = members[first].program_frame.is_some_and(|at| at < depth);
             groups.push(Group {
                 place: LeakPlace { leak_id: digest(level, label, &frames), level, frames: 0..depth },
                 members: set.clone(),
-                is_coarse: level == LeakLevel::Stack && !in_program,
+                is_coarse: false,
             });
         }
         let mut next: HashMap<u64, Vec<usize>> = HashMap::new();
