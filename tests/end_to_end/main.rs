@@ -8,6 +8,7 @@ mod harness;
 
 mod addresses;
 mod architecture;
+mod attacks;
 mod children;
 mod clients;
 mod cluster;

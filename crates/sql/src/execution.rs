@@ -19,6 +19,7 @@ use crate::session::{Outcome, Prepared, Session};
 use crate::settings::{CLUSTER_LOCAL, CLUSTER_STRICT};
 use crate::statements;
 use crate::statements::{Answer, Context};
+use crate::text::nesting::{nesting, on_deep_stack};
 use crate::text::split;
 use crate::text::tokens::{TokenStream, lex};
 use heapql_server::ClusterQuery;
@@ -92,7 +93,8 @@ impl Session {
         let at = StatementContext { diagnostics: diagnostics.clone(), token: running.token() };
         let (session, text) = (Arc::clone(self), text.to_owned());
         let work = async move {
-            let execution = session.start(&lex(&text, session.dialect())?, &values, &at).await?;
+            let lexed = lex(&text, session.dialect())?;
+            let execution = on_deep_stack(nesting(&lexed.tokens), session.start(&lexed, &values, &at)).await?;
             Ok(match execution {
                 Execution::Rows(schema, rows) => Execution::Rows(schema, session.engine().executor().stream(rows)),
                 done => done,
@@ -172,13 +174,22 @@ impl Session {
         diagnostics: &Diagnostics,
     ) -> Result<Prepared, Failure> {
         let lexed = lex(text, self.dialect())?;
-        let count = parameter_count(&lexed).max(types.len());
-        let prepared = |parameters, schema| Prepared { parameters, schema, text: text.to_owned() };
+        on_deep_stack(nesting(&lexed.tokens), self.describe_tokens(&lexed, types, diagnostics)).await
+    }
+
+    async fn describe_tokens(
+        &self,
+        lexed: &TokenStream<'_>,
+        types: &[Option<DataType>],
+        diagnostics: &Diagnostics,
+    ) -> Result<Prepared, Failure> {
+        let count = parameter_count(lexed).max(types.len());
+        let prepared = |parameters, schema| Prepared { parameters, schema, text: lexed.text().to_owned() };
         if lexed.is_empty() {
             return Ok(prepared(Vec::new(), None));
         }
         let context = Context { session: self, diagnostics, effective: false };
-        let answer = statements::answer(&context, &lexed)?;
+        let answer = statements::answer(&context, lexed)?;
         if answer.is_some() && count > 0 {
             return Err(Failure::new(FailureKind::Unsupported, "parameters are for queries only"));
         }
@@ -191,7 +202,7 @@ impl Session {
                 Ok(prepared(parameters, Some(schema)))
             }
             None => {
-                let (parameters, schema) = self.described(&lexed, types, count, diagnostics).await?;
+                let (parameters, schema) = self.described(lexed, types, count, diagnostics).await?;
                 Ok(prepared(parameters, Some(schema)))
             }
         }

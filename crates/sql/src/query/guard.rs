@@ -1,25 +1,31 @@
 //! Only reading gets through: an allow-list of parsed statements, and the same again over the plan, which is what runs.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
+};
 
 use heapql_server::failure::{Failure, FailureKind};
 
 /// A query, or EXPLAIN of one.
 pub(super) fn check_statement(statement: &Statement) -> Result<(), Failure> {
     match statement {
-        Statement::Query(_) => match statement.visit(&mut OnlyReads) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(Refusal::Writes(what)) => Err(Failure::read_only(what)),
-            ControlFlow::Break(Refusal::Tables(found)) => {
-                let message = format!("the query joins {found} tables; at most {MOST_TABLES} are accepted");
-                Err(Failure::new(FailureKind::Unsupported, message))
+        Statement::Query(_) => {
+            let visited = match statement.visit(&mut OnlyReads) {
+                ControlFlow::Continue(()) => statement.visit(&mut PlanSize::default()),
+                refused => refused,
+            };
+            match visited {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(Refusal::Writes(what)) => Err(Failure::read_only(what)),
+                ControlFlow::Break(Refusal::TooLarge(message)) => Err(Failure::new(FailureKind::Unsupported, message)),
             }
-        },
+        }
         Statement::Explain { statement, .. } => check_statement(statement),
         other => Err(refused(other)),
     }
@@ -39,7 +45,7 @@ struct OnlyReads;
 
 enum Refusal {
     Writes(&'static str),
-    Tables(usize),
+    TooLarge(String),
 }
 
 impl Visitor for OnlyReads {
@@ -55,9 +61,10 @@ impl Visitor for OnlyReads {
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
-        let tables = select.from.iter().map(|table| 1 + table.joins.len()).sum();
+        let tables: usize = select.from.iter().map(|table| 1 + table.joins.len()).sum();
         if tables > MOST_TABLES {
-            return ControlFlow::Break(Refusal::Tables(tables));
+            let message = format!("the query joins {tables} tables; at most {MOST_TABLES} are accepted");
+            return ControlFlow::Break(Refusal::TooLarge(message));
         }
         if select.into.is_some() {
             return ControlFlow::Break(Refusal::Writes("SELECT .. INTO"));
@@ -72,6 +79,88 @@ impl Visitor for OnlyReads {
             }
             _ => ControlFlow::Continue(()),
         }
+    }
+}
+
+/// Maximum number of tables of a plan, once every use of a WITH query has become a plan of its own.
+const MAX_TABLES_IN_ALL: u64 = 1000;
+/// Maximum depth of subqueries inside expressions. Planning visits each level twice, so every one doubles its time.
+const MAX_SUBQUERIES: usize = 12;
+
+/// Bounds what planning would grow without bound from a short text.
+#[derive(Default)]
+struct PlanSize {
+    /// Subqueries in expressions around the present place.
+    subqueries: usize,
+    /// The tables of each query around the present place, so far.
+    tables: Vec<u64>,
+    /// The name of each WITH query that is still to be visited, by its address in the tree.
+    names: HashMap<*const Query, String>,
+    /// The tables of each WITH query that has been visited. Of equal names the larger counts.
+    weights: HashMap<String, u64>,
+}
+
+impl PlanSize {
+    fn add(&mut self, tables: u64) -> ControlFlow<Refusal> {
+        let Some(here) = self.tables.last_mut() else {
+            return ControlFlow::Continue(());
+        };
+        *here = here.saturating_add(tables);
+        if *here <= MAX_TABLES_IN_ALL {
+            return ControlFlow::Continue(());
+        }
+        let message = format!("the query reads {here} tables or more; at most {MAX_TABLES_IN_ALL} are accepted");
+        ControlFlow::Break(Refusal::TooLarge(message))
+    }
+}
+
+fn is_subquery(expr: &Expr) -> bool {
+    matches!(expr, Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. })
+}
+
+impl Visitor for PlanSize {
+    type Break = Refusal;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
+        self.tables.push(0);
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            self.names.insert(std::ptr::from_ref(&*cte.query), cte.alias.name.value.to_lowercase());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
+        let tables = self.tables.pop().unwrap_or_default();
+        match self.names.remove(&std::ptr::from_ref(query)) {
+            Some(name) => {
+                let weight = self.weights.entry(name).or_default();
+                *weight = tables.max(*weight).max(1);
+                ControlFlow::Continue(())
+            }
+            None => self.add(tables),
+        }
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Refusal> {
+        let weight = match relation.0.as_slice() {
+            [part] => part.as_ident().and_then(|ident| self.weights.get(&ident.value.to_lowercase()).copied()),
+            _ => None,
+        };
+        self.add(weight.unwrap_or(1))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
+        self.subqueries += usize::from(is_subquery(expr));
+        if self.subqueries <= MAX_SUBQUERIES {
+            return ControlFlow::Continue(());
+        }
+        let message = format!("subqueries in expressions nest deeper than {MAX_SUBQUERIES}");
+        ControlFlow::Break(Refusal::TooLarge(message))
+    }
+
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
+        self.subqueries -= usize::from(is_subquery(expr));
+        ControlFlow::Continue(())
     }
 }
 

@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect as SqlDialect, MySqlDialect, P
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::nesting;
 use heapql_server::dialect::Dialect;
 use heapql_server::failure::{Failure, FailureKind};
 
@@ -64,6 +65,7 @@ pub(crate) fn lex(text: &str, dialect: Dialect) -> Result<TokenStream<'_>, Failu
         tokens.pop();
     }
     check_size(&tokens)?;
+    nesting::check(&tokens)?;
     Ok(TokenStream { text, tokens })
 }
 
