@@ -70,3 +70,38 @@ fn plans_do_not_grow_beyond_all_bounds() {
     let nested = mysql.query(&nested("SELECT (", "SELECT 1", ")", 8));
     assert_eq!(nested.rows, [["1"]]);
 }
+
+#[test]
+fn no_function_makes_more_than_its_ceiling() {
+    let server = Launch::serve(&Arc::new(scratch())).start();
+    let (mut mysql, mut postgres) = (server.mysql(), server.postgres());
+    for made in [
+        "length(repeat('x', 2000000000))",
+        "length(repeat('xxxxxxxxxx', 10000000))",
+        "length(lpad('x', 2000000000, 'y'))",
+        "length(rpad('x', 2000000000, 'y'))",
+        "array_length(array_repeat(1, 500000000))",
+        "array_length(array_resize(make_array(1), 500000000, 0))",
+        "array_length(range(1, 500000000))",
+        "array_length(range(500000000))",
+        "array_length(generate_series(500000000, 1, -1))",
+        "array_length(generate_series(TIMESTAMP '2020-01-01', TIMESTAMP '2021-01-01', INTERVAL '1' MILLISECOND))",
+    ] {
+        for client in [&mut mysql as &mut dyn Client, &mut postgres] {
+            let error = client.refused(&format!("SELECT {made}"));
+            assert!(error.message.contains("67108864"), "{made}: {error}");
+            client.assert_alive();
+        }
+    }
+    for (made, expected) in [
+        ("length(repeat('xy', 1000000))", "2000000"),
+        ("length(lpad('x', 1000000, 'y'))", "1000000"),
+        ("array_length(array_repeat(1, 1000000))", "1000000"),
+        ("array_length(range(1, 1000001))", "1000000"),
+        ("array_length(generate_series(DATE '2020-01-01', DATE '2030-01-01', INTERVAL '1' DAY))", "3654"),
+    ] {
+        for client in [&mut mysql as &mut dyn Client, &mut postgres] {
+            assert_eq!(client.query(&format!("SELECT {made} AS made")).column("made"), [expected], "{made}");
+        }
+    }
+}

@@ -22,6 +22,7 @@ use heapql_server::{ClusterQuery, Dialect, Failure, Server};
 use heapql_tables::{TableScope, functions};
 
 use crate::aggregating_view::ViewPlanner;
+use crate::bounded_function;
 use crate::databases::{Database, SearchPath};
 use crate::executor::Executor;
 use crate::pg_catalog;
@@ -67,8 +68,8 @@ impl Engine {
             .build_arc()?;
         // No statement reaches a file (query::guard); without the store none could.
         runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
-        let mysql = state(&runtime, Dialect::MySql);
-        let (postgres, pg_catalog) = pg_catalog::equip(state(&runtime, Dialect::Postgres))?;
+        let mysql = state(&runtime, Dialect::MySql)?;
+        let (postgres, pg_catalog) = pg_catalog::equip(state(&runtime, Dialect::Postgres)?)?;
         let pool = Arc::clone(&runtime.memory_pool);
         server.set_usage_source(Box::new(move || vec![query_memory(pool.reserved())]));
         let distributor = OnceLock::new();
@@ -181,7 +182,7 @@ fn query_memory(bytes: usize) -> Usage {
     }
 }
 
-fn state(runtime: &Arc<RuntimeEnv>, dialect: Dialect) -> SessionState {
+fn state(runtime: &Arc<RuntimeEnv>, dialect: Dialect) -> Result<SessionState> {
     let catalog = match dialect {
         Dialect::MySql => "def",
         Dialect::Postgres => OCEANBASE,
@@ -203,9 +204,9 @@ fn state(runtime: &Arc<RuntimeEnv>, dialect: Dialect) -> SessionState {
         .with_table_factories(HashMap::new())
         .with_file_formats(Vec::new())
         .build();
-    // Only replaces what it adds, which cannot fail.
-    let _ = state.register_udf(Arc::new(functions::sleep(dialect)));
-    state
+    state.register_udf(Arc::new(functions::sleep(dialect)))?;
+    bounded_function::equip(&mut state)?;
+    Ok(state)
 }
 
 /// The same state for a statement that may ask other servers: the last step of planning is theirs.

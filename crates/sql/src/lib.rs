@@ -14,6 +14,7 @@
 #![cfg_attr(test, deny(unsafe_code))]
 
 mod aggregating_view;
+mod bounded_function;
 mod cancellable;
 mod databases;
 mod engine;
