@@ -50,7 +50,7 @@ pub enum SuspicionState {
 pub struct SeenGrowth {
     /// When it was seen.
     pub at: SystemTime,
-    /// What was said of it.
+    /// The judgement then.
     pub judgement: Judgement,
     /// Bytes that were live then.
     pub bytes: f64,
@@ -94,7 +94,7 @@ impl Suspicion {
         matches!(self.state, SuspicionState::Suspected(_))
     }
 
-    /// What is to be said now, where one look says `judgement`.
+    /// The judgement that holds now, where one look alone says `judgement`.
     pub fn revise(&self, judgement: Judgement, now: SystemTime) -> Judgement {
         match (&self.seen, self.is_suspected(), judgement.verdict == Verdict::Growing) {
             (Some(seen), true, false) => {

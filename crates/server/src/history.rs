@@ -1,7 +1,7 @@
 //! The server's history: snapshots when they are due, marks, and the files that keep both across a restart.
 //!
-//! Which of it is suspected is `suspects`'. What is kept and what is dropped is `heapql_registry::History`'s to decide; the files' format is in `files`. Called by
-//! `Server::tick` once a second, and by the tables and functions that read it.
+//! `heapql_registry::History` decides what is kept and what is dropped, `suspects` what is suspected; the files' format is in `files`.
+//! Called by `Server::tick` once a second, and by the tables and functions that read it.
 
 mod files;
 
@@ -57,7 +57,7 @@ impl ServerHistory {
         &self.history
     }
 
-    /// What was suspected.
+    /// The suspects of all times.
     pub fn suspects(&self) -> &Suspects {
         &self.suspects
     }

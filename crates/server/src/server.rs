@@ -180,7 +180,7 @@ impl Server {
         self.recorded.history()
     }
 
-    /// What was suspected, since when, and why no longer.
+    /// The suspects of all times.
     pub fn suspects(&self) -> &Suspects {
         self.recorded.suspects()
     }

@@ -35,7 +35,7 @@ pub struct Suspects {
 
 #[derive(Default)]
 struct State {
-    /// By process and number of the leak.
+    /// The suspicions, by process and number of the leak.
     suspicions: HashMap<(ProcessKey, u64), Suspicion>,
     processes: BTreeMap<ProcessKey, ProcessRecords>,
     /// Dead processes that have been looked at after their end.
@@ -110,7 +110,7 @@ impl Suspects {
         self.write(now);
     }
 
-    /// What is to be said of a leak of which one look says `judgement`.
+    /// The judgement that holds of a leak, where one look alone says `judgement`.
     pub fn revise(&self, process: ProcessKey, leak_id: u64, judgement: Judgement) -> Judgement {
         let state = self.state.lock();
         match state.suspicions.get(&(process, leak_id)) {

@@ -37,7 +37,8 @@ pub(super) fn doubt(series: &Series, evidence: &Evidence) -> Option<NoGrowth> {
     })
 }
 
-/// What grows without a sign of slowing down, but in too few samples to tell it from what fills. `None` if that is not so.
+/// The course of growth that shows no sign of slowing down, but has too few samples to tell it from a set that fills. `None` if that
+/// is not so.
 pub(super) fn unknown(series: &Series) -> Option<Course> {
     let (now, born) = (series.last(), series.born());
     let course = Course::since(series, born)?;

@@ -88,7 +88,7 @@ pub(super) const LOST_ERRORS: f64 = 4.0;
 pub(super) const ABOVE: f64 = 1.25;
 pub(super) const ABOVE_ERRORS: f64 = 3.0;
 
-/// What frees more than this part of what it takes is not thin.
+/// A callsite that frees more than this part of what it takes is not thin.
 pub(super) const THIN_FREED: f64 = 0.5;
 /// Changes from snapshot to snapshot say how much chance there is where this many times as much is freed as grows.
 pub(super) const WALK_FREED: f64 = 1.0;

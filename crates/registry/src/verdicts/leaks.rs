@@ -78,7 +78,7 @@ pub(super) struct Member<'a> {
 /// A sum that was judged.
 pub(super) struct JudgedLeak {
     pub(super) place: LeakPlace,
-    /// What this look alone says.
+    /// The judgement of this look alone.
     pub(super) seen: Judgement,
     pub(super) is_suspect: bool,
     /// The members by their places.
@@ -119,7 +119,7 @@ pub(super) fn judge(
     judged
 }
 
-/// What one look says of a sum.
+/// The judgement of one look on a sum.
 fn look(members: &[Member], of_group: &[usize], timeline: &Timeline) -> Judgement {
     let points = sum(of_group.iter().map(|&member| members[member].points));
     let risen = rise(&points, timeline, LATELY_SECONDS);

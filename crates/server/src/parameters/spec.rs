@@ -1,5 +1,5 @@
 //! The static facts of the system parameters: names, ranges and defaults, and `Setting`, a parameter with a value that was checked.
-//! What is stored is `stored`'s to know, and what is in force is `parameters`'.
+//! `stored` knows what is stored, `parameters` what is in force.
 
 use std::fmt;
 use std::ops::RangeInclusive;

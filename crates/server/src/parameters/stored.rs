@@ -15,7 +15,7 @@ use crate::parameters::spec::{self, DEPTH, MAX, MIN, Setting, Spec};
 /// The settings that were made, and the pair of intervals that is in force while min is greater than max.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StoredParameters {
-    /// By the name of the parameter.
+    /// Each by its parameter's name.
     settings: BTreeMap<&'static str, Setting>,
     in_force: Intervals,
 }

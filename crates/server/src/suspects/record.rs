@@ -51,7 +51,7 @@ pub struct SuspectRecord {
     pub cleared_why: Option<String>,
     /// The process ended while it was suspected.
     pub has_ended: bool,
-    /// What was said when its growth was last seen.
+    /// The reason that was given when its growth was last seen.
     pub why: String,
     /// Estimate of the live bytes, at the last look.
     pub est_bytes: f64,

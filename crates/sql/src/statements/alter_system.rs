@@ -160,9 +160,9 @@ fn scope(cursor: &mut Cursor<'_>) -> Result<Reach, Failure> {
 }
 
 /// A setting, how far it reaches, and the one server that it is for.
-type Checked = ((Setting, Reach), Option<SocketAddr>);
+type CheckedItem = ((Setting, Reach), Option<SocketAddr>);
 
-fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<Checked, Failure> {
+fn check(item: &Item, server: &Server, tenant: Tenant) -> Result<CheckedItem, Failure> {
     let spec = parameters::known(&item.name).ok_or_else(|| unknown(&item.name))?;
     if tenant != Tenant::Sys || item.tenant.is_some() {
         return Err(Failure::new(

@@ -177,7 +177,7 @@ fn table(slots: f64, seconds: f64) -> Vec<Site> {
     vec![site(move |at: f64| rate * (-at / seconds).exp(), |_, _| NEVER), requests(rate)]
 }
 
-/// What looks like a leak for minutes, and is none.
+/// Programs that look like a leak for minutes, and have none.
 pub(super) const SLOW_STEADY: &[Kind] = &[
     lasting(
         1500.0,
