@@ -19,7 +19,7 @@ use crate::session::{Outcome, Prepared, Session};
 use crate::settings::{CLUSTER_LOCAL, CLUSTER_STRICT};
 use crate::statements;
 use crate::statements::{Answer, Context};
-use crate::text::nesting::{nesting, on_deep_stack};
+use crate::text::nesting::on_deep_stack;
 use crate::text::split;
 use crate::text::tokens::{TokenStream, lex};
 use heapql_server::ClusterQuery;
@@ -86,24 +86,26 @@ impl Session {
     async fn run(self: &Arc<Self>, text: &str, values: Vec<ScalarValue>) -> Result<Outcome, Failure> {
         let mut running = self.begin(text);
         let diagnostics = Diagnostics::default();
-        let label = lex(text, self.dialect()).as_ref().map(statements::rows_label).unwrap_or_default();
-        if !label.is_diagnostic {
-            self.set_diagnostics(diagnostics.clone());
-        }
+        let before = self.replace_diagnostics(diagnostics.clone());
         let at = StatementContext { diagnostics: diagnostics.clone(), token: running.token() };
         let (session, text) = (Arc::clone(self), text.to_owned());
         let work = async move {
             let lexed = lex(&text, session.dialect())?;
-            let execution = on_deep_stack(nesting(&lexed.tokens), session.start(&lexed, &values, &at)).await?;
+            let label = statements::rows_label(&lexed);
+            if label.is_diagnostic {
+                session.replace_diagnostics(before);
+            }
+            let execution = on_deep_stack(lexed.nesting, session.start(&lexed, &values, &at)).await?;
+            let rows_here = |rows| session.engine().executor().stream(rows);
             Ok(match execution {
-                Execution::Rows(schema, rows) => Execution::Rows(schema, session.engine().executor().stream(rows)),
-                done => done,
+                Execution::Rows(schema, rows) => (label, Execution::Rows(schema, rows_here(rows))),
+                done => (label, done),
             })
         };
         match running.guard(self.engine().executor().run(work)).await {
-            Ok(Execution::Done(tag)) => Ok(Outcome::Done { tag }),
-            Ok(Execution::Deallocate(name)) => Ok(Outcome::Deallocate { name }),
-            Ok(Execution::Rows(schema, rows)) => {
+            Ok((_, Execution::Done(tag))) => Ok(Outcome::Done { tag }),
+            Ok((_, Execution::Deallocate(name))) => Ok(Outcome::Deallocate { name }),
+            Ok((label, Execution::Rows(schema, rows))) => {
                 let stream = running.stream(rows, Arc::clone(&schema), diagnostics);
                 Ok(Outcome::Rows { schema, stream, label })
             }
@@ -174,7 +176,7 @@ impl Session {
         diagnostics: &Diagnostics,
     ) -> Result<Prepared, Failure> {
         let lexed = lex(text, self.dialect())?;
-        on_deep_stack(nesting(&lexed.tokens), self.describe_tokens(&lexed, types, diagnostics)).await
+        on_deep_stack(lexed.nesting, self.describe_tokens(&lexed, types, diagnostics)).await
     }
 
     async fn describe_tokens(

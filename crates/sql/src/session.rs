@@ -170,9 +170,9 @@ impl Session {
         self.state.lock().diagnostics.list()
     }
 
-    /// Makes these the diagnostics of the running statement.
-    pub(crate) fn set_diagnostics(&self, diagnostics: Diagnostics) {
-        self.state.lock().diagnostics = diagnostics;
+    /// Makes these the diagnostics of the running statement. Returns those before.
+    pub(crate) fn replace_diagnostics(&self, diagnostics: Diagnostics) -> Diagnostics {
+        std::mem::replace(&mut self.state.lock().diagnostics, diagnostics)
     }
 
     /// Adds to what the running statement wants to be known.

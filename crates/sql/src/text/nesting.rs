@@ -18,7 +18,7 @@ const ORDINARY_NESTING: usize = 500;
 
 /// An upper bound on the depth of the tree: the keywords, operators and brackets along the deepest path. Elements of a list lie beside
 /// each other, so a comma begins anew.
-pub(crate) fn nesting(tokens: &[TokenWithSpan]) -> usize {
+fn nesting(tokens: &[TokenWithSpan]) -> usize {
     let mut open = Vec::new();
     let mut here = Level::default();
     for token in tokens {
@@ -65,11 +65,11 @@ fn deepens(token: &Token) -> bool {
     }
 }
 
-/// Refuses a statement whose tree can be too deep.
-pub(crate) fn check(tokens: &[TokenWithSpan]) -> Result<(), Failure> {
+/// The nesting of a statement, unless its tree can be too deep.
+pub(super) fn checked(tokens: &[TokenWithSpan]) -> Result<usize, Failure> {
     let nesting = nesting(tokens);
     if nesting <= MAX_NESTING {
-        return Ok(());
+        return Ok(nesting);
     }
     let message =
         format!("the statement nests {nesting} keywords, operators and brackets; at most {MAX_NESTING} are accepted");
@@ -92,7 +92,7 @@ mod tests {
     use heapql_server::dialect::Dialect;
 
     fn nesting_of(text: &str) -> usize {
-        nesting(&lex(text, Dialect::MySql).expect("it is lexed").tokens)
+        lex(text, Dialect::MySql).expect("it is lexed").nesting
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct TokenStream<'t> {
     text: &'t str,
     /// White space included; placeholders are numbered `$1`, `$2` .. in the order of the text.
     pub(crate) tokens: Vec<TokenWithSpan>,
+    /// The depth that its tree can have.
+    pub(crate) nesting: usize,
 }
 
 impl<'t> TokenStream<'t> {
@@ -65,8 +67,8 @@ pub(crate) fn lex(text: &str, dialect: Dialect) -> Result<TokenStream<'_>, Failu
         tokens.pop();
     }
     check_size(&tokens)?;
-    nesting::check(&tokens)?;
-    Ok(TokenStream { text, tokens })
+    let nesting = nesting::checked(&tokens)?;
+    Ok(TokenStream { text, tokens, nesting })
 }
 
 /// Operators that one statement may have. Each is a level of the trees that planning walks by recursion, some of it in
