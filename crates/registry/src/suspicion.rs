@@ -71,10 +71,22 @@ impl Suspicion {
             if !self.is_suspected() && self.looks.count_ones() >= AGREE {
                 self.state = SuspicionState::Suspected(at);
             }
-        } else if let (SuspicionState::Suspected(since), Some(seen)) = (&self.state, &self.seen)
-            && let Some(why) = cleared(seen, at, judgement, bytes)
-        {
-            self.state = SuspicionState::Cleared { since: *since, at, why };
+        } else if let Some(why) = self.seen.as_ref().and_then(|seen| cleared(seen, at, judgement, bytes)) {
+            self.clear(at, why);
+        }
+    }
+
+    /// Takes a look into account that had nothing to judge, because the callsites of the leak do not meet any more.
+    pub fn miss(&mut self, at: SystemTime) {
+        self.looks = self.looks << 1 & LOOKS;
+        if self.seen.as_ref().is_some_and(|seen| at.duration_since(seen.at).is_ok_and(|unseen| unseen >= UNSEEN)) {
+            self.clear(at, "its callsites do not grow together any more".to_owned());
+        }
+    }
+
+    fn clear(&mut self, at: SystemTime, why: String) {
+        if let SuspicionState::Suspected(since) = self.state {
+            self.state = SuspicionState::Cleared { since, at, why };
             self.looks = 0;
         }
     }
@@ -182,6 +194,20 @@ mod tests {
         assert!(after(&slows).is_suspected());
         slows.push((Saturating, 1.0));
         assert!(!after(&slows).is_suspected());
+    }
+
+    #[test]
+    fn a_leak_that_is_not_judged_any_more_is_cleared_after_minutes() {
+        let mut suspicion = after(&[(Verdict::Growing, 1.0); 2]);
+        for number in 2..31 {
+            suspicion.miss(at(number));
+            assert!(suspicion.is_suspected(), "{number}");
+        }
+        suspicion.miss(at(31));
+        assert!(matches!(suspicion.state(), SuspicionState::Cleared { at: cleared, .. } if *cleared == at(31)));
+        let mut never = after(&[(Verdict::Growing, 1.0)]);
+        never.miss(at(99));
+        assert_eq!(*never.state(), SuspicionState::Unsuspected);
     }
 
     #[test]

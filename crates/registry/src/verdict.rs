@@ -76,6 +76,14 @@ pub struct Judgement {
     pub is_suspect: bool,
 }
 
+impl Judgement {
+    /// The judgement on what belongs to a larger leak: no suspect of its own.
+    pub fn of_part(self) -> Judgement {
+        let why = "it is part of a larger leak".to_owned();
+        Judgement { verdict: Verdict::Steady, why, is_suspect: false, ..self }
+    }
+}
+
 /// No verdict but `watching` before this many seconds: a program that loads for a minute must have been seen to stop.
 const LEAST_SECONDS: f64 = 98.0;
 /// A callsite that is steady for long must grow for a sixth of its history, but for no longer than this.

@@ -131,11 +131,13 @@ impl Verdicts {
             let Some(largest) = of_leak.clone().max_by(|one, other| bytes(one).total_cmp(&bytes(other))) else {
                 continue;
             };
+            // A leak that was judged later may have taken its callsites.
+            let is_part = leak.is_suspect && largest.place.leak_id != leak.place.leak_id;
             self.leaks.push(LeakVerdict {
                 source: Arc::clone(source),
                 largest: largest.callsite.clone(),
-                place: if leak.is_suspect { largest.place.clone() } else { leak.place },
-                seen: leak.seen,
+                place: leak.place.within(largest.callsite.stack.len()),
+                seen: if is_part { leak.seen.of_part() } else { leak.seen },
                 est_bytes: of_leak.map(|member| member.callsite.counters.est_bytes).sum(),
             });
         }

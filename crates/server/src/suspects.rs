@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use heapql_registry::{
     Callsite, CallsiteVerdict, History, Judgement, LeakLevel, LeakPlace, LeakVerdict, ProcessKey, Source, SourceState,
-    Suspicion, SuspicionState, Usage, Verdict,
+    Suspicion, SuspicionState, Usage,
 };
 use parking_lot::Mutex;
 
@@ -33,10 +33,13 @@ pub struct Suspects {
     state: Mutex<State>,
 }
 
+/// A process, and the number of a leak of it.
+type LeakKey = (ProcessKey, u64);
+
 #[derive(Default)]
 struct State {
     /// The suspicions, by process and number of the leak.
-    suspicions: HashMap<(ProcessKey, u64), Suspicion>,
+    suspicions: HashMap<LeakKey, Suspicion>,
     processes: BTreeMap<ProcessKey, ProcessRecords>,
     /// Dead processes that have been looked at after their end.
     finished: HashSet<ProcessKey>,
@@ -87,6 +90,7 @@ impl Suspects {
         }
         let ended: Vec<_> = looked.iter().filter(|(source, _)| source.state() == SourceState::Dead).collect();
         let ended: Vec<ProcessKey> = ended.into_iter().map(|(source, _)| ProcessKey::of(source)).collect();
+        let processes = looked.iter().map(|(source, _)| ProcessKey::of(source)).collect();
         let verdicts =
             history.verdicts(looked, |process, leak_id, judgement| self.revise(process, leak_id, judgement), |_| true);
         let suspects: Vec<LeakVerdict> = verdicts.callsites.iter().map(alone).chain(verdicts.leaks).collect();
@@ -95,6 +99,8 @@ impl Suspects {
         for suspect in &suspects {
             state.look(suspect, now, &mut new);
         }
+        let judged = suspects.iter().map(|leak| (ProcessKey::of(&leak.source), leak.place.leak_id)).collect();
+        state.miss(&processes, &judged, now);
         state.finished.extend(ended);
         let there = sources.iter().map(|source| ProcessKey::of(source)).collect();
         let alive = sources.iter().filter(|source| source.state() == SourceState::Alive);
@@ -175,12 +181,8 @@ impl Suspects {
 /// A callsite as a leak of its own. One that belongs to a larger leak is none.
 fn alone(verdict: &CallsiteVerdict) -> LeakVerdict {
     let callsite = &verdict.callsite;
-    let mut seen = verdict.seen.clone();
-    if verdict.place.level != LeakLevel::Callsite {
-        seen.is_suspect = false;
-        seen.verdict = Verdict::Steady;
-        "it is part of a larger leak".clone_into(&mut seen.why);
-    }
+    let seen = verdict.seen.clone();
+    let seen = if verdict.place.level == LeakLevel::Callsite { seen } else { seen.of_part() };
     let frames = 0..callsite.stack.len();
     let place = LeakPlace { leak_id: callsite.callsite_id, level: LeakLevel::Callsite, frames };
     LeakVerdict {
@@ -189,6 +191,18 @@ fn alone(verdict: &CallsiteVerdict) -> LeakVerdict {
         place,
         seen,
         est_bytes: callsite.counters.est_bytes,
+    }
+}
+
+/// Changes the newest record of a leak, if it is open.
+fn update(processes: &mut BTreeMap<ProcessKey, ProcessRecords>, key: LeakKey, change: impl FnOnce(&mut SuspectRecord)) {
+    let Some(kept) = processes.get_mut(&key.0) else { return };
+    let of_leak = kept.records.iter_mut().filter(|record| record.leak_id == key.1);
+    if let Some(record) = of_leak.max_by_key(|record| record.suspected_at())
+        && record.is_open()
+    {
+        change(record);
+        kept.is_changed |= !record.is_open();
     }
 }
 
@@ -205,15 +219,16 @@ impl State {
         match suspicion.state() {
             SuspicionState::Suspected(since) if !was_suspected => new.push((verdict, *since)),
             SuspicionState::Unsuspected => {}
-            _ => {
-                let Some(kept) = self.processes.get_mut(&process) else { return };
-                let of_callsite = kept.records.iter_mut().filter(|record| record.leak_id == key.1);
-                if let Some(record) = of_callsite.max_by_key(|record| record.suspected_at())
-                    && record.is_open()
-                {
-                    record.update(verdict, suspicion);
-                    kept.is_changed |= !record.is_open();
-                }
+            _ => update(&mut self.processes, key, |record| record.update(verdict, suspicion)),
+        }
+    }
+
+    /// Leaks of processes that were looked at, which this look did not judge.
+    fn miss(&mut self, processes: &HashSet<ProcessKey>, judged: &HashSet<LeakKey>, now: SystemTime) {
+        for (key, suspicion) in &mut self.suspicions {
+            if processes.contains(&key.0) && !judged.contains(key) {
+                suspicion.miss(now);
+                update(&mut self.processes, *key, |record| record.clear(suspicion));
             }
         }
     }

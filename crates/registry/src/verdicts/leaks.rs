@@ -6,8 +6,9 @@
 //! itself (`verdict` does). Called by `verdicts`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
+
+use sha2::{Digest, Sha256};
 
 use super::sum::sum;
 use crate::history::Point;
@@ -65,6 +66,15 @@ pub struct LeakPlace {
     pub frames: Range<usize>,
 }
 
+impl LeakPlace {
+    /// The same leak in a stack of so many frames.
+    pub(super) fn within(&self, depth: usize) -> LeakPlace {
+        let shared = self.frames.len().min(depth);
+        let frames = if self.level == LeakLevel::Caller { depth - shared..depth } else { 0..shared };
+        LeakPlace { frames, ..self.clone() }
+    }
+}
+
 /// A callsite with its history and what is said of it.
 pub(super) struct Member<'a> {
     pub(super) callsite: &'a Callsite,
@@ -77,6 +87,7 @@ pub(super) struct Member<'a> {
 
 /// A sum that was judged.
 pub(super) struct JudgedLeak {
+    /// The leak; its frames are counted from the end of the stack that its callsites share.
     pub(super) place: LeakPlace,
     /// The judgement of this look alone.
     pub(super) seen: Judgement,
@@ -154,11 +165,8 @@ fn give(members: &mut [Member], of_group: &[usize], place: &LeakPlace, judgement
             rate.error *= share.sqrt();
         }
         own.oldest_age = member.judgement.oldest_age;
-        let depth = member.callsite.stack.len();
-        let shared = place.frames.len().min(depth);
-        let frames = if place.level == LeakLevel::Caller { depth - shared..depth } else { 0..shared };
         member.judgement = own;
-        member.place = LeakPlace { frames, ..place.clone() };
+        member.place = place.within(member.callsite.stack.len());
     }
 }
 
@@ -314,11 +322,16 @@ fn trunk(members: &[Member]) -> usize {
     others.iter().map(shared).min().unwrap_or(0)
 }
 
-/// The number of a leak: no callsite has one with the highest bit.
-fn digest(level: LeakLevel, label: &(i64, i64, &str), frames: &[u64]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (level, label, frames).hash(&mut hasher);
-    hasher.finish() | 1 << 63
+/// The number of a leak: no callsite has one with the highest bit. Files keep it, so every build has to find the same.
+fn digest(level: LeakLevel, &(tenant_id, ctx_id, text): &(i64, i64, &str), frames: &[u64]) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(level.name());
+    hash.update(tenant_id.to_le_bytes());
+    hash.update(ctx_id.to_le_bytes());
+    hash.update((text.len() as u64).to_le_bytes());
+    hash.update(text);
+    frames.iter().for_each(|frame| hash.update(frame.to_le_bytes()));
+    hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)) | 1 << 63
 }
 
 #[cfg(test)]

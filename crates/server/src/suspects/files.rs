@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use heapql_registry::ProcessKey;
 use heapql_registry::durable_file::{self, TEMPORARY_EXTENSION};
@@ -16,6 +17,8 @@ use super::record::SuspectRecord;
 const EXTENSION: &str = "json";
 /// No file is longer, unless it is damaged or forged.
 const MAX_FILE_BYTES: u64 = 8 << 20;
+/// An incomplete file of this age has no writer any more.
+const LEFT_AFTER: Duration = Duration::from_secs(600);
 
 pub(super) struct Files {
     folder: PathBuf,
@@ -57,11 +60,17 @@ impl Files {
         let mut loaded = Vec::new();
         for path in fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            let metadata = fs::metadata(&path);
             if extension == TEMPORARY_EXTENSION {
-                // Another server may be writing it.
+                // Another server may be writing it, unless it is old: then its writer was killed.
+                let age = metadata.and_then(|file| file.modified()).map(|at| at.elapsed().unwrap_or_default());
+                if age.is_ok_and(|age| age >= LEFT_AFTER) {
+                    let _ = fs::remove_file(&path);
+                }
                 continue;
             }
-            let is_small = fs::metadata(&path).is_ok_and(|file| file.len() <= MAX_FILE_BYTES);
+            // Reading anything but a file, such as a FIFO, could wait for ever.
+            let is_small = metadata.is_ok_and(|file| file.is_file() && file.len() <= MAX_FILE_BYTES);
             let read = || serde_json::from_slice::<Vec<SuspectRecord>>(&fs::read(&path).ok()?).ok();
             match (extension == EXTENSION && is_small).then(read).flatten() {
                 Some(records) if records.first().is_some_and(|first| self.path(first.process()) == path) => {

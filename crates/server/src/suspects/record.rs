@@ -169,16 +169,18 @@ impl SuspectRecord {
     }
 
     pub(super) fn update(&mut self, verdict: &LeakVerdict, suspicion: &Suspicion) {
-        match (suspicion.state(), suspicion.seen()) {
-            (SuspicionState::Cleared { at, why, .. }, _) => {
-                self.cleared_at_us = Some(micros(*at));
-                self.cleared_why = Some(why.clone());
-            }
-            (_, Some(seen)) => {
-                self.confirmed_at_us = micros(seen.at);
-                self.set(verdict, &seen.judgement);
-            }
-            _ => {}
+        self.clear(suspicion);
+        if let (SuspicionState::Suspected(_), Some(seen)) = (suspicion.state(), suspicion.seen()) {
+            self.confirmed_at_us = micros(seen.at);
+            self.set(verdict, &seen.judgement);
+        }
+    }
+
+    /// Says that it was cleared, if it was.
+    pub(super) fn clear(&mut self, suspicion: &Suspicion) {
+        if let SuspicionState::Cleared { at, why, .. } = suspicion.state() {
+            self.cleared_at_us = Some(micros(*at));
+            self.cleared_why = Some(why.clone());
         }
     }
 

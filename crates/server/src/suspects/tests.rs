@@ -70,6 +70,22 @@ fn a_damaged_or_foreign_file_costs_its_own_rows_only() {
 }
 
 #[test]
+fn a_fifo_does_not_hold_up_the_start_and_what_killed_writers_left_is_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("suspects");
+    std::fs::create_dir(&place).expect("created");
+    let made = std::process::Command::new("mkfifo").arg(place.join("1-1.json")).status().expect("mkfifo runs");
+    assert!(made.success());
+    let (old, fresh) = (place.join(".7-1.json.1-0.new"), place.join(".7-1.json.1-1.new"));
+    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::create(&old).and_then(|file| file.set_modified(long_ago)).expect("written");
+    std::fs::write(&fresh, "").expect("written");
+    let suspects = kept(folder.path());
+    assert!(suspects.records().is_empty() && !old.exists() && fresh.exists());
+    assert_eq!(suspects.files.as_ref().map(Files::failed), Some(1));
+}
+
+#[test]
 fn the_oldest_go_first() {
     let folder = tempfile::tempdir().expect("a folder");
     let suspects = kept(folder.path());

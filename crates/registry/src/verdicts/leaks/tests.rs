@@ -152,3 +152,21 @@ fn what_grows_in_another_ratio_is_not_one_leak() {
     let together = suspects(&sites(|at| if at < 300.0 { 0.5 * at } else { 150.0 + 1.5 * (at - 300.0) }), 600.0);
     assert_eq!(together, [(LeakLevel::Stack, 1, vec![1, 2])]);
 }
+
+#[test]
+fn a_leak_is_named_by_the_end_of_the_stack_that_is_shared() {
+    let place = |level| LeakPlace { leak_id: 7, level, frames: 0..2 };
+    assert_eq!(place(LeakLevel::Stack).within(5).frames, 0..2);
+    assert_eq!(place(LeakLevel::Caller).within(5).frames, 3..5);
+    assert_eq!(place(LeakLevel::Caller).within(1).frames, 0..1);
+}
+
+#[test]
+fn the_number_of_a_leak_is_the_same_in_every_build() {
+    let number = digest(LeakLevel::Caller, &(500, 22, "glibc_malloc"), &[0x7f00_1234, 0x5555_0000]);
+    assert_eq!(number, 0x8da4_4c66_ec20_73a9);
+    let other = |level, label: &(i64, i64, &str), frames: &[u64]| assert_ne!(digest(level, label, frames), number);
+    other(LeakLevel::Stack, &(500, 22, "glibc_malloc"), &[0x7f00_1234, 0x5555_0000]);
+    other(LeakLevel::Caller, &(501, 22, "glibc_malloc"), &[0x7f00_1234, 0x5555_0000]);
+    other(LeakLevel::Caller, &(500, 22, "glibc_malloc"), &[0x5555_0000, 0x7f00_1234]);
+}
