@@ -41,6 +41,7 @@ struct State {
     /// The suspicions, by process and number of the leak.
     suspicions: HashMap<LeakKey, Suspicion>,
     processes: BTreeMap<ProcessKey, ProcessRecords>,
+    has_looked: bool,
     /// Dead processes that have been looked at after their end.
     finished: HashSet<ProcessKey>,
     dropped: u64,
@@ -96,6 +97,7 @@ impl Suspects {
         let suspects: Vec<LeakVerdict> = verdicts.callsites.iter().map(alone).chain(verdicts.leaks).collect();
         let mut new = Vec::new();
         let mut state = self.state.lock();
+        state.has_looked = true;
         for suspect in &suspects {
             state.look(suspect, now, &mut new);
         }
@@ -121,6 +123,9 @@ impl Suspects {
         let state = self.state.lock();
         match state.suspicions.get(&(process, leak_id)) {
             Some(suspicion) => suspicion.revise(judgement, SystemTime::now()),
+            // A statement may see growth before the next look does.
+            None if state.has_looked => Suspicion::default().revise(judgement, SystemTime::now()),
+            // Nobody has looked at the history that a server was started with.
             None => judgement,
         }
     }

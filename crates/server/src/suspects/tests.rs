@@ -86,6 +86,17 @@ fn a_fifo_does_not_hold_up_the_start_and_what_killed_writers_left_is_removed() {
 }
 
 #[test]
+fn growth_that_a_statement_sees_before_the_server_is_watched_first() {
+    let suspects = Suspects::open(None);
+    let growing = record(7, 1).suspicion().seen().expect("it was seen").judgement.clone();
+    let said = || suspects.revise(record(7, 1).process(), 1, growing.clone());
+    // The history that a server is started with stands for itself.
+    assert!(said().is_suspect);
+    suspects.look(&History::default(), &[], || unreachable!("no new suspect"), SystemTime::now());
+    assert!(!said().is_suspect && said().why.starts_with("seen once"));
+}
+
+#[test]
 fn the_oldest_go_first() {
     let folder = tempfile::tempdir().expect("a folder");
     let suspects = kept(folder.path());
