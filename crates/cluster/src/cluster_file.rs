@@ -54,16 +54,62 @@ mod tests {
 
     use super::*;
 
+    fn example() -> ClusterFile {
+        let here = ([127, 0, 0, 1], 2882).into();
+        let mut entries = LwwMap::of(here);
+        let version = entries.next(here, 7);
+        entries.set(&[("p", "1")], Some(here), version);
+        ClusterFile { entries, adopted: [("p".to_owned(), version)].into() }
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_read_and_written_alike() {
+        const TEXT: &str = r#"{
+  "registers": {
+    "members": [
+      {
+        "address": "127.0.0.1:2882",
+        "version": [
+          0,
+          "127.0.0.1:2882"
+        ],
+        "present": true
+      }
+    ],
+    "settings": [
+      {
+        "name": "p",
+        "server": "127.0.0.1:2882",
+        "version": [
+          7,
+          "127.0.0.1:2882"
+        ],
+        "value": "1"
+      }
+    ]
+  },
+  "adopted": {
+    "p": [
+      7,
+      "127.0.0.1:2882"
+    ]
+  }
+}
+"#;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cluster.json");
+        fs::write(&path, TEXT).expect("written");
+        assert_eq!(load(&path).expect("loaded"), Some(example()));
+        save(&path, &example()).expect("saved");
+        assert_eq!(fs::read_to_string(&path).expect("read"), TEXT);
+    }
+
     #[test]
     fn round_trip() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("cluster.json");
         assert_eq!(load(&path).expect("nothing yet"), None);
-        let here = ([127, 0, 0, 1], 2882).into();
-        let mut entries = LwwMap::of(here);
-        let version = entries.next(here, 7);
-        entries.set(&[("p", "1")], Some(here), version);
-        let file = ClusterFile { entries, adopted: [("p".to_owned(), version)].into() };
+        let file = example();
         save(&path, &file).expect("saved");
         assert_eq!(load(&path).expect("loaded"), Some(file));
         assert_eq!(fs::metadata(&path).expect("metadata").permissions().mode() & 0o777, 0o600);
